@@ -1,0 +1,54 @@
+# Everything here sets up what it needs: a fresh Debian or Ubuntu with python3 (>= 3.11), python3-venv and make.
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test test-long lint bench lock clean dist
+
+help:
+	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
+	@echo "make test       all tests"
+	@echo "make test-long  crash and fuzz campaigns, up to an hour"
+	@echo "make lint       ruff, mypy, import-linter, generated files"
+	@echo "make bench      the figures of docs/benchmarks.md"
+
+setup: $(READY)
+
+$(READY): requirements/dev.txt pyproject.toml plugin-images/sdk/pyproject.toml requirements/system
+	@requirements/system
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@echo "installing the locked requirements …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e plugin-images/sdk -e .
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/ntpctl demo
+
+test: $(READY) lint
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: $(READY)
+	@$(BIN)/python -m pytest -m long
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/ntpctl schema --check
+
+bench: $(READY)
+	@$(BIN)/python -m tests.benchmarks
+
+lock: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock
+
+dist: $(READY)
+	@$(BIN)/python -m build --no-isolation --wheel --outdir dist plugin-images/sdk
+	@$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The orchestrator: from plugins.yaml to isolated, wired, reconciled trading plugins."""

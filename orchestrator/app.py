@@ -1,0 +1,1 @@
+"""The only file that names an adapter: puts the house together."""

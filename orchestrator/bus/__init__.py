@@ -1,0 +1,1 @@
+"""NATS: the embedded server, accounts and credentials, the controller's connection."""

@@ -1,0 +1,1 @@
+"""Finding plugins and installing what they need, without running their code here."""

@@ -1,0 +1,49 @@
+"""All that the loop can be told to do; each with a cause that a person can read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    name: str
+    generation: int
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain (SIGTERM), wait the grace, kill the cgroup; the dead instance stays to be read."""
+
+    name: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a stopped instance; `storage` too only with `delete_data`."""
+
+    name: str
+    cause: str
+    delete_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change limits of the running instance in place."""
+
+    name: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing yet, and until when; shown in status."""
+
+    name: str
+    until: datetime | None
+    cause: str
+
+
+Action = Start | Stop | Remove | Update | Wait

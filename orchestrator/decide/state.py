@@ -1,0 +1,120 @@
+"""Observed state: what is there, as one frozen picture taken at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ntp.contract.beat import Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """The layers of one entry; which one differs says what a change costs (architecture.md, 3)."""
+
+    identity: str
+    resources: str
+    wiring: str
+    config: str
+    policy: str
+
+
+class Phase(StrEnum):
+    CREATED = "created"
+    """Half made: not running yet, or never was."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What is really active around one plugin, probed and read back. Tier 3 is full, 0 is none."""
+
+    tier: int
+    active: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one process life ended. Exactly one of `code` and `signal` is set, or neither: unknown.
+
+    `termination` is the runner's own last words (reason, message, permanent), if it left any.
+    """
+
+    at: datetime
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False
+    reason: str = ""
+    """CamelCase from the runtime or the runner: OOMKilled, CallbackTimeout, ConfigRefused, … or empty."""
+    message: str = ""
+    permanent: bool = False
+    memory_peak: int = 0
+    last_output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Read from the kernel. Bytes; CPU seconds used; how often a limit bit."""
+
+    memory: int = 0
+    memory_peak: int = 0
+    memory_limit: int = 0
+    cpu_s: float = 0.0
+    throttled_s: float = 0.0
+    pids: int = 0
+    pids_refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One container of ours as the runtime shows it; everything here is in its labels or read back."""
+
+    name: str
+    generation: int
+    attempt: int
+    hashes: Hashes
+    phase: Phase
+    id: str
+    """The runtime's own id of this life: pid and start time, container id, pod uid."""
+    pid: int | None = None
+    created: datetime | None = None
+    started: datetime | None = None
+    exit: Exit | None = None
+    isolation: Isolation | None = None
+    usage: Usage = Usage()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Connections that the door refused: host:port -> count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What must survive a restart of the controller, one per instance name, kept by the Store."""
+
+    generation: int = 0
+    failures: int = 0
+    """Failed lives since the last stable window."""
+    not_before: datetime | None = None
+    gave_up: bool = False
+    stopped_by_hand: bool = False
+    last_exit: Exit | None = None
+    restarts: int = 0
+    restart_requested: int = 0
+    """Counts `ntpctl restart`; a running instance of a lower number is replaced."""
+    refusal: str = ""
+    """The runtime's last no to a start, in words."""
+    healthy_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """`instances` None: the runtime did not answer, we are blind. `listening_since` None: no bus."""
+
+    instances: Mapping[str, Instance] | None
+    beats: Mapping[str, Beat] = field(default_factory=dict)
+    heard: Mapping[str, datetime] = field(default_factory=dict)
+    """When the last beat of each instance arrived."""
+    records: Mapping[str, Record] = field(default_factory=dict)
+    listening_since: datetime | None = None

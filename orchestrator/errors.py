@@ -1,0 +1,47 @@
+"""Everything that can go wrong, as one tree; the number is the exit code.
+
+NtpError (1)
+├── ConfigError (2)        the user's files or options
+├── UnreachableError (3)   engine, broker, controller did not answer; retried
+├── ConflictError (4)      somebody else changed it meanwhile
+└── ActionError (5)        refused, or not ready in time; backed off
+"""
+
+from collections.abc import Sequence
+
+from ntp.contract.problem import Problem
+
+__all__ = ["ActionError", "ConfigError", "ConflictError", "NtpError", "Problem", "UnreachableError"]
+
+
+class NtpError(Exception):
+    exit_code = 1
+
+
+class ConfigError(NtpError):
+    """All problems of the input at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UnreachableError(NtpError):
+    exit_code = 3
+
+
+class ConflictError(NtpError):
+    exit_code = 4
+
+
+class ActionError(NtpError):
+    """`reason` is a CamelCase word for status and events; `permanent`: retrying cannot help."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, reason: str = "Refused", permanent: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.permanent = permanent

@@ -1,0 +1,296 @@
+"""Everything the controller can do to the world, on one page.
+
+Every call has a deadline of its own and raises only `orchestrator.errors`: UnreachableError when
+nothing answered (we are blind: mutate nothing), ActionError when the answer was no. Every call is
+idempotent: after a crash it is simply made again.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from ntp.contract.beat import Beat
+from ntp.contract.problem import Problem
+from orchestrator.decide.state import Hashes, Instance, Isolation, Record
+from orchestrator.spec.model import HostPort, Place, Resources, SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a runtime can do, so that `plan` need not know which one it is."""
+
+    update_in_place: bool
+    restarts_by_itself: bool
+    max_instances: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A plugin, found and identified; `digest` covers its code and requirements."""
+
+    plugin: str
+    kind: str
+    version: str
+    digest: str
+    entrypoint: str
+    config_schema: Mapping[str, Any]
+    """Full JSON Schema, draft 2020-12 (shorthand already expanded)."""
+    egress: tuple[str, ...]
+    secrets: tuple[str, ...]
+    requirements: tuple[str, ...]
+    code: Path
+    """A content-addressed, read-only copy of the plugin's folder: what runs is what was applied."""
+    origin: str
+    """Where it was found, in words: bundled, PLUGIN_DIR/…, source: …"""
+    trading: Mapping[str, Any] = field(default_factory=dict)
+    finite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A read-only Python environment for one artifact: SDK plus hash-locked requirements."""
+
+    python: Path
+    site: tuple[Path, ...]
+    """Folders for sys.path, in order."""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entry's question to the catalog."""
+
+    name: str
+    kind: str
+    plugin: str
+    source: str | None
+    image: str | None
+    version: str | None
+    place: Place
+    pinned: str | None = None
+    """A digest of an applied revision: give exactly that one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that a runtime needs to start one instance, and labels enough to adopt it later."""
+
+    project: str
+    name: str
+    kind: str
+    """A plugin kind, or `broker` for a system instance."""
+    generation: int
+    attempt: int
+    epoch: int
+    hashes: Hashes
+    spec: bytes
+    """The normalised entry as JSON: what the hashes were made of."""
+    argv: tuple[str, ...]
+    """With an environment: what follows `python`; without: the whole command of a system instance."""
+    environment: Environment | None
+    code: Path | None
+    files: Mapping[str, bytes]
+    """Read-only files in the launch folder: launch.json, credentials, secrets. Never logged."""
+    resources: Resources
+    storage: int = 0
+    egress: tuple[HostPort, ...] = ()
+    """What the door hands out: the broker, and declared hosts."""
+    inet: bool = False
+    """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
+    timeout: timedelta = timedelta(seconds=30)
+    grace: timedelta = timedelta(seconds=5)
+    sandbox: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    at: datetime
+    stream: str
+    """stdout, stderr, or ntp for a line of the runtime itself."""
+    text: str
+
+
+class Runtime(Protocol):
+    """Starts, stops and shows containers. Names are unique: that is the lock against doubles."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def observe(self) -> Mapping[str, Instance]:
+        """Return every instance of this project, one listing, exits included until removed."""
+
+    async def start(self, launch: Launch) -> None:
+        """Create and start, or adopt: an instance that runs with the same generation and attempt is
+        left alone; a half-made or exited one of that name is replaced; a running other one raises
+        ConflictError. Returns when the process was started, not when it is ready.
+        """
+
+    async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
+        """SIGTERM, wait at most `grace`, kill the whole cgroup. Absent or stopped is success."""
+
+    async def remove(self, name: str, *, delete_data: bool) -> None:
+        """Forget an instance and everything of it but its storage; that too with `delete_data`."""
+
+    async def update(self, name: str, resources: Resources) -> None:
+        """Change limits in place; ActionError if the kernel refuses (a limit below what is used)."""
+
+    def logs(self, name: str, *, follow: bool, tail: int) -> AsyncIterator[LogLine]: ...
+
+    def events(self) -> AsyncIterator[None]:
+        """Yield when something may have changed. Carries no data, so none can be lost."""
+
+    async def isolation(self) -> Isolation:
+        """Return what this runtime can enforce here, by having tried (for `doctor`)."""
+
+    async def close(self, *, delete_data: bool) -> None:
+        """After the last remove: delete whatever this runtime made for the project as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What an account offers. `channel`: stream (data flows out) or service (requests come in)."""
+
+    subject: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`local` is what the plugin sees; `account` is an instance name, or CORE."""
+
+    account: str
+    subject: str
+    local: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer that the controller makes for an instance."""
+
+    stream: str
+    durable: str
+    filters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Everything that one instance may do on the bus; a pure function of the wiring."""
+
+    instance: str
+    kind: str
+    exports: tuple[Export, ...]
+    imports: tuple[Import, ...]
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    streams: tuple[str, ...] = ()
+    """Streams in CORE that hold what this instance sends."""
+    consumers: tuple[Consumer, ...] = ()
+
+
+class Broker(Protocol):
+    """Who may say what to whom; and the embedded broker itself."""
+
+    def launch(self) -> Launch | None:
+        """The broker as a system instance, or None where an external NATS serves."""
+
+    def address(self) -> str:
+        """host:port that plugins ask the door for."""
+
+    async def ensure(self, rights: Mapping[str, Rights]) -> None:
+        """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay."""
+
+    def credentials(self, instance: str) -> bytes:
+        """The .creds file of one instance (user JWT and seed); the same one until rotated."""
+
+    async def check(self) -> Sequence[str]:
+        """Version and settings that would break our promises, in words; empty: all is well."""
+
+
+class Bus(Protocol):
+    """The controller's own connection."""
+
+    listening_since: datetime | None
+
+    def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
+        """The last beat of each instance and when it arrived."""
+
+    def changes(self) -> AsyncIterator[str]:
+        """Names of instances whose beat changed its stage, incarnation or conditions."""
+
+    async def control(self, instance: str, payload: Mapping[str, Any]) -> None: ...
+
+
+class Catalog(Protocol):
+    """Finds plugins; installs what they need. Runs no plugin code in this process."""
+
+    async def resolve(
+        self, wanted: Sequence[Wanted]
+    ) -> tuple[Mapping[str, Artifact], Sequence[Problem]]:
+        """By entry name. A plugin that is not found is a Problem that lists the places looked in."""
+
+    async def prepare(self, artifact: Artifact) -> Environment:
+        """Install once, hash-locked, into a cached read-only environment; ActionError says why not."""
+
+
+class Secrets(Protocol):
+    def resolve(self, reference: SecretRef) -> str:
+        """Return the value; KeyError-free: ActionError(reason='SecretMissing') names the reference."""
+
+    def digest(self, reference: SecretRef) -> str:
+        """A keyed digest for the hash, so that a rotation is noticed and nothing is revealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One applied state of the user's files. `sources`: (file, text) in order."""
+
+    number: int
+    applied: datetime
+    sources: tuple[tuple[str, str], ...]
+    resolved: Mapping[str, str]
+    """Entry name -> artifact digest."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What else decided the result: PLUGIN_* values, project folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One decision or observation, for `ntpctl events`."""
+
+    at: datetime
+    name: str
+    """Instance, or empty for the project."""
+    type: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+class Store(Protocol):
+    """Desired state and the memory of the loop; durable and atomic, one writer."""
+
+    def current(self) -> Revision | None: ...
+    def save(self, revision: Revision, *, expect: int | None) -> None:
+        """ConflictError if the newest number is not `expect`."""
+
+    def revisions(self) -> Sequence[Revision]: ...
+    def records(self) -> Mapping[str, Record]: ...
+    def put(self, name: str, record: Record) -> None: ...
+    def forget(self, name: str) -> None: ...
+    def log(self, event: Event) -> None: ...
+    def events(self, *, name: str | None, limit: int) -> Sequence[Event]: ...
+    def setting(self, key: str) -> str | None: ...
+    def set(self, key: str, value: str) -> None: ...
+
+
+class Lease(Protocol):
+    """At most one controller acts. The epoch grows with every holder and goes with every mutation."""
+
+    epoch: int
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+    def held(self) -> bool: ...

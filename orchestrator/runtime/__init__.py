@@ -1,0 +1,1 @@
+"""Where containers come from: one adapter each for processes, Docker, Kubernetes."""

@@ -1,0 +1,1 @@
+"""Containers made of kernel parts, where no engine answers."""

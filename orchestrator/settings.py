@@ -1,0 +1,1 @@
+"""Settings of the orchestrator: environment, .env, options, one place."""

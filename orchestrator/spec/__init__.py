@@ -1,0 +1,1 @@
+"""What the user declared. Pure: text in, Desired or every problem out."""

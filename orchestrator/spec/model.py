@@ -1,0 +1,99 @@
+"""The declared world, validated, normalised, frozen: what the rest of the house works on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from ntp.contract.names import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the user's files something stands; lines and columns start at 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Limits of one plugin. `memory` and `tmp` in bytes, `cpu` in cores."""
+
+    memory: int
+    cpu: float
+    pids: int
+    tmp: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A reference, never a value. `source`: env, file. `key`: variable name or path."""
+
+    source: str
+    key: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """`symbols` empty: all that the producer has."""
+
+    producer: str
+    symbols: tuple[str, ...] = ()
+    bars: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSpec:
+    """One entry, defaults filled in, its plugin resolved.
+
+    `config` holds plain values; where a `${VAR}` stood it holds the text as written, and
+    `secrets` names the references: key `config.<dotted path>` for sugar inside config, else the
+    name under `secrets:`.
+    """
+
+    name: str
+    kind: Kind
+    plugin: str
+    version: str
+    digest: str
+    """Content digest of code and requirements that the applied revision resolved to."""
+    entrypoint: str
+    config: Mapping[str, Any]
+    inputs: tuple[Input, ...]
+    resources: Resources
+    place: Place
+    history: int = 1000
+    storage: int = 0
+    """Bytes of the durable folder; 0: none."""
+    timeout: timedelta = timedelta(seconds=30)
+    grace: timedelta = timedelta(seconds=5)
+    egress: tuple[HostPort, ...] = ()
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    capital: Decimal = Decimal(10000)
+    short: bool = False
+    pyramid: int = 1
+    risk: Mapping[str, Any] = field(default_factory=dict)
+    sandbox: bool = True
+    """False only by a named, confirmed exception (PLUGIN_SANDBOX=false); shown for as long as it lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """All enabled plugins by instance name. `revision` counts applied revisions of this project."""
+
+    project: str
+    revision: int
+    plugins: Mapping[str, PluginSpec]

@@ -1,0 +1,1 @@
+"""Where desired state and the loop's memory are kept."""

@@ -1,0 +1,1 @@
+"""OHLCV bars closed by event time; one implementation for test and live."""

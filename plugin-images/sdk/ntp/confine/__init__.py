@@ -1,0 +1,1 @@
+"""The sandbox: kernel limits around a process, chosen by trying, reported as they are."""

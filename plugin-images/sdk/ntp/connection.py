@@ -1,0 +1,1 @@
+"""A plugin's connection to the bus, through the door where there is one."""

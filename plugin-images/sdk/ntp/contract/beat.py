@@ -1,0 +1,65 @@
+"""The beat: what a plugin says of itself once a second, from its own loop."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ntp.contract import CONTRACT
+
+
+class Stage(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    EXHAUSTED = "exhausted"
+    """A finite source has sent everything; or everything that this one listens to has ended."""
+    DRAINING = "draining"
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """Counts of one edge since this incarnation began. `lost`: sequence numbers that never came."""
+
+    peer: str
+    channel: str
+    symbol: str
+    count: int
+    lost: int = 0
+    late: int = 0
+    """Indicator values that missed their deadline."""
+    through: int = 0
+    """The last sequence number."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    type: str
+    status: bool
+    reason: str
+    message: str
+    since: datetime
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """`number` counts beats of this incarnation; counts in it are totals, so a lost beat loses nothing."""
+
+    instance: str
+    kind: str
+    incarnation: str
+    generation: int
+    number: int
+    at: datetime
+    started: datetime
+    stage: Stage
+    contract: str = CONTRACT
+    sent: list[Flow] = []
+    received: list[Flow] = []
+    refused: int = 0
+    """Results of the plugin that were refused at the border: NaN price, confidence outside [0, 1], …"""
+    last_refusal: str = ""
+    skew_s: float | None = None
+    """Arrival minus event time of the newest tick, seconds."""
+    indicators: dict[str, dict[str, float]] = {}
+    """get_indicators() by symbol."""
+    conditions: list[Condition] = []
+    report: dict[str, Any] = {}
+    """The plugin's own figures; an executor's books are here, by strategy."""

@@ -1,0 +1,85 @@
+"""What a started plugin finds in its read-only folder: `/run/ntp/launch.json`.
+
+The controller writes it, `python -m ntp.runner` reads it; on every runtime.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ntp.contract import CONTRACT
+from ntp.contract.names import Kind
+
+FOLDER = "/run/ntp"
+"""Default folder of the files of a launch; NTP_LAUNCH names another."""
+LAUNCH_FILE = "launch.json"
+CREDENTIALS_FILE = "bus.creds"
+DOOR_SOCKET = "door.sock"
+TERMINATION_FILE = "termination"
+"""Writable, at most 4 KiB: a runner writes its last words here (Termination, or a faulthandler dump)."""
+
+
+class Trading(msgspec.Struct, frozen=True):
+    """How a strategy's signals become positions."""
+
+    capital: str = "10000"
+    short: bool = False
+    pyramid: int = 1
+    risk: dict[str, Any] = {}
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """One input of this instance; `symbols` empty: all. `trading` is set for an executor's strategies."""
+
+    instance: str
+    kind: Kind
+    symbols: list[str] = []
+    bars: str | None = None
+    trading: Trading | None = None
+    listens_to: list[str] = []
+    """For a strategy among an executor's inputs: the data sources it trades on.
+    For an indicator among a strategy's inputs: the data sources it values."""
+
+
+class BusAddress(msgspec.Struct, frozen=True):
+    servers: list[str]
+    """nats://host:port"""
+    credentials: str | None = CREDENTIALS_FILE
+    """A file name in the launch folder; NATS .creds format (user JWT and seed)."""
+
+
+class LaunchFile(msgspec.Struct, frozen=True):
+    project: str
+    instance: str
+    kind: Kind
+    plugin: str
+    entrypoint: str
+    """module:Class"""
+    code: str
+    """The plugin's folder as the plugin sees it; comes first on sys.path."""
+    generation: int
+    bus: BusAddress
+    contract: str = CONTRACT
+    config: dict[str, Any] = {}
+    inputs: list[Listen] = []
+    history: int = 1000
+    timeout_s: float = 30.0
+    """Longest single callback."""
+    grace_s: float = 5.0
+    """From SIGTERM to the end."""
+    trading: Trading = Trading()
+    storage: str | None = None
+    """Durable folder as the plugin sees it."""
+    egress: list[str] = []
+    """host:port, for the words of a refusal."""
+    plain_network: bool = False
+    """No door is there: connect as usual (Kubernetes, tests)."""
+
+
+class Termination(msgspec.Struct, frozen=True):
+    """Why a runner ended by its own decision. `permanent`: no retry helps until config or code changes."""
+
+    reason: str
+    """CamelCase: ConfigRefused, ImportFailed, ContractMismatch, InitializeFailed, StreamEnded, …"""
+    message: str
+    permanent: bool = False

@@ -1,0 +1,105 @@
+"""Every subject of the bus, with its grammar. Symbols are token-encoded.
+
+A plugin sees short local names only; accounts map them (remote subject <-> local subject), so that
+nobody can name a subject of someone else:
+
+    local to the plugin            in its own account / in CORE                        who sends
+    data.<symbol>                  export of the source: data.<symbol>                 source
+    in.<source>.data.<symbol>      import of the above, in each listener's account     -
+    ind.<symbol>                   export of the indicator: ind.<symbol>               indicator
+    in.<indicator>.ind.<symbol>    import of the above                                 -
+    sig.<symbol>                   CORE sig.<strategy>.<symbol>, stream SIG_<strategy>  strategy
+    sig._progress                  CORE sig.<strategy>._progress, the same stream       strategy
+    fill.<strategy>.<symbol>       CORE fill.<executor>.<strategy>.<symbol>, FILL_<executor>  executor
+    beat                           CORE beat.<instance>                                everyone
+    ctl                            CORE ctl.<instance>                                 controller
+    next.<producer>                CORE $JS.API.CONSUMER.MSG.NEXT.<stream>.<instance>  pull request
+    $JS.ACK.<stream>.<instance>.>  the same, as it is                                  acknowledgement
+
+Streams are named SIG_<strategy> and FILL_<executor>; the durable consumer bears the instance's name.
+"""
+
+import re
+
+_SAFE = re.compile(r"[A-Za-z0-9-]")
+
+BEAT = "beat"
+CONTROL = "ctl"
+PROGRESS_TOKEN = "_progress"
+
+
+def token(symbol: str) -> str:
+    """Encode any text as one subject token: letters, digits, `-` stay; the rest is `=XX` per UTF-8 byte.
+
+    >>> token("BTC/USDT"), token("EUR.USD"), token("BTCUSDT")
+    ('BTC=2FUSDT', 'EUR=2EUSD', 'BTCUSDT')
+    """
+    if not symbol:
+        return "="
+    return "".join(
+        chr(byte) if byte < 128 and _SAFE.match(chr(byte)) else f"={byte:02X}"
+        for byte in symbol.encode()
+    )
+
+
+def symbol_of(token_text: str) -> str:
+    """Decode `token`; raises ValueError for what `token` cannot have made."""
+    if token_text == "=":
+        return ""
+    raw = bytearray()
+    at = 0
+    while at < len(token_text):
+        char = token_text[at]
+        if char == "=":
+            raw.append(int(token_text[at + 1 : at + 3], 16))
+            at += 3
+        else:
+            raw.extend(char.encode())
+            at += 1
+    symbol = raw.decode()
+    if token(symbol) != token_text:
+        message = f"{token_text!r} is not an encoded symbol"
+        raise ValueError(message)
+    return symbol
+
+
+def data(symbol: str) -> str:
+    return f"data.{token(symbol)}"
+
+
+def indicator(symbol: str) -> str:
+    return f"ind.{token(symbol)}"
+
+
+def data_in(source: str, symbol: str | None = None) -> str:
+    """Where `source`'s ticks arrive in a listener's account; None: all its symbols."""
+    return f"in.{source}.data.{'>' if symbol is None else token(symbol)}"
+
+
+def indicator_in(instance: str, symbol: str | None = None) -> str:
+    return f"in.{instance}.ind.{'>' if symbol is None else token(symbol)}"
+
+
+def signal(symbol: str) -> str:
+    return f"sig.{token(symbol)}"
+
+
+def progress() -> str:
+    return f"sig.{PROGRESS_TOKEN}"
+
+
+def fill(strategy: str, symbol: str) -> str:
+    return f"fill.{strategy}.{token(symbol)}"
+
+
+def pull(producer: str) -> str:
+    """Ask for the next messages of a strategy's signals, or of an executor's fills."""
+    return f"next.{producer}"
+
+
+def signal_stream(strategy: str) -> str:
+    return f"SIG_{strategy}"
+
+
+def fill_stream(executor: str) -> str:
+    return f"FILL_{executor}"

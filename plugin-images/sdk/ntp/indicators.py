@@ -1,0 +1,1 @@
+"""O(1) indicators, equal to their window formulae."""

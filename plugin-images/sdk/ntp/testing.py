@@ -1,0 +1,1 @@
+"""Run a plugin on recorded data, without a bus."""
