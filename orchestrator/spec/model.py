@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from ntp.contract.names import Kind
@@ -97,3 +98,82 @@ class Desired:
     project: str
     revision: int
     plugins: Mapping[str, PluginSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A plugin, found and identified; `digest` covers its code and requirements."""
+
+    plugin: str
+    kind: str
+    version: str
+    digest: str
+    entrypoint: str
+    config_schema: Mapping[str, Any]
+    """Full JSON Schema, draft 2020-12 (shorthand already expanded)."""
+    egress: tuple[str, ...]
+    secrets: tuple[str, ...]
+    requirements: tuple[str, ...]
+    code: Path
+    """A content-addressed, read-only copy of the plugin's folder: what runs is what was applied."""
+    origin: str
+    """Where it was found, in words: bundled, PLUGIN_DIR/…, source: …"""
+    trading: Mapping[str, Any] = field(default_factory=dict)
+    finite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entry's question to the catalog."""
+
+    name: str
+    kind: str
+    plugin: str
+    source: str | None
+    image: str | None
+    version: str | None
+    place: Place
+    pinned: str | None = None
+    """A digest of an applied revision: give exactly that one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What an account offers. `channel`: stream (data flows out) or service (requests come in)."""
+
+    subject: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`local` is what the plugin sees; `account` is an instance name, or CORE."""
+
+    account: str
+    subject: str
+    local: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer that the controller makes for an instance."""
+
+    stream: str
+    durable: str
+    filters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Everything that one instance may do on the bus; a pure function of the wiring."""
+
+    instance: str
+    kind: str
+    exports: tuple[Export, ...]
+    imports: tuple[Import, ...]
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    streams: tuple[str, ...] = ()
+    """Streams in CORE that hold what this instance sends."""
+    consumers: tuple[Consumer, ...] = ()
