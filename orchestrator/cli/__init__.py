@@ -1,9 +1,85 @@
-"""The command line: a command parses, calls one function, prints."""
+"""The command line: a command parses, calls one function, prints. Exit codes: docs/cli.md."""
+
+import importlib
+import sys
+from typing import Any
 
 import click
 
+# Name -> (module, first line of help). Modules load when their command runs: `ntpctl --help` is quick.
+COMMANDS = {
+    "validate": ("check", "Check plugins.yaml and show every problem with its place."),
+    "plan": ("change", "Show what apply would do, and why; change nothing."),
+    "apply": ("change", "Make what runs equal to what plugins.yaml declares."),
+    "down": ("change", "Stop and remove everything of this project; storage stays."),
+    "status": ("look", "Show what runs, why, since when, and how isolated it is."),
+    "logs": ("look", "Print a plugin's output."),
+    "events": ("look", "Show what was decided and observed, with causes."),
+    "restart": ("act", "Restart plugins by hand."),
+    "stop": ("act", "Stop plugins by hand, until `start`."),
+    "start": ("act", "Start what was stopped by hand, or gave up."),
+    "serve": ("serve", "Run the controller in the foreground."),
+    "demo": ("demo", "Run the main job on recorded market data, and clean up."),
+    "doctor": ("doctor", "Say what this machine can isolate, and what is missing."),
+    "schema": ("check", "Print the JSON Schemas, or compare the committed ones."),
+}
 
-@click.group(name="ntpctl")
+
+class Commands(click.Group):
+    """A group whose commands are imported one at a time, when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "see 'ntpctl --help'"
+            raise click.UsageError(f"unknown command '{args[0]}'\n  fix: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(
+    name="ntpctl",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="ntp-orchestrator")
+def group(**_: Any) -> None:
+    """Run trading plugins, each in its own container, from one plugins.yaml.
+
+    \b
+    Examples:
+      ntpctl demo                        recorded ticks to signals, orders and a ledger
+      ntpctl plan                        what would change, and why
+      ntpctl apply                       change it, wait until all are ready
+      ntpctl status                      what runs, and what went wrong
+      ntpctl logs -f bollinger_strategy  follow a plugin's output
+    """
+
+
 def main() -> None:
-    """Run trading plugins, each in its own container, from one plugins.yaml."""
+    """Run a command; every failure becomes words on stderr and an exit code, never a traceback."""
+    from orchestrator.cli.failure import guard
+
+    with guard():
+        group(standalone_mode=False)
+    sys.exit(0)
