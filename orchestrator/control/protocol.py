@@ -1,0 +1,165 @@
+"""The controller's socket: newline-delimited JSON, one call a connection. A stable interface.
+
+`controller.sock` in the state folder (mode 0700; the peer must be the same user, or root). A client sends one
+line and reads lines until the one with `result` or `error`; then the server hangs up. Times are ISO 8601 in UTC,
+amounts of memory are bytes, durations are seconds. Receivers ignore fields they do not know.
+
+    -> {"call": NAME, ...arguments}
+    <- {"event": WHAT, ...}                  none or many: what happens meanwhile
+    <- {"event": "alive"}                    every 5 s while nothing else is said; `client.call` swallows it
+    <- {"result": {...}}                     the end, good
+    <- {"error": {"kind": "config" | "unreachable" | "conflict" | "action" | "bug", "message": TEXT,
+                  "problems": [PROBLEM],     config only
+                  "reason": WORD, "permanent": BOOL}}   action only
+
+Calls. `?` marks an argument that may be left out, with its default.
+
+    info                                          INFO
+    status      name?=null                        {"project", "revision", "at", "conditions": [CONDITION],
+                                                   "plugins": [STATUS]}     null: all; unknown name: action NoSuchPlugin
+    preview     sources, settings?={}, secrets?={}     PREVIEW; never an error for a mistake in `sources`
+    apply       sources, settings?={}, secrets?={}, expect?=null, allow_deletes?=false, pins?={},
+                wait?=true, deadline?=120         {"event": "plan", ...PREVIEW}, PROGRESS...; result OUTCOME
+    wait        names?=null, deadline?=120        PROGRESS...; result OUTCOME     null: all
+    events      name?=null, limit?=200, follow?=false     {"event": "event", ...EVENT}... when following, oldest first;
+                                                  result {"events": [EVENT]}      oldest first
+    logs        name, follow?=false, tail?=200    {"event": "log", "at", "stream", "text"}...; result {}
+    restart     name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
+    stop        name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME     a stored override: `start` clears it
+    start       name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
+    down        delete_data?=false, deadline?=120     PROGRESS...; result {"removed": [NAME], "kept": [NAME]}
+                                                  sources first, the broker last; then the controller ends
+    beats       {"beats": {NAME: {"heard": TIME, "beat": BEAT}}}     BEAT is ntp.contract.beat.Beat as it came
+    revisions   {"revisions": [{"number", "applied", "files": [FILE], "resolved": {NAME: DIGEST}}]}    oldest first
+    revision    number                            {"number", "applied", "sources": [[FILE, TEXT]], "resolved", "settings"}
+
+    sources     [[FILE, TEXT], ...] in order; FILE as the user would name it in a message. Texts must be complete.
+    settings    what else decides the result: PLUGIN_DIR, PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT, PLUGIN_SANDBOX,
+                `folder` (absolute, where relative sources and .env are looked for), `project` (a name)
+    secrets     {VARIABLE: VALUE}: kept in the controller's memory only, before its environment and .env
+    expect      the revision that the caller saw; another one: conflict
+    pins        {NAME: DIGEST}: give exactly that plugin again (rollback)
+
+    INFO        {"project", "version", "python", "pid", "epoch", "started", "revision", "applied", "runtime",
+                 "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},
+                 "listening_since", "conditions": [CONDITION], "state_folder"}
+    PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
+                 needed), "revision": the one that runs now, or 0, "text": the changes as lines to print}
+    CHANGE      {"name", "do": "start"|"recreate"|"update"|"stop"|"remove"|"keep", "cause", "kind", "stops": BOOL}
+    PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
+    OUTCOME     {"revision", "ready": BOOL, "plugins": [STATUS], "waiting": [{"name", "state", "message"}]}
+                `ready` false: by the deadline, or for good, `waiting` were not, and `message` says why
+    STATUS      {"name", "kind", "plugin", "version", "state", "message", "ready", "generation", "restarts",
+                 "since", "started", "next_try", "conditions": [CONDITION], "isolation": ISOLATION|null,
+                 "usage": {"memory", "memory_peak", "memory_limit", "cpu_s", "throttled_s", "pids", "pids_refused"},
+                 "cpu_share" (cores used of late)|null, "last_exit": EXIT|null, "last_output": [TEXT],
+                 "flow": {"sent", "received", "sent_per_s", "received_per_s", "lost", "late", "refused",
+                 "last_refusal", "skew_s"}|null, "egress_refused": {"host:port": N}, "place": "file:line", "stage"}
+                state: Running Exhausted Starting Waiting Preparing Stopping Stopped BackOff CrashLoop GaveUp FellBack
+                Flapping Unknown Refused, or the reason of the last exit while it is down for good or backing off:
+                OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed SecretMissing ...
+    CONDITION   {"type": "Ready"|"Reconciling"|"Stalled"|..., "status": BOOL, "reason", "message", "since"}
+                of the project: ConfigValid, RuntimeReachable, BrokerReady, BusListening, LeaseHeld, StoreSound
+    EXIT        {"at", "code", "signal", "oom", "reason", "message", "permanent", "memory_peak", "last_output"}
+    ISOLATION   {"tier": 0-3, "active": [TEXT], "missing": [TEXT]}
+    EVENT       {"at", "name", "type": "Normal"|"Warning", "reason", "message", "count"}
+    PROBLEM     {"file", "line", "column", "message", "fix", "entry"}
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.errors import (
+    ActionError,
+    ConfigError,
+    ConflictError,
+    NtpError,
+    Problem,
+    UnreachableError,
+)
+
+SOCKET = "controller.sock"
+LONGEST_LINE = 40 * 1024 * 1024
+"""Bytes: sixteen MiB of files, escaped as JSON."""
+ALIVE_S = 5.0
+"""A server that has nothing to say says so this often."""
+
+
+def line(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Raise UnreachableError where the other side does not speak this protocol."""
+    try:
+        message = json.loads(raw)
+    except ValueError as error:
+        raise UnreachableError("the controller's answer was not JSON") from error
+    if not isinstance(message, dict):
+        raise UnreachableError("the controller's answer was not a JSON object")
+    return message
+
+
+def error_line(error: NtpError | None) -> bytes:
+    """`None` stands for a bug of ours: its details belong in the controller's log, not on the wire."""
+    return line({"error": _describe(error)})
+
+
+def _describe(error: NtpError | None) -> dict[str, Any]:
+    match error:
+        case ConfigError(problems=problems):
+            listed = [
+                {
+                    "file": problem.file,
+                    "line": problem.line,
+                    "column": problem.column,
+                    "message": problem.message,
+                    "fix": problem.fix,
+                    "entry": problem.entry,
+                }
+                for problem in problems
+            ]
+            return {"kind": "config", "message": str(error), "problems": listed}
+        case UnreachableError():
+            return {"kind": "unreachable", "message": str(error)}
+        case ConflictError():
+            return {"kind": "conflict", "message": str(error)}
+        case ActionError(reason=reason, permanent=permanent):
+            message = str(error)
+            return {"kind": "action", "message": message, "reason": reason, "permanent": permanent}
+        case _:
+            words = str(error) if error else "the controller met a bug; its log has the details"
+            return {"kind": "bug", "message": words}
+
+
+def rebuild(description: Mapping[str, Any]) -> NtpError:
+    """Turn `error` of an answer back into the exception that the controller raised."""
+    message = str(description.get("message", ""))
+    match description.get("kind"):
+        case "config":
+            return ConfigError(
+                [
+                    Problem(
+                        file=each["file"],
+                        line=each["line"],
+                        column=each["column"],
+                        message=each["message"],
+                        fix=each["fix"],
+                        entry=each.get("entry"),
+                    )
+                    for each in description.get("problems", ())
+                ]
+            )
+        case "unreachable":
+            return UnreachableError(message)
+        case "conflict":
+            return ConflictError(message)
+        case "action":
+            return ActionError(
+                message,
+                reason=str(description.get("reason", "Refused")),
+                permanent=bool(description.get("permanent")),
+            )
+        case _:
+            return NtpError(message)
