@@ -1,0 +1,85 @@
+"""Where control groups can be made on this machine: version 1, version 2, or both at once."""
+# ruff: noqa: PTH103, PTH110  # pathlib costs the shim 5 ms
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from ntp.confine.files import read, write
+
+PARENT = "ntp"
+"""Every group lies below a folder of this name, which goes with its last child."""
+REST = "ntp.rest"
+"""Where the processes of a delegated group wait: version 2 allows limits only on leaves."""
+V1_CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer")
+V2_CONTROLLERS = ("memory", "cpu", "pids")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Folders in which a parent may be made. `v1` by controller; `v2` serves what v1 does not."""
+
+    v1: Mapping[str, str] = field(default_factory=dict)
+    v2: str | None = None
+
+    def parents(self) -> Mapping[str, str]:
+        """Controller (or "v2") -> folder that is the parent of our groups."""
+        found = {name: f"{folder}/{PARENT}" for name, folder in self.v1.items()}
+        if self.v2 is not None:
+            found["v2"] = f"{self.v2}/{PARENT}"
+        return found
+
+
+def find() -> Layout:
+    """Read the mounts. What is listed is there; whether it may be written shows when tried."""
+    v1: dict[str, str] = {}
+    v2: str | None = None
+    for line in read("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        folder = before.split()[4].replace("\\040", " ")
+        kind, _, options = after.split(maxsplit=2)
+        if kind == "cgroup":
+            for name in V1_CONTROLLERS:
+                if name in options.split(","):
+                    v1.setdefault(name, folder)
+        elif kind == "cgroup2" and v2 is None:
+            v2 = delegated(folder, own_group())
+    return Layout(v1, v2)
+
+
+def own_group() -> str:
+    """Path of the caller's version 2 group below its mount, beginning with '/'."""
+    for line in read("/proc/self/cgroup").splitlines():
+        if line.startswith("0::"):
+            return line.removeprefix("0::")
+    return "/"
+
+
+def delegated(mount: str, own: str) -> str:
+    """The highest folder on the way to our own group that we may write.
+
+    It is the mount itself for root, the folder of the user's systemd for an ordinary user (any
+    lower one would do; a move needs the right to write at the common ancestor). The mount if none.
+    """
+    folder = mount
+    for part in ["", *own.strip("/").split("/")]:
+        folder = f"{folder}/{part}".rstrip("/")
+        if os.access(folder, os.W_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK):
+            return folder
+    return mount
+
+
+def enable(folder: str) -> None:
+    """Let the children of a version 2 folder have limits, as far as the kernel agrees."""
+    root = not os.path.exists(f"{folder}/cgroup.type")
+    if not root and (inside := read(f"{folder}/cgroup.procs").split()):
+        # No process may stand in an inner group: step aside, as each manager of a delegated one does.
+        rest = f"{folder}/{REST}"
+        os.makedirs(rest, exist_ok=True)
+        for pid in inside:
+            with suppress(ProcessLookupError):
+                write(f"{rest}/cgroup.procs", pid)
+    for controller in V2_CONTROLLERS:
+        with suppress(OSError):
+            write(f"{folder}/cgroup.subtree_control", f"+{controller}")

@@ -1,0 +1,88 @@
+"""Set the limits of one control group and read them back: a file that took a number is no proof."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+from ntp.confine.files import number, read, write
+from ntp.confine.policy import Policy
+
+PERIOD_US = 100_000
+"""The kernel's own default; a shorter one costs more context switches, a longer one longer stalls."""
+LIMITS = ("memory", "cpu", "pids")
+_UNLIMITED = 2**62  # version 1 says "none" by the largest number of whole pages
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def get(folders: Mapping[str, str], controller: str, v1: str | None, v2: str | None) -> str:
+    """Read a controller's file, whichever version has the controller; nothing where none has."""
+    if controller in folders:
+        return read(f"{folders[controller]}/{v1}") if v1 else ""
+    return read(f"{folders['v2']}/{v2}") if v2 and "v2" in folders else ""
+
+
+def enforced(folders: Mapping[str, str]) -> dict[str, float]:
+    """What the kernel holds the group to now: memory in bytes, cpu in cores, pids; absent: no limit."""
+    memory = number(get(folders, "memory", "memory.limit_in_bytes", "memory.max"))
+    quota = number(get(folders, "cpu", "cpu.cfs_quota_us", "cpu.max"))
+    period = number(get(folders, "cpu", "cpu.cfs_period_us", None)) or PERIOD_US
+    pids = number(get(folders, "pids", "pids.max", "pids.max"))
+    found: dict[str, float] = {}
+    if 0 < memory < _UNLIMITED:
+        found["memory"] = memory
+    if quota > 0:
+        found["cpu"] = quota / period
+    if pids > 0:
+        found["pids"] = pids
+    return found
+
+
+def impose(folders: Mapping[str, str], policy: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Set every limit that can be set here. Return (active, missing in words)."""
+    quota = max(int(policy.cpu * PERIOD_US), 1000)
+    memory, burst = str(policy.memory), str(quota if policy.cpu_burst else 0)
+    # Version 1 and version 2 files of a controller; the other version's are not there.
+    files = {
+        "memory": [
+            ("memory.limit_in_bytes", memory),
+            ("memory.memsw.limit_in_bytes", memory),
+            ("memory.swappiness", "0"),
+            ("memory.max", memory),
+            ("memory.swap.max", "0"),
+            ("memory.oom.group", "1"),
+        ],
+        "cpu": [
+            ("cpu.cfs_period_us", str(PERIOD_US)),
+            ("cpu.cfs_quota_us", str(quota)),
+            ("cpu.cfs_burst_us", burst),
+            ("cpu.max", f"{quota} {PERIOD_US}"),
+            ("cpu.max.burst", burst),
+        ],
+        "pids": [("pids.max", str(policy.pids))],
+    }
+    wanted = {
+        "memory": policy.memory // _PAGE * _PAGE,
+        "cpu": quota / PERIOD_US,
+        "pids": policy.pids,
+    }
+    active: list[str] = []
+    missing: list[str] = []
+    for limit in LIMITS:
+        folder = folders.get(limit, folders.get("v2"))
+        if folder is None:
+            continue
+        for file, text in files[limit]:
+            with suppress(OSError):  # absent or refused; what counts is read back below
+                write(f"{folder}/{file}", text)
+        if enforced(folders).get(limit) == wanted[limit]:
+            active.append(limit)
+        else:
+            missing.append(f"{limit} limit: the control group {folder} did not take it")
+        if limit == "memory" and not _swap_bounded(folder):
+            missing.append("swap limit: turn swap off, or boot with swapaccount=1")
+    return tuple(active), tuple(missing)
+
+
+def _swap_bounded(folder: str) -> bool:
+    bounded = read(f"{folder}/memory.memsw.limit_in_bytes") or read(f"{folder}/memory.swap.max")
+    return bool(bounded) or len(read("/proc/swaps").splitlines()) < 2
