@@ -1,0 +1,180 @@
+"""Commands that change what runs: plan, apply, down."""
+
+import sys
+from typing import Any
+
+import click
+
+from orchestrator import app
+from orchestrator.cli.failure import say
+from orchestrator.cli.options import project_options
+from orchestrator.cli.output import console, emit, output_option
+from orchestrator.cli.progress import progress_line, settle
+from orchestrator.errors import ConfigError, Problem
+
+DIFFERS = 6
+SIGNS = {
+    "start": ("+", "green"),
+    "recreate": ("~", "yellow"),
+    "update": ("~", "cyan"),
+    "stop": ("-", "red"),
+    "remove": ("-", "red"),
+    "keep": (" ", "dim"),
+}
+
+
+def _show(preview: dict[str, Any]) -> None:
+    out = console()
+    for change in preview["changes"]:
+        sign, style = SIGNS.get(change["do"], ("?", ""))
+        if change["do"] == "keep":
+            continue
+        out.print(
+            f"{sign} {change['do']:<9} {change['name']:<24} {change['cause']}",
+            style=style,
+            markup=False,
+        )
+    kept = sum(change["do"] == "keep" for change in preview["changes"])
+    if not preview["differs"]:
+        out.print(f"nothing to do: {kept} run as declared")
+    elif kept:
+        out.print(f"  {kept} not touched", style="dim")
+
+
+def _problems(preview: dict[str, Any]) -> None:
+    if preview["problems"]:
+        raise ConfigError([Problem(**problem) for problem in preview["problems"]])
+
+
+@click.command()
+@project_options
+@output_option
+def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
+    """Show what apply would do, and why; change nothing. Exit 0: nothing to do, 6: something.
+
+    \b
+    Examples:
+      ntpctl plan
+      ntpctl plan -f config/plugins.yaml -o json
+    """
+    declared = app.declare(files, project)
+    preview = app.preview(declared)
+    if output != "table":
+        emit(preview, output)
+    _problems(preview)
+    if output == "table":
+        _show(preview)
+        if preview["guard"]:
+            say(f"apply will refuse: {preview['guard']}")
+    if preview["differs"]:
+        raise click.exceptions.Exit(DIFFERS)
+
+
+@click.command()
+@project_options
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped.")
+@click.option("--allow-deletes", is_flag=True, help="Allow a file that removes most of what runs.")
+@click.option("--no-sandbox", is_flag=True, help="Confirm PLUGIN_SANDBOX=false.")
+@click.option("--wait/--no-wait", default=True, help="Wait until all are ready.")
+@click.option(
+    "--deadline", default=120.0, show_default=True, metavar="SECONDS", help="How long to wait."
+)
+@click.option("--dry-run", is_flag=True, help="The same as `ntpctl plan`.")
+@output_option
+def apply(
+    files: tuple[str, ...],
+    project: str | None,
+    deadline: float,
+    output: str,
+    *,
+    yes: bool,
+    allow_deletes: bool,
+    no_sandbox: bool,
+    wait: bool,
+    dry_run: bool,
+) -> None:
+    """Make what runs equal to what plugins.yaml declares: only what differs is touched.
+
+    \b
+    Examples:
+      ntpctl apply
+      ntpctl apply -f config/plugins.yaml --yes
+      ntpctl apply --no-wait -o json
+    """
+    declared = app.declare(files, project)
+    app.confirm_sandbox(declared, confirmed=no_sandbox)
+    preview = app.preview(declared)
+    _problems(preview)
+    if output == "table":
+        _show(preview)
+    if dry_run:
+        raise click.exceptions.Exit(DIFFERS if preview["differs"] else 0)
+    stops = [change["name"] for change in preview["changes"] if change["stops"]]
+    if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+        click.confirm(f"this stops {', '.join(stops)}. Go on?", abort=True, err=True)
+    if app.ensure_controller(declared.settings):
+        say("started a controller in the background; it does not survive a reboot")
+    try:
+        outcome = settle(
+            app.apply(
+                declared,
+                expect=preview["revision"],
+                allow_deletes=allow_deletes,
+                wait=wait,
+                deadline=deadline,
+            ),
+            output=output,
+        )
+    except KeyboardInterrupt:
+        say("\nthe controller goes on with this revision; `ntpctl status` shows it")
+        raise
+    if output == "table":
+        ready = sum(plugin["ready"] for plugin in outcome["plugins"])
+        say(f"revision {outcome['revision']}: {ready}/{len(outcome['plugins'])} ready")
+
+
+@click.command()
+@project_options
+@click.option("--delete-data", is_flag=True, help="Remove storage (ledgers) and history too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--deadline", default=120.0, show_default=True, metavar="SECONDS", help="How long to wait."
+)
+@output_option
+def down(
+    files: tuple[str, ...],
+    project: str | None,
+    deadline: float,
+    output: str,
+    *,
+    delete_data: bool,
+    yes: bool,
+) -> None:
+    """Stop and remove everything of this project, and end its controller; storage stays.
+
+    \b
+    Examples:
+      ntpctl down
+      ntpctl down --delete-data --yes
+    """
+    where = app.locate(files, project)
+    if delete_data and not yes:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.UsageError(
+                "--delete-data removes ledgers for good\n  fix: confirm it with --yes"
+            )
+        click.confirm("This removes ledgers and history for good. Go on?", abort=True, err=True)
+    app.ensure_controller(where)
+    result: dict[str, Any] = {}
+    for message in app.call(where, "down", delete_data=delete_data, deadline=deadline):
+        if message.get("event") == "progress":
+            say(progress_line(message))
+        elif "result" in message:
+            result = message["result"]
+    app.forget(where, delete_data=delete_data)
+    if output != "table":
+        emit(result, output)
+        return
+    say(f"removed {len(result['removed'])}: {', '.join(result['removed']) or 'nothing ran'}")
+    if result["kept"]:
+        say(f"storage kept: {', '.join(result['kept'])}; `down --delete-data` removes it")

@@ -1,0 +1,188 @@
+"""The main job at once, on recorded market data: ticks to signals, orders and a ledger."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ntp.contract.beat import Beat
+from orchestrator import app
+from orchestrator.cli.demo_report import Summary, exhausted, summarise
+from orchestrator.cli.failure import say
+from orchestrator.cli.output import Column, console, emit, output_option, table
+from orchestrator.cli.progress import progress_line, settle
+from orchestrator.errors import ActionError, NtpError, UnreachableError
+
+LOOK_S = 0.5
+SAY_S = 2.0
+
+
+@click.command()
+@click.option(
+    "--deadline", default=90.0, show_default=True, metavar="SECONDS", help="For the whole run."
+)
+@click.option("--keep", is_flag=True, help="Leave the project running, to look around.")
+@output_option
+def demo(deadline: float, output: str, *, keep: bool) -> None:
+    """Run the main job on recorded market data, each plugin in its own container; then clean up.
+
+    Exit 0 only if every plugin became ready, no tick was lost, signals were made, orders filled, and
+    nothing was left behind.
+
+    \b
+    Examples:
+      ntpctl demo
+      ntpctl demo -o json
+    """
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
+    declared = app.declare_demo(folder)
+    summary: Summary | None = None
+    try:
+        say(f"a project of its own in {folder}")
+        app.ensure_controller(declared.settings)
+        settle(app.apply(declared, wait=True, deadline=deadline), output="table")
+        beats = _watch(declared, began + deadline)
+        summary = summarise(beats)
+    finally:
+        if not keep:
+            _clean(declared, folder)
+    left = [] if keep else app.left_behind(declared.settings)
+    failures = [*summary.failures, *(f"left behind: {what}" for what in left)]
+    if output == "table":
+        _show(summary, time.monotonic() - began)
+    else:
+        emit(
+            msgspec.to_builtins(
+                {
+                    "edges": summary.edges,
+                    "books": summary.books,
+                    "refused": summary.refused,
+                    "failures": failures,
+                }
+            ),
+            output,
+        )
+    if failures:
+        raise ActionError("the demo failed:\n  " + "\n  ".join(failures))
+    if keep:
+        say(f"it still runs:  NTP_STATE={folder}/state ntpctl status --project demo")
+    say("now your own:  edit config/plugins.yaml, then  ntpctl apply -f config/plugins.yaml")
+
+
+def _watch(declared: Any, ends: float) -> Mapping[str, Beat]:
+    """Follow the beats until everything is worked off; a controller that died is started again."""
+    said = 0.0
+    while True:
+        try:
+            answer = app.ask(declared.settings, "beats")
+            stalled = _stalled(app.ask(declared.settings, "status"))
+        except UnreachableError:
+            if app.ensure_controller(declared.settings):
+                say("the controller was gone; started again, it adopts what runs")
+            continue
+        beats = {
+            name: msgspec.convert(entry["beat"], Beat, strict=False)
+            for name, entry in answer["beats"].items()
+        }
+        now = time.monotonic()
+        if now - said >= SAY_S:
+            said = now
+            say(_line(beats))
+        if exhausted(beats, declared.names):
+            say(_line(beats))
+            return beats
+        if stalled:
+            raise ActionError("the demo failed:\n  " + "\n  ".join(stalled))
+        if now > ends:
+            waiting = [name for name in declared.names if not exhausted(beats, [name])]
+            raise ActionError(f"the demo was not through in time; waited for {', '.join(waiting)}")
+        time.sleep(LOOK_S)
+
+
+def _stalled(answer: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{plugin['name']}: {plugin['state']}: {plugin['message']}"
+        for plugin in answer["plugins"]
+        if any(each["type"] == "Stalled" and each["status"] for each in plugin["conditions"])
+    ]
+
+
+def _line(beats: Mapping[str, Beat]) -> str:
+    def total(direction: str, channel: str) -> int:
+        return sum(
+            flow.count
+            for beat in beats.values()
+            for flow in getattr(beat, direction)
+            if flow.channel == channel
+        )
+
+    books = summarise(beats).books
+    equity = f"  equity {sum(book.equity for book in books):,.2f}" if books else ""
+    return (
+        f"ticks sent {total('sent', 'data'):,}  received {total('received', 'data'):,}  "
+        f"signals {total('sent', 'signal'):,}  fills {total('sent', 'fill'):,}{equity}"
+    )
+
+
+def _show(summary: Summary, took_s: float) -> None:
+    edges = [
+        {"edge": f"{edge.producer} -> {edge.consumer}", "channel": edge.channel, "symbol": edge.symbol,
+         "sent": edge.sent, "received": edge.received, "lost": edge.lost, "late": edge.late}
+        for edge in summary.edges
+    ]  # fmt: skip
+    table(
+        edges,
+        [
+            Column("EDGE", lambda row: row["edge"]),
+            Column("CHANNEL", lambda row: row["channel"]),
+            Column("SYMBOL", lambda row: row["symbol"]),
+            *(
+                Column(name.upper(), lambda row, name=name: f"{row[name]:,}", right=True)
+                for name in ("sent", "received", "lost", "late")
+            ),
+        ],
+    )
+    console().print()
+    books = [
+        {"strategy": book.strategy, "signals": book.signals, "orders": book.orders,
+         "fills": book.fills, "realised": book.realised, "unrealised": book.unrealised,
+         "fees": book.fees, "equity": book.equity}
+        for book in summary.books
+    ]  # fmt: skip
+    table(
+        books,
+        [
+            Column("STRATEGY", lambda row: row["strategy"]),
+            *(
+                Column(name.upper(), lambda row, name=name: f"{row[name]:,}", right=True)
+                for name in ("signals", "orders", "fills")
+            ),
+            *(
+                Column(name.upper(), lambda row, name=name: f"{row[name]:,.2f}", right=True)
+                for name in ("realised", "unrealised", "fees", "equity")
+            ),
+        ],
+    )
+    console().print(
+        "equity = capital + realised + unrealised - fees; the recording's own prices, on paper\n"
+        f"done in {took_s:.1f} s"
+    )
+
+
+def _clean(declared: Any, folder: Path) -> None:
+    try:
+        app.ensure_controller(declared.settings)
+        for message in app.call(declared.settings, "down", delete_data=True, deadline=60):
+            if message.get("event") == "progress":
+                say(progress_line(message))
+        app.forget(declared.settings, delete_data=True)
+    except NtpError as error:
+        say(f"cleaning up: {error}")
+        return
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""Does what was sent equal what arrived, edge by edge? Counts from the plugins' own last beats."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ntp.contract.beat import Beat, Stage
+from ntp.contract.names import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCount:
+    """One edge of the wiring; `lost` is what sequence numbers say never came."""
+
+    producer: str
+    consumer: str
+    channel: str
+    symbol: str
+    sent: int
+    received: int
+    lost: int
+    late: int
+
+    @property
+    def adds_up(self) -> bool:
+        return self.sent == self.received + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """An executor's book of one strategy; amounts in quote currency, fees apart from P&L."""
+
+    executor: str
+    strategy: str
+    signals: int
+    orders: int
+    fills: int
+    realised: Decimal
+    unrealised: Decimal
+    fees: Decimal
+    equity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    edges: Sequence[EdgeCount]
+    books: Sequence[Book]
+    refused: Mapping[str, int]
+    failures: Sequence[str] = field(default_factory=tuple)
+    """Why the demo did not do what it is for, in words; empty: it did."""
+
+
+def exhausted(beats: Mapping[str, Beat], expected: Sequence[str]) -> bool:
+    """Tell whether every plugin has worked off everything that was sent to it."""
+    return all(name in beats and beats[name].stage is Stage.EXHAUSTED for name in expected)
+
+
+def summarise(beats: Mapping[str, Beat]) -> Summary:
+    """Add up the edges and the books; say what is missing from a good run."""
+    edges = sorted(_edges(beats), key=lambda edge: (edge.channel, edge.producer, edge.consumer))
+    books = [book for beat in beats.values() for book in _books(beat)]
+    failures = [
+        f"{edge.producer} -> {edge.consumer} ({edge.channel} {edge.symbol}): sent {edge.sent}, "
+        f"received {edge.received}, lost {edge.lost}"
+        for edge in edges
+        if edge.lost or not edge.adds_up
+    ]
+    for channel, what in (("data", "tick"), ("signal", "signal"), ("fill", "fill")):
+        if not any(edge.channel == channel and edge.received for edge in edges):
+            failures.append(f"no {what} arrived anywhere")
+    if not any(book.fills for book in books):
+        failures.append("no order was filled")
+    refused = {name: beat.refused for name, beat in beats.items() if beat.refused}
+    return Summary(edges=edges, books=books, refused=refused, failures=tuple(failures))
+
+
+def _edges(beats: Mapping[str, Beat]) -> list[EdgeCount]:
+    sent: dict[tuple[str, str, str, str], int] = {}
+    for name, beat in beats.items():
+        for flow in beat.sent:
+            for key in {
+                (name, flow.channel, flow.symbol, flow.peer),
+                (name, flow.channel, flow.symbol, ""),
+            }:
+                sent[key] = sent.get(key, 0) + flow.count
+    counted = []
+    for name, beat in beats.items():
+        for flow in beat.received:
+            to_me = (flow.peer, flow.channel, flow.symbol, name)
+            to_all = (flow.peer, flow.channel, flow.symbol, "")
+            counted.append(
+                EdgeCount(
+                    producer=flow.peer,
+                    consumer=name,
+                    channel=flow.channel,
+                    symbol=flow.symbol,
+                    sent=sent.get(to_me, sent.get(to_all, 0)),
+                    received=flow.count,
+                    lost=flow.lost,
+                    late=flow.late,
+                )
+            )
+    return counted
+
+
+def _books(beat: Beat) -> list[Book]:
+    if beat.kind != Kind.EXECUTOR:
+        return []
+    return [
+        Book(
+            executor=beat.instance,
+            strategy=strategy,
+            signals=int(figures["signals"]),
+            orders=int(figures["orders"]),
+            fills=int(figures["fills"]),
+            realised=Decimal(str(figures["realised"])),
+            unrealised=Decimal(str(figures["unrealised"])),
+            fees=Decimal(str(figures["fees"])),
+            equity=Decimal(str(figures["equity"])),
+        )
+        for strategy, figures in beat.report.items()
+        if isinstance(figures, Mapping) and "equity" in figures
+    ]

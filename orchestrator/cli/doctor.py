@@ -1,0 +1,42 @@
+"""What this machine can isolate, and what is missing, in plain words."""
+
+import click
+
+from orchestrator import app
+from orchestrator.cli.options import project_options
+from orchestrator.cli.output import console, emit, output_option
+
+TIERS = {
+    3: "full: own user, limits by cgroup, namespaces, seccomp",
+    2: "namespaces and seccomp as an ordinary user; limits only where a cgroup was delegated",
+    1: "Landlock, seccomp and rlimits: files and system calls, no memory limit for all together",
+    0: "none: plugins are refused unless PLUGIN_SANDBOX=false is confirmed",
+}
+
+
+@click.command()
+@project_options
+@output_option
+def doctor(files: tuple[str, ...], project: str | None, output: str) -> None:
+    """Try each layer of isolation on this machine, check broker and state, say what is missing.
+
+    \b
+    Examples:
+      ntpctl doctor
+      ntpctl doctor -o json
+    """
+    found = app.examine(app.locate(files, project))
+    if output != "table":
+        emit(found, output)
+        return
+    out = console()
+    isolation = found["isolation"]
+    out.print(f"isolation   tier {isolation['tier']}: {TIERS[isolation['tier']]}", markup=False)
+    for line in isolation["active"]:
+        out.print(f"  + {line}", markup=False)
+    for line in isolation["missing"]:
+        out.print(f"  - missing: {line}", markup=False, style="yellow")
+    for title in ("broker", "controller", "python", "state"):
+        out.print(f"{title:<11} {found[title]}", markup=False)
+    for line in found["notes"]:
+        out.print(f"  ! {line}", markup=False, style="yellow")

@@ -1,0 +1,210 @@
+"""Commands that look and change nothing: status, logs, events."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from orchestrator import app
+from orchestrator.cli.options import followable_options, project_options
+from orchestrator.cli.output import Column, console, emit, output_option, table
+from orchestrator.cli.words import age, bytes_of, state_style
+
+
+@click.command()
+@click.argument("name", required=False)
+@project_options
+@output_option
+def status(name: str | None, files: tuple[str, ...], project: str | None, output: str) -> None:
+    """Show what runs, why, since when, and how isolated it is.
+
+    \b
+    Examples:
+      ntpctl status
+      ntpctl status bollinger_strategy
+      ntpctl status -o json | jq '.plugins[] | select(.ready | not)'
+    """
+    answer = app.ask(app.locate(files, project), "status", name=name)
+    if output != "table":
+        emit(answer, output)
+    elif name:
+        _detail(answer["plugins"][0])
+    else:
+        _overview(answer)
+
+
+def _overview(answer: Mapping[str, Any]) -> None:
+    for condition in answer["conditions"]:
+        if not condition["status"]:
+            console(stderr=True).print(
+                f"{condition['type']}: {condition['reason']}: {condition['message']}",
+                style="yellow",
+            )
+    table(
+        answer["plugins"],
+        [
+            Column("NAME", lambda row: row["name"]),
+            Column("KIND", lambda row: row["kind"]),
+            Column("STATE", lambda row: row["state"], style=state_style),
+            Column("READY", lambda row: "yes" if row["ready"] else "no"),
+            Column("RESTARTS", lambda row: str(row["restarts"]), right=True),
+            Column("SINCE", lambda row: age(row["since"], answer["at"]), right=True),
+            Column("MEMORY", _memory, right=True),
+            Column("CPU", _cpu, right=True),
+            Column("IN/S", lambda row: _rate(row, "received_per_s"), right=True),
+            Column("OUT/S", lambda row: _rate(row, "sent_per_s"), right=True),
+            Column("LOST", lambda row: str((row["flow"] or {}).get("lost", "")), right=True),
+            Column("TIER", _tier, right=True),
+            Column("MESSAGE", lambda row: row["message"]),
+        ],
+    )
+
+
+def _memory(row: Mapping[str, Any]) -> str:
+    usage = row["usage"]
+    if not usage["memory"]:
+        return ""
+    limit = f"/{bytes_of(usage['memory_limit'])}" if usage["memory_limit"] else ""
+    return f"{bytes_of(usage['memory'])}{limit}"
+
+
+def _cpu(row: Mapping[str, Any]) -> str:
+    return "" if row["cpu_share"] is None else f"{row['cpu_share']:.0%}"
+
+
+def _rate(row: Mapping[str, Any], key: str) -> str:
+    return f"{row['flow'][key]:.0f}" if row["flow"] else ""
+
+
+def _tier(row: Mapping[str, Any]) -> str:
+    return "" if row["isolation"] is None else str(row["isolation"]["tier"])
+
+
+def _detail(row: Mapping[str, Any]) -> None:
+    lines: list[tuple[str, str]] = [
+        ("name", row["name"]),
+        ("kind", f"{row['kind']}, plugin {row['plugin']} {row['version']}"),
+        ("declared", row["place"]),
+        ("state", f"{row['state']}{': ' + row['message'] if row['message'] else ''}"),
+        ("since", row["since"] or ""),
+        ("restarts", f"{row['restarts']}, generation {row['generation']}"),
+    ]
+    if row["next_try"]:
+        lines.append(("next try", row["next_try"]))
+    usage = row["usage"]
+    if usage["memory_limit"] or usage["memory"]:
+        lines += [
+            (
+                "memory",
+                f"{bytes_of(usage['memory'])} now, {bytes_of(usage['memory_peak'])} peak, {bytes_of(usage['memory_limit'])} limit",
+            ),
+            ("cpu", f"{usage['cpu_s']:.1f} s used, {usage['throttled_s']:.1f} s held back"),
+            ("processes", f"{usage['pids']}, {usage['pids_refused']} refused"),
+        ]
+    if row["isolation"]:
+        lines.append(("isolation", f"tier {row['isolation']['tier']}"))
+        lines += [("", f"+ {what}") for what in row["isolation"]["active"]]
+        lines += [("", f"- missing: {what}") for what in row["isolation"]["missing"]]
+    if flow := row["flow"]:
+        lines.append(
+            (
+                "messages",
+                f"{flow['received']} received, {flow['sent']} sent, {flow['lost']} lost, {flow['late']} late, {flow['refused']} refused",
+            )
+        )
+        if flow["last_refusal"]:
+            lines.append(("", f"last refusal: {flow['last_refusal']}"))
+    lines += [
+        ("refused", f"{host}: {count} times, not in network.egress")
+        for host, count in row["egress_refused"].items()
+    ]
+    lines += [
+        (
+            "condition",
+            f"{each['type']}={each['status']} {each['reason']} {each['message']}".rstrip(),
+        )
+        for each in row["conditions"]
+    ]
+    if row["last_output"]:
+        lines.append(("last output", row["last_output"][0]))
+        lines += [("", line) for line in row["last_output"][1:]]
+    out = console()
+    for title, text in lines:
+        out.print(f"{title:<12} {text}", markup=False)
+
+
+@click.command()
+@click.argument("name")
+@followable_options
+@click.option("-n", "--tail", default=200, show_default=True, help="How many last lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
+@output_option
+def logs(
+    name: str, files: tuple[str, ...], project: str | None, tail: int, output: str, *, follow: bool
+) -> None:
+    """Print a plugin's output: its own lines, and the runtime's (marked ntp).
+
+    \b
+    Examples:
+      ntpctl logs momentum_strategy
+      ntpctl logs -f momentum_strategy
+    """
+    where = app.locate(files, project)
+    for line in app.call(where, "logs", name=name, follow=follow, tail=tail):
+        if line.get("event") != "log":
+            continue
+        if output == "table":
+            mark = "" if line["stream"] == "stdout" else f"[{line['stream']}] "
+            click.echo(f"{line['at'][:23]} {mark}{line['text']}")
+        else:
+            emit_line(line)
+
+
+@click.command()
+@click.argument("name", required=False)
+@followable_options
+@click.option("-n", "--limit", default=200, show_default=True, help="How many last events.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as events come, until Ctrl-C.")
+@output_option
+def events(
+    name: str | None,
+    files: tuple[str, ...],
+    project: str | None,
+    limit: int,
+    output: str,
+    *,
+    follow: bool,
+) -> None:
+    """Show what was decided and observed, each with its cause.
+
+    \b
+    Examples:
+      ntpctl events
+      ntpctl events -f paper_executor
+    """
+    where = app.locate(files, project)
+    for message in app.call(where, "events", name=name, limit=limit, follow=follow):
+        if message.get("event") == "event":
+            _event(message, output)
+        elif "result" in message and not follow:
+            if output == "table":
+                for event in message["result"]["events"]:
+                    _event(event, output)
+            else:
+                emit(message["result"], output)
+
+
+def _event(event: Mapping[str, Any], output: str) -> None:
+    if output != "table":
+        emit_line(event)
+        return
+    times = f" (x{event['count']})" if event["count"] > 1 else ""
+    who = event["name"] or "project"
+    click.echo(f"{event['at'][:19]}  {who:<22} {event['reason']:<20} {event['message']}{times}")
+
+
+def emit_line(value: Mapping[str, Any]) -> None:
+    """Print one JSON object a line: what a follower can read as it comes."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False))

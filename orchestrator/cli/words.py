@@ -1,0 +1,43 @@
+"""Figures as people read them: sizes, ages, states."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+GOOD = {"Running", "Exhausted"}
+BUSY = {"Starting", "Waiting", "Preparing", "Stopping"}
+PAUSED = {"Stopped", "Unknown"}
+
+
+def bytes_of(count: int) -> str:
+    """Print bytes as MiB below a GiB, as GiB above.
+
+    >>> bytes_of(536870912), bytes_of(3 * 2**29)
+    ('512 MiB', '1.5 GiB')
+    """
+    if count < 1 << 20:
+        return f"{count / (1 << 10):.0f} KiB"
+    if count < 1 << 30:
+        return f"{count / (1 << 20):.0f} MiB"
+    return f"{count / (1 << 30):.1f} GiB"
+
+
+def age(since: str | None, now: str) -> str:
+    """Print how long ago `since` was, in the largest fitting unit; both ISO 8601."""
+    if not since:
+        return ""
+    seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
+
+
+def state_style(row: Mapping[str, Any]) -> str:
+    """Return the colour of a plugin's state; the word itself always says it too."""
+    state = row["state"]
+    if state in GOOD and row["ready"]:
+        return "green"
+    if state in BUSY or state in GOOD:
+        return "yellow"
+    return "dim" if state in PAUSED else "red"

@@ -1,1 +1,0 @@
-"""How signals become fills: one implementation for test, paper and live."""
