@@ -58,6 +58,8 @@ class TickRef(msgspec.Struct, frozen=True):
     seq: int
     id: str
     time: datetime
+    incarnation: str = ""
+    """The source's incarnation, without which `seq` says nothing; its sender always fills it in."""
 
 
 class DataBatch(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""How signals become fills: one implementation for test, paper and live. Pure."""
