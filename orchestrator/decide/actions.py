@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +13,23 @@ class Start:
     cause: str
 
 
+class StopReason(StrEnum):
+    """Why a life was ended by us. Only UNRESPONSIVE counts as a failure of the plugin."""
+
+    CHANGED = "Changed"
+    UNWANTED = "Unwanted"
+    BY_HAND = "ByHand"
+    RESTART = "Restart"
+    UNRESPONSIVE = "Unresponsive"
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Drain (SIGTERM), wait the grace, kill the cgroup; the dead instance stays to be read."""
 
     name: str
     cause: str
+    reason: StopReason = StopReason.UNWANTED
 
 
 @dataclass(frozen=True, slots=True)

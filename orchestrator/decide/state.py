@@ -106,6 +106,28 @@ class Record:
     refusal: str = ""
     """The runtime's last no to a start, in words."""
     healthy_generation: int = 0
+    """The newest generation that was ready for a while: what a failed change goes back to."""
+    refusal_reason: str = ""
+    """CamelCase word for `refusal`: SecretMissing, InstallFailed, …"""
+    refusal_permanent: bool = False
+    attempt: int = 0
+    """The last life of `generation` that was begun, written before it was begun."""
+    wanted: datetime | None = None
+    """When `generation` was first asked for."""
+    begun: datetime | None = None
+    """When the first life of `generation` was begun: its deadline counts from here."""
+    failed_generation: int = 0
+    """It was not healthy by its deadline; while it is the wanted one, `healthy_generation` runs."""
+    counted: str = ""
+    """Id of the last life whose end went into `failures`."""
+    stopping: str = ""
+    """Id of the life that we told to end, written before telling; `stop_reason` says why."""
+    stop_reason: str = ""
+    replace: str = ""
+    """Id of the life that `ntpctl restart` is to replace."""
+    updated: str = ""
+    """Id of the life whose limits were changed in place to those of hash `updated_resources`."""
+    updated_resources: str = ""
 
 
 @dataclass(frozen=True, slots=True)
