@@ -1,0 +1,47 @@
+"""Why an action is taken, as a person reads it in `plan`, `events` and `status`."""
+
+from collections.abc import Collection
+
+from orchestrator.decide.layers import Layers, describe
+from orchestrator.decide.memory import running_generation
+from orchestrator.decide.state import Exit, Instance, Phase, Record
+from orchestrator.decide.words import reason, sentence, span
+
+
+def ending(end: Exit, instance: Instance | None) -> str:
+    limit = instance.usage.memory_limit if instance else 0
+    return f"{reason(end)}: {sentence(end, memory_limit=limit)}"
+
+
+def why_again(end: Exit, record: Record, instance: Instance) -> str:
+    lived = end.at - (instance.started or end.at)
+    tries = f"; failure {record.failures} in a row" if record.failures > 1 else ""
+    return f"{ending(end, instance)}, after {span(lived)}{tries}"
+
+
+def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
+    if instance is not None and instance.phase is Phase.CREATED:
+        return "was half made"
+    if record.attempt == 0:
+        return f"new in revision {revision}" if record.generation <= 1 else "changed"
+    return "nothing of that name runs"
+
+
+def why_changed(
+    record: Record, before: Layers | None, wanted: Layers | None, differ: Collection[str]
+) -> str:
+    if running_generation(record) < record.generation:
+        return fell_back(record)
+    told = describe(before, wanted) if before and wanted else ""
+    return f"changed: {told or ', '.join(differ)}"
+
+
+def fell_back(record: Record) -> str:
+    return (
+        f"generation {record.generation} was not healthy by its deadline; "
+        f"generation {record.healthy_generation} runs again"
+    )
+
+
+def refusal(record: Record) -> str:
+    return f"{record.refusal_reason or 'Refused'}: {record.refusal}"

@@ -1,0 +1,108 @@
+"""What applying would do to each plugin, from here to the end: the text of `ntpctl plan`.
+
+`plan` names only the next step (a recreated plugin is stopped first); this names the whole way.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.decide.layers import RECREATE, Layers, describe, differing
+from orchestrator.decide.memory import NOBODY
+from orchestrator.decide.plan import Capabilities
+from orchestrator.decide.state import Hashes, Instance, Observed, Phase
+from orchestrator.spec.model import Desired
+
+
+class Do(StrEnum):
+    START = "start"
+    RECREATE = "recreate"
+    UPDATE = "update"
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    name: str
+    kind: str
+    """Empty for an instance that is not in the files."""
+    do: Do
+    cause: str
+    stops: bool
+    """Something that runs now will stop, if only for a moment."""
+
+
+_MARKS = {Do.START: "+", Do.RECREATE: "~", Do.UPDATE: "^", Do.REMOVE: "-", Do.KEEP: " "}
+
+
+def changes(
+    desired: Desired,
+    observed: Observed,
+    *,
+    hashes: Mapping[str, Hashes],
+    capabilities: Capabilities,
+    system: Iterable[str] = (),
+    layers: Mapping[str, Layers] | None = None,
+    layers_before: Mapping[str, Layers] | None = None,
+) -> list[Change]:
+    """Return one change for each plugin that is wanted or there, sorted by name.
+
+    Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
+    """
+    if observed.instances is None:
+        return []
+    wanted, before = layers or {}, layers_before or {}
+    found: list[Change] = []
+    for name in sorted({*desired.plugins, *observed.instances} - {*system}):
+        instance = observed.instances.get(name)
+        spec = desired.plugins.get(name)
+        alive = instance is not None and instance.phase is not Phase.EXITED
+        if spec is None:
+            cause = "no longer in plugins.yaml; its storage is kept"
+            found.append(Change(name, "", Do.REMOVE, cause, alive))
+            continue
+        if observed.records.get(name, NOBODY).stopped_by_hand:
+            cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
+            found.append(Change(name, spec.kind.value, Do.KEEP, cause, stops=False))
+            continue
+        do, cause = _compare(instance, hashes[name], capabilities)
+        if do in (Do.RECREATE, Do.UPDATE) and name in wanted and name in before:
+            cause = describe(before[name], wanted[name]) or cause
+        found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE))
+    return found
+
+
+def differs(found: Iterable[Change]) -> bool:
+    return any(each.do is not Do.KEEP for each in found)
+
+
+def render(found: Iterable[Change]) -> str:
+    """Return the lines to print: a mark, name, what is done, why; then the counts."""
+    listed = list(found)
+    return "".join(f"{line.rstrip()}\n" for line in _lines(listed))
+
+
+def _lines(listed: list[Change]) -> Iterator[str]:
+    width = max((len(each.name) for each in listed), default=0)
+    for each in listed:
+        yield f"{_MARKS[each.do]} {each.name:<{width}}  {each.do.value:<8}  {each.cause}"
+    counts = {do: sum(each.do is do for each in listed) for do in Do}
+    told = [f"{count} to {do.value}" for do, count in counts.items() if count]
+    yield ", ".join(told) if told else "nothing is wanted, nothing runs"
+
+
+def _compare(
+    instance: Instance | None, wanted: Hashes, capabilities: Capabilities
+) -> tuple[Do, str]:
+    if instance is None:
+        return Do.START, "new"
+    if instance.phase in (Phase.EXITED, Phase.CREATED):
+        return Do.START, "not running"
+    layers = differing(instance.hashes, wanted)
+    if any(layer in RECREATE for layer in layers):
+        return Do.RECREATE, f"other {', '.join(layers)}"
+    if "resources" in layers:
+        in_place = capabilities.update_in_place
+        return (Do.UPDATE if in_place else Do.RECREATE), "other resources"
+    return Do.KEEP, ""

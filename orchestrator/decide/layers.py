@@ -1,0 +1,179 @@
+"""One entry as layers: which layer differs says what a change costs; which field, what to tell.
+
+identity, wiring and config: the plugin is started anew. resources: limits are changed in place.
+policy: the controller's own business. The layers are kept beside their hash, so that a newer
+release that knows more fields compares values and restarts nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ntp.contract.launch import Listen
+from orchestrator.decide.state import Hashes
+from orchestrator.decide.words import mebibytes
+from orchestrator.spec.model import PluginSpec
+
+Layers = Mapping[str, Mapping[str, Any]]
+"""Layer name -> its fields, as plain JSON values."""
+
+RECREATE = ("identity", "wiring", "config")
+_SIZES = frozenset({"memory", "tmp", "storage"})
+_TOLD = 3
+_ABSENT = object()
+
+
+def layers(
+    spec: PluginSpec, *, listens: Sequence[Listen], secrets: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return everything that decides how `spec` runs. `secrets`: keyed digests, never values."""
+    return {
+        "identity": {
+            "kind": spec.kind.value,
+            "plugin": spec.plugin,
+            "code": spec.digest,
+            "entrypoint": spec.entrypoint,
+            "storage": spec.storage,
+            "tmp": spec.resources.tmp,
+            "sandbox": spec.sandbox,
+            "egress": sorted(str(host) for host in spec.egress),
+        },
+        "resources": {
+            "memory": spec.resources.memory,
+            "cpu": spec.resources.cpu,
+            "pids": spec.resources.pids,
+        },
+        "wiring": {"inputs": {each.instance: _listen(each) for each in listens}},
+        "config": {
+            "config": _plain(spec.config),
+            "secrets": dict(secrets),
+            "history": spec.history,
+            "timeout_s": spec.timeout.total_seconds(),
+            "grace_s": spec.grace.total_seconds(),
+            "capital": str(spec.capital),
+            "short": spec.short,
+            "pyramid": spec.pyramid,
+            "risk": _plain(spec.risk),
+        },
+        "policy": {"version": spec.version},
+    }
+
+
+def hashes(of: Layers) -> Hashes:
+    return Hashes(
+        identity=_digest(of["identity"]),
+        resources=_digest(of["resources"]),
+        wiring=_digest(of["wiring"]),
+        config=_digest(of["config"]),
+        policy=_digest(of["policy"]),
+    )
+
+
+def differing(one: Hashes, other: Hashes) -> tuple[str, ...]:
+    """Name the layers that differ."""
+    return tuple(
+        layer
+        for layer in ("identity", "wiring", "config", "resources", "policy")
+        if getattr(one, layer) != getattr(other, layer)
+    )
+
+
+def carry_over(old: Layers, new: Layers) -> dict[str, dict[str, Any]]:
+    """Return `new`, but with the layers of `old` where they differ only in which fields exist.
+
+    Which fields a layer has is fixed by the release of this program, never by the user: a field
+    that only one of the two knows says nothing about what was changed, and must restart nothing.
+    """
+    kept: dict[str, dict[str, Any]] = {}
+    for layer, fields in new.items():
+        before = old.get(layer) or fields
+        same = all(before[name] == fields[name] for name in before.keys() & fields.keys())
+        kept[layer] = dict(before if same else fields)
+    return kept
+
+
+def describe(old: Layers, new: Layers) -> str:
+    """Say what differs: `config.period 20 -> 30, resources.memory 512 MiB -> 1 GiB`. Empty: nothing."""
+    told = list(_differences(old, new))
+    if len(told) > _TOLD:
+        told[_TOLD:] = [f"and {len(told) - _TOLD} more"]
+    return ", ".join(told)
+
+
+def _differences(old: Layers, new: Layers) -> Iterator[str]:
+    for layer in ("identity", "wiring", "config", "resources", "policy"):
+        before, after = old.get(layer, {}), new.get(layer, {})
+        for name in [*after, *(gone for gone in before if gone not in after)]:
+            one, other = before.get(name, _ABSENT), after.get(name, _ABSENT)
+            if one == other:
+                continue
+            yield from _field(layer, name, one, other)
+
+
+def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
+    if name == "secrets":
+        keys = sorted({*_mapping(one), *_mapping(other)})
+        for key in keys:
+            if _mapping(one).get(key) != _mapping(other).get(key):
+                yield f"secret {key.removeprefix('config.')} has another value"
+    elif layer == "wiring":
+        yield from _inputs(_mapping(one), _mapping(other))
+    elif isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted({*one, *other}):
+            before, after = one.get(key, _ABSENT), other.get(key, _ABSENT)
+            if before != after:
+                yield f"{name}.{key} {_value(name, before)} -> {_value(name, after)}"
+    else:
+        prefix = "resources." if layer == "resources" else ""
+        yield f"{prefix}{name} {_value(name, one)} -> {_value(name, other)}"
+
+
+def _inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({*one, *other}):
+        if key not in one:
+            yield f"now listens to {key}"
+        elif key not in other:
+            yield f"no longer listens to {key}"
+        elif one[key] != other[key]:
+            before, after = one[key], other[key]
+            fields = sorted(
+                each for each in {*before, *after} if before.get(each) != after.get(each)
+            )
+            yield f"input {key}: other {' and '.join(fields)}"
+
+
+def _value(field: str, value: Any) -> str:
+    if value is _ABSENT:
+        return "(none)"
+    if field == "code":
+        return str(value).removeprefix("sha256:")[:8]
+    if field in _SIZES and isinstance(value, int):
+        return mebibytes(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _listen(listen: Listen) -> dict[str, Any]:
+    # Without fields at their default, so that a new field of a newer contract is no change.
+    default = _plain(Listen(instance=listen.instance, kind=listen.kind))
+    return {
+        field: value
+        for field, value in _plain(listen).items()
+        if field == "kind" or value != default[field]
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,285 @@
+"""Name the next actions. At most one for each plugin; then the world is looked at again.
+
+Any prefix of what is returned may be carried out, in any order, and planning again is right: that is
+what makes a crash at any point harmless. Blind (`observed.instances` is None) means no action.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.causes import (
+    ending,
+    fell_back,
+    refusal,
+    why_absent,
+    why_again,
+    why_changed,
+)
+from orchestrator.decide.hold import held_for
+from orchestrator.decide.layers import RECREATE, Layers, differing
+from orchestrator.decide.memory import is_ready, remember, running_generation
+from orchestrator.decide.policy import Policy
+from orchestrator.decide.silence import unresponsive
+from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
+from orchestrator.spec.model import Desired
+
+DEFAULT = Policy()
+
+
+class Capabilities(Protocol):
+    """What `ports.Capabilities` says of a runtime, as far as decisions need it."""
+
+    @property
+    def update_in_place(self) -> bool: ...
+    @property
+    def restarts_by_itself(self) -> bool: ...
+    @property
+    def max_instances(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The healthy generation of a plugin, kept to go back to."""
+
+    generation: int
+    hashes: Hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else a plan depends on; every field has the value of a small world as default."""
+
+    policy: Policy = DEFAULT
+    system: Mapping[str, Hashes] = field(default_factory=dict)
+    """Instances that come before every plugin: the embedded broker. Never recreated for a changed hash."""
+    previous: Mapping[str, Previous] = field(default_factory=dict)
+    layers: Mapping[str, Layers] = field(default_factory=dict)
+    """What is wanted, for words."""
+    layers_before: Mapping[str, Layers] = field(default_factory=dict)
+    """What the running instances were started with, for words."""
+
+
+def plan(
+    desired: Desired,
+    observed: Observed,
+    *,
+    hashes: Mapping[str, Hashes],
+    capabilities: Capabilities,
+    now: datetime,
+    going: Collection[str] = (),
+    context: Context | None = None,
+) -> list[Action]:
+    """Return the next actions, sorted by name, system instances first.
+
+    Args:
+        desired: the applied revision; only its names, kinds, inputs and timeouts are read.
+        observed: one picture of the world.
+        hashes: of every desired plugin, as it is wanted.
+        capabilities: of the runtime.
+        now: aware UTC.
+        going: names with an action still under way; nothing is planned for them.
+        context: policy, system instances, words.
+    """
+    if observed.instances is None:
+        return []
+    planner = _Planner(
+        desired=desired,
+        observed=observed,
+        instances=observed.instances,
+        hashes=hashes,
+        capabilities=capabilities,
+        now=now,
+        going=frozenset(going),
+        context=context or Context(),
+    )
+    return list(planner.actions())
+
+
+@dataclass(slots=True)
+class _Planner:
+    desired: Desired
+    observed: Observed
+    instances: Mapping[str, Instance]
+    hashes: Mapping[str, Hashes]
+    capabilities: Capabilities
+    now: datetime
+    going: frozenset[str]
+    context: Context
+    starts: int = 0
+    silent: Mapping[str, str] = field(default_factory=dict)
+
+    def actions(self) -> Iterator[Action]:
+        self.silent = unresponsive(
+            self.desired, self.observed, now=self.now, policy=self.context.policy
+        )
+        system = sorted(self.context.system)
+        names = sorted({*self.desired.plugins, *self.instances} - {*system})
+        for name in [*system, *names]:
+            if name in self.going:
+                continue
+            action = self._next(name)
+            if action is None:
+                continue
+            self.starts += isinstance(action, Start)
+            yield action
+
+    def _next(self, name: str) -> Action | None:
+        instance = self.instances.get(name)
+        is_system = name in self.context.system
+        spec = self.desired.plugins.get(name)
+        if spec is None and not is_system:
+            return self._unwanted(name, instance)
+        record = remember(
+            name,
+            self.observed,
+            now=self.now,
+            policy=self.context.policy,
+            timeout=spec.timeout if spec else timedelta(0),
+            beats=not is_system,
+            fallback=name in self.context.previous,
+        )
+        if record.stopped_by_hand:
+            if instance is None or instance.phase in (Phase.EXITED, Phase.CREATED):
+                return None
+            return Stop(name, "stopped by hand", StopReason.BY_HAND)
+        if instance is None or instance.phase is Phase.CREATED:
+            return self._start(name, record, instance, cause=self._absent(record, instance))
+        match instance.phase:
+            case Phase.STOPPING:
+                why = record.stop_reason if record.stopping == instance.id else ""
+                reason_again = StopReason(why) if why else StopReason.CHANGED
+                return Stop(name, "was being stopped when we looked", reason_again)
+            case Phase.EXITED:
+                return self._ended(name, record, instance)
+            case Phase.RUNNING:
+                return self._running(name, record, instance)
+
+    def _unwanted(self, name: str, instance: Instance | None) -> Action | None:
+        if instance is None:
+            return None
+        cause = f"not in revision {self.desired.revision} of plugins.yaml"
+        if instance.phase is Phase.EXITED:
+            return Remove(name, cause)
+        return Stop(name, cause, StopReason.UNWANTED)
+
+    def _running(self, name: str, record: Record, instance: Instance) -> Action | None:
+        if record.replace == instance.id:
+            return Stop(name, "restart asked for by hand", StopReason.RESTART)
+        if name in self.context.system:
+            return None
+        wanted = self._target(name, record)
+        layers = differing(self._hashes_of(record, instance), wanted)
+        recreate = [layer for layer in layers if layer in RECREATE]
+        in_place = self.capabilities.update_in_place
+        if recreate or ("resources" in layers and not in_place):
+            return self._unless_refused(
+                record, Stop(name, self._changed(name, record, layers), StopReason.CHANGED)
+            )
+        if name in self.silent:
+            return Stop(name, self.silent[name], StopReason.UNRESPONSIVE)
+        if "resources" in layers:
+            cause = self._changed(name, record, layers)
+            return self._unless_refused(record, Update(name, cause))
+        return None
+
+    def _ended(self, name: str, record: Record, instance: Instance) -> Action | None:
+        if instance.generation != running_generation(record):
+            return self._start(name, record, instance, cause=self._absent(record, instance))
+        planned = record.stopping == instance.id and record.stop_reason != StopReason.UNRESPONSIVE
+        end = record.last_exit or instance.exit
+        if planned or end is None:
+            by_hand = record.stop_reason == StopReason.RESTART
+            cause = "restart asked for by hand" if by_hand else "not running"
+            return self._start(name, record, instance, cause=cause)
+        told = ending(end, instance)
+        if self.capabilities.restarts_by_itself:
+            return Wait(name, None, f"{told}; the platform starts it again")
+        if end.permanent:
+            return Wait(name, None, f"{told}; waits for a changed entry or `ntpctl start {name}`")
+        if record.gave_up:
+            failures = f"gave up after {record.failures} failures"
+            return Wait(
+                name, None, f"{failures}, the last: {told}; `ntpctl start {name}` tries again"
+            )
+        return self._start(name, record, instance, cause=why_again(end, record, instance))
+
+    def _start(
+        self, name: str, record: Record, instance: Instance | None, *, cause: str
+    ) -> Action | None:
+        wait = self._not_yet(name, record)
+        if wait is not None:
+            return wait
+        generation = running_generation(record)
+        attempt = max(1, record.attempt)
+        if instance is not None and instance.generation == generation:
+            ended = instance.phase is Phase.EXITED
+            attempt = max(attempt, instance.attempt + ended)
+        if generation < record.generation:
+            cause = fell_back(record)
+        return Start(name, generation, attempt, cause)
+
+    def _not_yet(self, name: str, record: Record) -> Wait | None:
+        if record.refusal and record.refusal_permanent:
+            return Wait(name, None, refusal(record))
+        if self._backs_off(record):
+            end = record.last_exit
+            words = ending(end, self.instances.get(name)) if end else "backing off"
+            return Wait(name, record.not_before, refusal(record) if record.refusal else words)
+        if name in self.context.system:
+            return None
+        for before in sorted(self.context.system):
+            if not is_ready(before, self.observed, beats=False):
+                return Wait(name, None, f"the {before} does not run yet")
+        return self._full(name) or held_for(
+            name,
+            self.desired,
+            self.observed,
+            record=record,
+            policy=self.context.policy,
+            now=self.now,
+        )
+
+    def _backs_off(self, record: Record) -> bool:
+        # A clock that was set back must not hold a plugin back for longer than any back-off does.
+        longest = self.now + self.context.policy.longest_delay
+        return record.not_before is not None and self.now < record.not_before <= longest
+
+    def _full(self, name: str) -> Wait | None:
+        most = self.capabilities.max_instances
+        if most is None:
+            return None
+        alive = sum(each.phase is not Phase.EXITED for each in self.instances.values())
+        if alive + self.starts < most:
+            return None
+        return Wait(name, None, f"this runtime holds {most} instances, and all are in use")
+
+    def _unless_refused(self, record: Record, action: Stop | Update) -> Action:
+        """What the new one needs was refused: the old one keeps running until that is mended."""
+        if record.refusal and record.refusal_permanent:
+            return Wait(action.name, None, refusal(record))
+        if record.refusal and self._backs_off(record):
+            return Wait(action.name, record.not_before, refusal(record))
+        return action
+
+    def _target(self, name: str, record: Record) -> Hashes:
+        previous = self.context.previous.get(name)
+        if previous is not None and running_generation(record) == previous.generation:
+            return previous.hashes
+        return self.hashes[name]
+
+    def _hashes_of(self, record: Record, instance: Instance) -> Hashes:
+        """As labelled, but for limits that were changed since: a label cannot be."""
+        if record.updated != instance.id:
+            return instance.hashes
+        old = instance.hashes
+        return Hashes(old.identity, record.updated_resources, old.wiring, old.config, old.policy)
+
+    def _changed(self, name: str, record: Record, differ: Collection[str]) -> str:
+        before, wanted = self.context.layers_before.get(name), self.context.layers.get(name)
+        return why_changed(record, before, wanted, differ)
+
+    def _absent(self, record: Record, instance: Instance | None) -> str:
+        return why_absent(record, instance, self.desired.revision)

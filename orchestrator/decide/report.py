@@ -1,0 +1,149 @@
+"""What the controller tells: frozen data, printed as it is by `--output json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ntp.contract.beat import Beat
+from ntp.contract.problem import Problem
+from orchestrator.decide.changes import Change
+from orchestrator.decide.state import Exit, Isolation, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`since`: when `status` and `reason` last changed."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTotals:
+    """Counts of the running life; rates are of the last seconds."""
+
+    sent: int = 0
+    received: int = 0
+    sent_per_s: float = 0.0
+    received_per_s: float = 0.0
+    lost: int = 0
+    late: int = 0
+    refused: int = 0
+    last_refusal: str = ""
+    skew_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    name: str
+    kind: str
+    plugin: str
+    version: str
+    state: str
+    """One CamelCase word; `control.protocol` lists them."""
+    message: str
+    """The sentence that a trader understands, with what to do."""
+    ready: bool
+    """The wanted generation runs and says that it is ready, and nothing is planned for it."""
+    generation: int
+    restarts: int
+    place: str
+    since: datetime | None = None
+    """Since when `state` holds."""
+    started: datetime | None = None
+    next_try: datetime | None = None
+    stage: str = ""
+    conditions: Sequence[Condition] = ()
+    isolation: Isolation | None = None
+    usage: Usage = field(default_factory=Usage)
+    cpu_share: float | None = None
+    """Cores used of late."""
+    last_exit: Exit | None = None
+    last_output: Sequence[str] = ()
+    flow: FlowTotals | None = None
+    egress_refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    project: str
+    revision: int
+    at: datetime
+    conditions: Sequence[Condition]
+    plugins: Sequence[PluginStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    problems: Sequence[Problem] = ()
+    changes: Sequence[Change] = ()
+    differs: bool = False
+    guard: str = ""
+    revision: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    ready: int
+    total: int
+    name: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    name: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    revision: int
+    ready: bool
+    plugins: Sequence[PluginStatus]
+    waiting: Sequence[Waiting] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Downed:
+    removed: Sequence[str]
+    kept: Sequence[str]
+    """Instances whose storage is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerInfo:
+    address: str
+    state: str
+    message: str
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    project: str
+    version: str
+    python: str
+    pid: int
+    epoch: int
+    started: datetime
+    revision: int
+    applied: datetime | None
+    runtime: str
+    isolation: Isolation | None
+    broker: BrokerInfo
+    listening_since: datetime | None
+    conditions: Sequence[Condition]
+    state_folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    heard: datetime
+    beat: Beat

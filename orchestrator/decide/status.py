@@ -1,0 +1,228 @@
+"""Say how each plugin is, in one word and one sentence, and as conditions. Pure, as `plan` is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ntp.contract.beat import Beat, Stage
+from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.causes import ending, fell_back, refusal
+from orchestrator.decide.memory import NOBODY, beat_of, running_generation
+from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
+from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage
+from orchestrator.decide.words import reason, sentence
+from orchestrator.spec.model import Desired, PluginSpec
+
+LOOPING = 3
+"""Failures in a row that are a crash loop."""
+_DOWN_FOR_GOOD = "waits for a changed entry or `ntpctl start`"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the loop knows besides desired and observed."""
+
+    going: Mapping[str, str] = field(default_factory=dict)
+    """Name -> what is being done right now, in words: `installing its requirements`."""
+    parked: Mapping[str, str] = field(default_factory=dict)
+    """Name -> why it is left alone: it was replanned without progress."""
+    flows: Mapping[str, FlowTotals] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
+    before: Mapping[str, PluginStatus] = field(default_factory=dict)
+    """The statuses told last: `since` is theirs for as long as nothing changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    state: str
+    message: str
+    ready: bool = False
+    stalled: bool = False
+    next_try: datetime | None = None
+
+
+def statuses(
+    desired: Desired,
+    observed: Observed,
+    actions: Sequence[Action],
+    *,
+    now: datetime,
+    seen: Seen | None = None,
+) -> list[PluginStatus]:
+    """Return one status for each desired plugin, sorted by name. `actions`: what `plan` says now."""
+    context = seen or Seen()
+    planned = {action.name: action for action in actions}
+    return [
+        status(desired.plugins[name], observed, planned.get(name), now=now, seen=context)
+        for name in sorted(desired.plugins)
+    ]
+
+
+def status(
+    spec: PluginSpec, observed: Observed, action: Action | None, *, now: datetime, seen: Seen
+) -> PluginStatus:
+    name = spec.name
+    record = observed.records.get(name, NOBODY)
+    instance = None if observed.instances is None else observed.instances.get(name)
+    beat = beat_of(name, observed)
+    verdict = _verdict(spec, observed, action, seen)
+    before = seen.before.get(name)
+    same = before is not None and before.state == verdict.state
+    began = instance.started if instance and verdict.ready else None
+    since = before.since if before is not None and same else began or now
+    end = record.last_exit
+    return PluginStatus(
+        name=name,
+        kind=spec.kind.value,
+        plugin=spec.plugin,
+        version=spec.version,
+        state=verdict.state,
+        message=verdict.message,
+        ready=verdict.ready,
+        generation=instance.generation if instance else record.generation,
+        restarts=record.restarts,
+        place=f"{spec.place.file}:{spec.place.line}",
+        since=since,
+        started=instance.started if instance and instance.phase is Phase.RUNNING else None,
+        next_try=verdict.next_try,
+        stage=beat.stage.value if beat else "",
+        conditions=_conditions(verdict, action, beat, before, now),
+        isolation=instance.isolation if instance else None,
+        usage=instance.usage if instance else Usage(),
+        cpu_share=seen.cpu.get(name),
+        last_exit=end,
+        last_output=end.last_output if end else (),
+        flow=seen.flows.get(name),
+        egress_refused=dict(instance.refused) if instance else {},
+    )
+
+
+def _verdict(
+    spec: PluginSpec,
+    observed: Observed,
+    action: Action | None,
+    seen: Seen,
+) -> _Verdict:
+    name = spec.name
+    instance = None if observed.instances is None else observed.instances.get(name)
+    record = observed.records.get(name, NOBODY)
+    if observed.instances is None:
+        before = seen.before.get(name)
+        last = f"; it was {before.state} when last seen" if before else ""
+        return _Verdict("Unknown", f"the runtime does not answer{last}")
+    if name in seen.parked:
+        return _Verdict("Flapping", seen.parked[name], stalled=True)
+    if name in seen.going:
+        return _going(action, seen.going[name])
+    if instance is not None and instance.phase is Phase.RUNNING:
+        return _running(record, instance, observed, action)
+    if instance is not None and instance.phase is Phase.STOPPING:
+        return _Verdict("Stopping", record.stop_reason)
+    if record.stopped_by_hand:
+        return _Verdict("Stopped", f"by hand, not in plugins.yaml; `ntpctl start {name}`")
+    return _absent(spec, record, instance, action)
+
+
+def _going(action: Action | None, words: str) -> _Verdict:
+    stops = isinstance(action, Stop | Remove)
+    return _Verdict("Stopping" if stops else "Preparing", words)
+
+
+def _running(
+    record: Record,
+    instance: Instance,
+    observed: Observed,
+    action: Action | None,
+) -> _Verdict:
+    beat = beat_of(instance.name, observed)
+    if isinstance(action, Stop):
+        word = "Unresponsive" if action.reason is StopReason.UNRESPONSIVE else "Stopping"
+        return _Verdict(word, action.cause)
+    if record.generation > instance.generation and running_generation(record) < record.generation:
+        end = record.last_exit
+        why = f": {ending(end, instance)}" if end else ""
+        return _Verdict("FellBack", f"{fell_back(record)}{why}", stalled=True)
+    if record.refusal:
+        what = "the change is refused, the one before keeps running: "
+        return _Verdict("Refused", what + refusal(record), stalled=True, next_try=record.not_before)
+    troubled = f"failed {record.failures} times of late" if record.failures else ""
+    if beat is None or observed.listening_since is None:
+        if observed.listening_since is None:
+            return _Verdict("Running", "not heard: the bus does not answer; it is left running")
+        return _Verdict("Starting", troubled or "started, no beat yet")
+    match beat.stage:
+        case Stage.STARTING:
+            bad = next((each for each in beat.conditions if not each.status), None)
+            words = f"{bad.reason}: {bad.message}" if bad else troubled
+            return _Verdict("Starting", words)
+        case Stage.DRAINING:
+            return _Verdict("Stopping", "drains")
+        case Stage.READY | Stage.EXHAUSTED:
+            pending = isinstance(action, Update)
+            word = "Running" if beat.stage is Stage.READY else "Exhausted"
+            through = "all data is through" if beat.stage is Stage.EXHAUSTED else ""
+            bad = next((each for each in beat.conditions if not each.status), None)
+            words = f"{bad.reason}: {bad.message}" if bad else through or troubled
+            return _Verdict(word, words, ready=not pending)
+
+
+def _absent(
+    spec: PluginSpec, record: Record, instance: Instance | None, action: Action | None
+) -> _Verdict:
+    if record.refusal:
+        return _Verdict(
+            record.refusal_reason or "Refused",
+            record.refusal,
+            stalled=True,
+            next_try=None if record.refusal_permanent else record.not_before,
+        )
+    planned = instance is not None and record.stopping == instance.id
+    unresponsive = record.stop_reason == StopReason.UNRESPONSIVE
+    end = record.last_exit
+    if end is None or (planned and not unresponsive):
+        words = action.cause if isinstance(action, Wait | Start) else ""
+        until = action.until if isinstance(action, Wait) else None
+        return _Verdict("Waiting", words, next_try=until)
+    limit = instance.usage.memory_limit if instance else 0
+    told = sentence(end, memory_limit=limit or spec.resources.memory)
+    word = reason(end)
+    if end.permanent:
+        return _Verdict(word, f"{told}; {_DOWN_FOR_GOOD}", stalled=True)
+    if record.gave_up:
+        message = f"{record.failures} failures in a row, the last: {word}: {told}; `ntpctl start {spec.name}`"
+        return _Verdict("GaveUp", message, stalled=True)
+    stalled = record.failures >= LOOPING
+    if word in ("Exited", "Crashed", "Killed", "Lost"):
+        word = "CrashLoop" if stalled else "BackOff"
+        told = ending(end, instance)
+    return _Verdict(word, told, stalled=stalled, next_try=record.not_before)
+
+
+def _conditions(
+    verdict: _Verdict,
+    action: Action | None,
+    beat: Beat | None,
+    before: PluginStatus | None,
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Ready, Reconciling and Stalled, as Flux has them; then what the plugin says of itself."""
+    busy = not verdict.stalled and not verdict.ready and verdict.state != "Stopped"
+    doing = action.cause if action else verdict.message
+    fresh = (
+        Condition("Ready", verdict.ready, verdict.state, verdict.message),
+        Condition("Reconciling", busy, type(action).__name__ if action else "Nothing", doing),
+        Condition("Stalled", verdict.stalled, verdict.state, verdict.message),
+    )
+    old = {each.type: each for each in before.conditions} if before else {}
+    own = tuple(
+        Condition(each.type, each.status, each.reason, each.message, each.since)
+        for each in (beat.conditions if beat else ())
+        if each.type not in {"Ready", "Reconciling", "Stalled"}
+    )
+    return tuple(_dated(each, old.get(each.type), now) for each in fresh) + own
+
+
+def _dated(fresh: Condition, old: Condition | None, now: datetime) -> Condition:
+    same = old is not None and (old.status, old.reason) == (fresh.status, fresh.reason)
+    since = old.since if old is not None and same else now
+    return Condition(fresh.type, fresh.status, fresh.reason, fresh.message, since)
