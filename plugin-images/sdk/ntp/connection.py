@@ -1,1 +1,280 @@
-"""A plugin's connection to the bus, through the door where there is one."""
+"""A plugin's connection to the bus, through the door where there is one.
+
+    async with connect(folder, launch.bus, plain=launch.plain_network, name=launch.instance) as link:
+        await link.subscribe(subjects.data_in("binance"), on_data)
+        await link.publish(subjects.BEAT, beat)
+        ack = await link.request_ack(subjects.signal("BTCUSDT"), signal, signal_id)
+        for message in await link.pull("bollinger", batch=64, expires=5):
+            await link.ack(message)
+
+Three ways to send and receive, by what a loss would mean: `publish`/`subscribe` (ticks, values,
+beats: at most once, a gap is seen by its sequence number), `submit`/`request_ack` (signals, fills:
+repeated until stored, in order), `pull`/`ack` (the same, received: comes again until acknowledged).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from nats import errors
+from nats.aio.subscription import Subscription
+
+from ntp.contract.launch import DOOR_SOCKET, BusAddress
+from ntp.inbox import Callback, Inbox
+from ntp.outbox import Ack, Outbox
+from ntp.pull import Message, Puller
+from ntp.transport import LeanClient, Receive, Transport, options
+
+__all__ = ["Ack", "Link", "Message", "Stats", "connect"]
+
+PAYLOAD_LIMIT = 128 * 1024
+"""What an account may send in one message, bytes; a batch should stay under 100 KiB."""
+INBOX_MESSAGES = 65_536
+INBOX_BYTES = 64 * 1024 * 1024
+CLOSE_TIMEOUT = 5.0
+
+
+class Stats(msgspec.Struct):
+    """Counts since the link was made."""
+
+    connected: bool
+    reconnects: int
+    dropped: int
+    """Messages that arrived while the inbox was full: the plugin is too slow."""
+    unsent: int
+    """Messages that were not sent: disconnected, and the buffer was full."""
+    unacked: int
+    """Signals or fills that the broker has not acknowledged yet."""
+    repeats: int
+    """How often everything under way was sent again."""
+    waiting: int
+    """Messages in the inbox."""
+
+
+class Link:
+    """Made by `connect`. Only one loop may use it."""
+
+    def __init__(self, door: Path | None, on_error: Callable[[str], None]) -> None:
+        self._transport = Transport(door)
+        self._client = LeanClient(self._transport)
+        self._on_error = on_error
+        self._inbox = Inbox(INBOX_MESSAGES, INBOX_BYTES)
+        self._replies = self._client.new_inbox()
+        self._outbox = Outbox(self._send, self._replies, on_error)
+        self._pullers: dict[str, Puller] = {}
+        self._subscriptions: list[Subscription] = []
+        self._unsent = 0
+        self._failed: Exception | None = None
+        self._failure = asyncio.Event()
+        self._replies_wanted = False
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def stats(self) -> Stats:
+        return Stats(
+            connected=self._client.is_connected,
+            reconnects=self._client.stats["reconnects"],
+            dropped=self._inbox.dropped,
+            unsent=self._unsent,
+            unacked=self._outbox.unacked,
+            repeats=self._outbox.repeats,
+            waiting=len(self._inbox),
+        )
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Send at most once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`."""
+        try:
+            await self._publish(subject, payload)
+        except errors.OutboundBufferLimitError:
+            self._unsent += 1
+
+    async def subscribe(self, subject: str, callback: Callback, *, direct: bool = False) -> None:
+        """Call `callback(subject, payload)` for each message, after reconnects too.
+
+        Callbacks (plain or coroutine functions) run one after another, in order of arrival over all
+        subscriptions; for a message that found the inbox full (65,536 messages, 64 MiB) `dropped`
+        counts up. `direct`: a plain function runs at once in the reading loop instead, before
+        whatever waits; it must be quick. An exception of a callback ends the link: it is raised
+        from `async with connect(…)`.
+        """
+        deliver = callback if direct else self._inbox.receiver(callback)
+
+        def receive(name: str, _: str, payload: bytes, __: object) -> None:
+            try:
+                deliver(name, payload)
+            except Exception as error:  # noqa: BLE001 (raised again by _watch)
+                self._failed = error
+                self._failure.set()
+
+        self._subscriptions.append(await self._client.receive(subject, receive))
+
+    async def submit(self, subject: str, payload: bytes, msg_id: str) -> "asyncio.Future[Ack]":
+        """Send until stored; returns as soon as the message is under way (256 may be).
+
+        The future ends with the Ack; messages are stored in the order in which they were submitted.
+
+        Raises:
+            ValueError: the payload is larger than the broker takes: no retry would help.
+        """
+        if len(payload) > PAYLOAD_LIMIT:
+            message = (
+                f"a message of {len(payload)} bytes was to be sent; at most {PAYLOAD_LIMIT} may"
+            )
+            raise ValueError(message)
+        if not self._replies_wanted:
+            self._replies_wanted = True
+            await self._client.receive(f"{self._replies}.*.*", self._answer)
+            self._outbox.online(connected=self._client.is_connected)
+        return await self._outbox.submit(subject, payload, msg_id)
+
+    async def request_ack(self, subject: str, payload: bytes, msg_id: str) -> Ack:
+        """As `submit`, and wait until it is stored, however long that takes."""
+        return await asyncio.shield(await self.submit(subject, payload, msg_id))
+
+    async def settle(self) -> None:
+        """Wait until everything submitted so far was stored; the deadline is the caller's."""
+        await self._outbox.settle()
+
+    async def pull(self, producer: str, batch: int = 64, expires: float = 5.0) -> list[Message]:
+        """Return the next messages of `producer` as soon as there are any; empty after `expires` s.
+
+        One call at a time for each producer. What is not acknowledged comes again, in order, after
+        a reconnect or a restart.
+        """
+        puller = self._pullers.get(producer)
+        if puller is None:
+            puller = self._pullers[producer] = Puller(producer, self)
+        return await puller.pull(batch, expires)
+
+    async def ack(self, message: Message) -> None:
+        """Say that `message` had its effect, durably. A lost acknowledgement brings it once more."""
+        await self.publish(message.reply, b"+ACK")
+
+    async def drain(self) -> None:
+        """Stop receiving, handle what waits, see everything stored; the deadline is the caller's."""
+        for subscription in self._subscriptions:
+            await self._client.release(subscription)
+        self._subscriptions.clear()
+        await self._inbox.join()
+        await self._outbox.settle()
+        if self._client.is_connected:
+            await self._client.flush()
+
+    # What a Puller needs (ntp.pull.Wire).
+
+    def new_inbox(self) -> str:
+        return self._client.new_inbox()
+
+    async def request(self, subject: str, payload: bytes, reply: str) -> None:
+        """Send a question whose answer may be lost: the asker has a deadline."""
+        with suppress(errors.OutboundBufferLimitError):
+            await self._publish(subject, payload, reply)
+
+    async def receive(self, subject: str, receiver: Receive) -> Subscription:
+        return await self._client.receive(subject, receiver)
+
+    async def release(self, subscription: Subscription) -> None:
+        await self._client.release(subscription)
+
+    # The parts that run as long as the link.
+
+    async def _open(self, servers: list[str], name: str, credentials: Path | None) -> None:
+        await self._client.connect(
+            servers,
+            name=name,
+            error_cb=self._errors,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+            **options(credentials),
+        )
+        self._transport.healthy()
+
+    def _parts(self) -> list[Coroutine[None, None, None]]:
+        return [self._inbox.run(), self._outbox.run(), self._watch()]
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._client.close()
+        except (OSError, errors.Error) as error:
+            self._on_error(f"while closing: {error}")
+
+    async def _watch(self) -> None:
+        await self._failure.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    async def _publish(
+        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
+        await self._client.publish(subject, payload, reply, headers)
+        if task and task.cancelling() != cancelled:  # nats-py swallows it where it waits for room
+            raise asyncio.CancelledError
+
+    async def _send(
+        self, subject: str, payload: bytes, reply: str, headers: dict[str, str]
+    ) -> None:
+        with suppress(errors.OutboundBufferLimitError):  # sent again after the reconnect
+            await self._publish(subject, payload, reply, headers)
+
+    def _answer(self, subject: str, _: str, payload: bytes, __: object) -> None:
+        self._outbox.answer(subject[len(self._replies) + 1 :], payload)
+
+    async def _disconnected(self) -> None:
+        self._outbox.online(connected=False)
+        self._on_error("the broker is gone; reconnecting")
+
+    async def _reconnected(self) -> None:
+        self._transport.healthy()
+        for puller in self._pullers.values():
+            puller.reconnected()
+        self._outbox.online(connected=True)
+
+    async def _errors(self, error: Exception) -> None:
+        text = str(error).removeprefix("nats: ") or type(error).__name__
+        self._on_error(f"broker: {text}")
+
+
+@asynccontextmanager
+async def connect(
+    folder: Path,
+    bus: BusAddress,
+    *,
+    plain: bool,
+    name: str,
+    on_error: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[Link]:
+    """Connect, waiting as long as it takes; stay connected until the block ends.
+
+    `folder` holds the credentials and, unless `plain`, the door's socket. `name` is shown by the
+    broker's tools. `on_error` is told in words whatever went wrong and was survived: a lost
+    connection, a refused subject, a repeated signal; it runs in the loop and must be quick.
+
+    Leaving the block closes at once; `drain` before it where nothing may be lost.
+    """
+    door = folder / DOOR_SOCKET
+    link = Link(None if plain or not door.exists() else door, on_error)
+    credentials = None if bus.credentials is None else folder / bus.credentials
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            await link._open(bus.servers, name, credentials)  # noqa: SLF001 (its maker)
+            running = [tasks.create_task(part) for part in link._parts()]  # noqa: SLF001
+            try:
+                yield link
+            finally:
+                for task in running:
+                    task.cancel()
+    except BaseExceptionGroup as group:
+        # The group is a detail of ours; the caller meets his own exception, or a callback's.
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+    finally:
+        await link._close()  # noqa: SLF001

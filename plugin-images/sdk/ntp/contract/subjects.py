@@ -14,6 +14,7 @@ nobody can name a subject of someone else:
     beat                           CORE beat.<instance>                                everyone
     ctl                            CORE ctl.<instance>                                 controller
     next.<producer>                CORE $JS.API.CONSUMER.MSG.NEXT.<stream>.<instance>  pull request
+    reset.<producer>               CORE $JS.API.CONSUMER.RESET.<stream>.<instance>     begin again after the last ack
     $JS.ACK.<stream>.<instance>.>  the same, as it is                                  acknowledgement
 
 Streams are named SIG_<strategy> and FILL_<executor>; the durable consumer bears the instance's name.
@@ -95,6 +96,11 @@ def fill(strategy: str, symbol: str) -> str:
 def pull(producer: str) -> str:
     """Ask for the next messages of a strategy's signals, or of an executor's fills."""
     return f"next.{producer}"
+
+
+def reset(producer: str) -> str:
+    """Have what is not acknowledged delivered again, in order, before anything newer."""
+    return f"reset.{producer}"
 
 
 def signal_stream(strategy: str) -> str:

@@ -1,0 +1,173 @@
+"""Messages that must arrive: in order, several under way, again until the broker has stored them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+WINDOW = 256
+"""Messages under way; a further one waits for room."""
+PATIENCE = 5.0
+"""Seconds without an answer until everything under way is sent again."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+_WRONG_LAST_ID = 10070
+"""JetStream's error code: the message before this one was not stored (Nats-Expected-Last-Msg-Id)."""
+
+Send = Callable[[str, bytes, str, dict[str, str]], Awaitable[None]]
+"""subject, payload, reply subject, headers."""
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Where JetStream keeps a message; `duplicate`: it was there before."""
+
+    stream: str
+    seq: int
+    duplicate: bool = False
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _Refusal | None = None
+
+
+class _Entry:
+    __slots__ = ("done", "msg_id", "number", "payload", "subject")
+
+    def __init__(self, number: int, subject: str, payload: bytes, msg_id: str) -> None:
+        self.number = number
+        self.subject = subject
+        self.payload = payload
+        self.msg_id = msg_id
+        self.done: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+
+
+class Outbox:
+    """Keeps what is not yet acknowledged and sends it in rounds.
+
+    A message sent before its predecessor was acknowledged names that one, so the server refuses it
+    rather than storing it out of order; a refusal, a silence or a reconnect begins a new round with
+    the oldest. The message id makes a repetition harmless (JetStream answers `duplicate`).
+    """
+
+    def __init__(self, send: Send, inbox: str, report: Callable[[str], None]) -> None:
+        self._send = send
+        self._inbox = inbox
+        self._report = report
+        self._entries: deque[_Entry] = deque()
+        self._sent = 0
+        """How many of `_entries`, from the left, were sent in this round."""
+        self._round = 0
+        self._last_number = 0
+        self._pause = FIRST_PAUSE
+        self._not_before = 0.0
+        self._online = False
+        self._work = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._decode = msgspec.json.Decoder(_Answer).decode
+        self.repeats = 0
+        """Rounds that began because of a refusal, a silence or a reconnect."""
+
+    @property
+    def unacked(self) -> int:
+        return len(self._entries)
+
+    async def submit(self, subject: str, payload: bytes, msg_id: str) -> "asyncio.Future[Ack]":
+        """Take a message; returns as soon as the window has room. The future ends with its Ack."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self._entries) < WINDOW)
+            self._last_number += 1
+            entry = _Entry(self._last_number, subject, payload, msg_id)
+            self._entries.append(entry)
+        self._work.set()
+        return entry.done
+
+    async def settle(self) -> None:
+        """Wait until everything taken so far was acknowledged."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._entries)
+
+    def online(self, *, connected: bool) -> None:
+        """A connection was made (all is sent again) or lost (nothing is sent)."""
+        self._online = connected
+        self._not_before = 0.0
+        self._again()
+
+    def answer(self, token: str, payload: bytes) -> None:
+        """Take an answer that arrived at `<inbox>.<number>.<round>`; empty: nobody serves the subject."""
+        number, _, round_ = token.partition(".")
+        entry = next((e for e in self._entries if e.number == int(number)), None)
+        if entry is None:
+            return
+        try:
+            answer = self._decode(payload) if payload else _Answer()
+        except msgspec.MsgspecError as error:
+            answer = _Answer(error=_Refusal(description=f"an unreadable answer ({error})"))
+        if answer.seq and answer.error is None:
+            self._acknowledge(entry, Ack(answer.stream, answer.seq, answer.duplicate))
+        elif int(round_) == self._round:  # what an older round met was already acted upon
+            self._refused(entry, answer.error)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            pause = self._not_before - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            self._work.clear()
+            while self._online and self._sent < len(self._entries) and not self._work.is_set():
+                await self._send_next()
+            try:
+                # Without anything under way there is nothing to be patient about.
+                async with asyncio.timeout(PATIENCE if self._online and self._entries else None):
+                    await self._work.wait()
+            except TimeoutError:
+                self._report(
+                    f"the broker did not acknowledge {self._entries[0].msg_id!r} in"
+                    f" {PATIENCE:g} s; {len(self._entries)} messages are sent again"
+                )
+                self._again()
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _send_next(self) -> None:
+        entry = self._entries[self._sent]
+        headers = {"Nats-Msg-Id": entry.msg_id}
+        if self._sent:
+            headers["Nats-Expected-Last-Msg-Id"] = self._entries[self._sent - 1].msg_id
+        self._sent += 1
+        reply = f"{self._inbox}.{entry.number}.{self._round}"
+        await self._send(entry.subject, entry.payload, reply, headers)
+
+    def _acknowledge(self, entry: _Entry, ack: Ack) -> None:
+        at = self._entries.index(entry)
+        del self._entries[at]
+        if at < self._sent:
+            self._sent -= 1
+        if not entry.done.done():
+            entry.done.set_result(ack)
+        self._pause = FIRST_PAUSE
+        self._work.set()
+
+    def _refused(self, entry: _Entry, error: _Refusal | None) -> None:
+        if error is None or error.err_code != _WRONG_LAST_ID:
+            words = error.description if error else "nobody stores this subject (stream missing?)"
+            self._report(f"the broker did not take {entry.msg_id!r}: {words}; it is sent again")
+            self._not_before = asyncio.get_running_loop().time() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._again()
+
+    def _again(self) -> None:
+        if self._sent:
+            self.repeats += 1
+        self._sent = 0
+        self._round += 1
+        self._work.set()

@@ -1,0 +1,161 @@
+"""nats-py as a plugin needs it: through the door, reconnecting for ever, never hanging.
+
+Three private names of nats-py are touched here and nowhere else: `_transport` (no public way to
+hand one in), `_build_message` (a message goes to its receiver without a queue and a task of its
+own) and `_process_err` (most errors of the server would end the client for good).
+tests/integration/test_connection_*.py fail if one of them changes.
+"""
+
+import asyncio
+import base64
+import random
+import socket
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import ParseResult
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
+
+from ntp.confine import door_client
+
+Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
+"""subject, reply subject, payload, headers; runs in the reading loop: it must be quick, and must not raise."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+STALL = 10.0
+"""Seconds that the kernel may refuse our bytes before the connection counts as dead."""
+
+_CREDENTIALS_LIMIT = 16 * 1024
+
+
+class Transport(TcpTransport):
+    """TCP, handed out by the door where there is one; pauses longer after each failure in a row."""
+
+    def __init__(self, door: Path | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # nats-py's
+        self._door = door
+        self._pause = 0.0
+
+    def __bool__(self) -> bool:
+        return True  # nats-py drops a preset transport that is false
+
+    def healthy(self) -> None:
+        """Forget failures: the next reconnect is tried almost at once."""
+        self._pause = FIRST_PAUSE
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        pause, self._pause = self._pause, min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        # Jitter: a broker that comes back must not meet all its clients at one instant.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+        host, port = uri.hostname or "localhost", uri.port or 4222
+        async with asyncio.timeout(connect_timeout):
+            if self._door is None:
+                reader, writer = await asyncio.open_connection(host, port, limit=buffer_size)
+            else:
+                handed = await door_client.open_async(str(self._door), host, port)
+                reader, writer = await asyncio.open_connection(sock=handed, limit=buffer_size)
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._bare_io_reader = self._io_reader = reader
+        self._bare_io_writer = self._io_writer = writer
+
+    async def drain(self) -> None:
+        async with asyncio.timeout(STALL):
+            await super().drain()  # type: ignore[no-untyped-call]  # nats-py's
+
+    def close(self) -> None:
+        # A graceful close would wait for a peer that takes no more bytes; whoever needs his bytes
+        # delivered has flushed (a round trip) before.
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
+
+
+class LeanClient(Client):
+    """Hands messages straight to their receiver, and no error of the server ends it."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._receivers: dict[int, Receive] = {}
+
+    async def receive(self, subject: str, receiver: Receive) -> Subscription:
+        """Subscribe, after reconnects too, until `release`."""
+        # A future instead of a callback: nats-py starts no task for it. Neither is ever used.
+        unused = asyncio.get_running_loop().create_future()
+        number = self._sid + 1
+        self._receivers[number] = receiver  # before the server can answer
+        try:
+            return await self.subscribe(subject, future=unused)
+        except errors.Error:
+            del self._receivers[number]
+            raise
+
+    async def release(self, subscription: Subscription) -> None:
+        """Unsubscribe; what arrives until the server heard of it is dropped."""
+        self._receivers.pop(subscription._id, None)  # noqa: SLF001 (nats-py shows it on messages only)
+        await subscription.unsubscribe()
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> None:
+        receiver = self._receivers.get(sid)
+        if receiver is not None:
+            receiver(subject.decode(), reply.decode(), data, headers)
+        # Nothing goes the usual way: this client subscribes by `receive` only.
+
+    async def _process_err(self, err_msg: str) -> None:
+        # nats-py closes for good at a revoked credential, a full account or an unknown error. Where
+        # it matters the server cuts the connection by itself, and we come back with a back-off.
+        await self._error_cb(errors.Error(f"nats: {err_msg.strip(chr(39))}"))
+
+
+def credentials(file: Path) -> tuple[Callable[[], bytes], Callable[[str], bytes]]:
+    """Return nats-py's user_jwt_cb and signature_cb for a .creds file.
+
+    The file is read at every connect, so a rotated credential serves without a restart.
+    """
+
+    def jwt() -> bytes:
+        return _section(file, "USER JWT")
+
+    def sign(nonce: str) -> bytes:
+        import nkeys
+
+        pair = nkeys.from_seed(bytearray(_section(file, "USER NKEY SEED")))
+        try:
+            return base64.b64encode(pair.sign(nonce.encode()))
+        finally:
+            pair.wipe()
+
+    return jwt, sign
+
+
+def _section(file: Path, title: str) -> bytes:
+    with file.open("rb") as stream:
+        lines = stream.read(_CREDENTIALS_LIMIT).splitlines()
+    for line, following in pairwise(lines):
+        if line.startswith(b"-----BEGIN ") and title.encode() in line:
+            return following.strip()
+    message = f"{file.name} holds no {title}; it must be a NATS .creds file (user JWT and seed)"
+    raise errors.Error(message)
+
+
+def options(credentials_file: Path | None) -> dict[str, Any]:
+    """Return the settings of `Client.connect` that every plugin shares."""
+    settings: dict[str, Any] = {
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0,  # Transport.connect pauses
+        "connect_timeout": 5,
+        "ping_interval": 5,
+        "max_outstanding_pings": 2,
+        "pending_size": 2 * 1024 * 1024,
+        "flush_timeout": STALL,
+    }
+    if credentials_file is not None:
+        settings["user_jwt_cb"], settings["signature_cb"] = credentials(credentials_file)
+    return settings
