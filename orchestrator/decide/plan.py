@@ -189,7 +189,7 @@ class _Planner:
         if instance.generation != running_generation(record):
             return self._start(name, record, instance, cause=self._absent(record, instance))
         planned = record.stopping == instance.id and record.stop_reason != StopReason.UNRESPONSIVE
-        end = record.last_exit or instance.exit
+        end = record.last_exit
         if planned or end is None:
             by_hand = record.stop_reason == StopReason.RESTART
             cause = "restart asked for by hand" if by_hand else "not running"

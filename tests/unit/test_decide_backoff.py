@@ -12,7 +12,18 @@ CAP = timedelta(seconds=300)
 
 @pytest.mark.parametrize(
     ("failures", "whole_s"),
-    [(1, 1), (2, 2), (3, 4), (4, 8), (8, 128), (9, 256), (10, 300), (11, 300), (60, 300), (10**9, 300)],
+    [
+        (1, 1),
+        (2, 2),
+        (3, 4),
+        (4, 8),
+        (8, 128),
+        (9, 256),
+        (10, 300),
+        (11, 300),
+        (60, 300),
+        (10**9, 300),
+    ],
 )
 def test_a_delay_doubles_up_to_the_cap_less_the_spread(failures, whole_s):
     found = delay(failures, first=SECOND, longest=CAP, seed="rsi").total_seconds()
@@ -31,7 +42,9 @@ def test_the_same_seed_gives_the_same_delay_and_another_seed_another():
 
 
 def test_plugins_that_failed_together_come_back_spread_over_the_whole_range():
-    delays = [delay(10, first=SECOND, longest=CAP, seed=f"p{n}").total_seconds() for n in range(400)]
+    delays = [
+        delay(10, first=SECOND, longest=CAP, seed=f"p{n}").total_seconds() for n in range(400)
+    ]
     assert max(delays) <= 300
     assert min(delays) < 300 * (1 - SPREAD) * 1.05
     assert max(delays) > 300 * 0.95

@@ -1,0 +1,206 @@
+"""A world of plugins without processes: what `plan` names is carried out, time passes, lives end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from ntp.contract.beat import Beat, Stage
+from orchestrator.decide.actions import Action, Remove, Start, Stop, Update
+from orchestrator.decide.memory import begin, forgive, remember, renew
+from orchestrator.decide.plan import Context, Previous, plan
+from orchestrator.decide.policy import Policy
+from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
+from orchestrator.ports import Capabilities
+from orchestrator.spec.model import Desired
+from tests.worlds.specs import NOON, hashes_of
+
+CAN = Capabilities(update_in_place=True, restarts_by_itself=False)
+
+
+@dataclass
+class Simulation:
+    """Records are what a store would keep; everything else a controller may forget at any time."""
+
+    desired: Desired
+    now: datetime = NOON
+    can: Capabilities = CAN
+    policy: Policy = field(default_factory=Policy)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    heard: dict[str, datetime] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    """These run, but no beat of theirs is heard."""
+    unready: set[str] = field(default_factory=set)
+    system: dict[str, Hashes] = field(default_factory=dict)
+    previous: dict[str, Previous] = field(default_factory=dict)
+    listening_since: datetime | None = NOON - timedelta(hours=1)
+    lives: int = 0
+    started: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.desired.plugins:
+            self.records.setdefault(name, renew(Record(), self.now))
+
+    def apply(self, wanted: Desired) -> None:
+        """As the controller does: an entry with another hash is a new generation."""
+        before, after = hashes_of(self.desired), hashes_of(wanted)
+        for name in wanted.plugins:
+            if before.get(name) == after[name]:
+                continue
+            record = self.records.get(name, Record())
+            if 0 < record.healthy_generation == record.generation and name in before:
+                self.previous[name] = Previous(record.generation, before[name])
+            self.records[name] = renew(record, self.now)
+        self.desired = wanted
+
+    def observed(self, *, blind: bool = False) -> Observed:
+        beats = {
+            name: Beat(
+                instance=name,
+                kind="strategy",
+                incarnation=self.instances[name].id,
+                generation=self.instances[name].generation,
+                number=1,
+                at=at,
+                started=at,
+                stage=Stage.STARTING if name in self.unready else Stage.READY,
+            )
+            for name, at in self.heard.items()
+            if name in self.instances
+        }
+        return Observed(
+            instances=None if blind else dict(self.instances),
+            beats=beats,
+            heard=dict(self.heard),
+            records=dict(self.records),
+            listening_since=self.listening_since,
+        )
+
+    def plan(self, *, blind: bool = False) -> list[Action]:
+        return plan(
+            self.desired,
+            self.observed(blind=blind),
+            hashes=hashes_of(self.desired),
+            capabilities=self.can,
+            now=self.now,
+            context=Context(policy=self.policy, system=self.system, previous=self.previous),
+        )
+
+    def remember(self) -> None:
+        observed = self.observed()
+        for name in [*self.desired.plugins, *self.system]:
+            spec = self.desired.plugins.get(name)
+            self.records[name] = remember(
+                name,
+                observed,
+                now=self.now,
+                policy=self.policy,
+                timeout=spec.timeout if spec else timedelta(0),
+                beats=spec is not None,
+                fallback=name in self.previous,
+            )
+
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Start():
+                    self._start(action)
+                case Stop():
+                    self.stopped.append(action.name)
+                    self.end(action.name, signal=15, stop=action)
+                case Remove():
+                    del self.instances[action.name]
+                    self.records.pop(action.name, None)
+                case Update():
+                    life = self.instances[action.name].id
+                    digest = hashes_of(self.desired)[action.name].resources
+                    self.records[action.name] = replace(
+                        self.records[action.name], updated=life, updated_resources=digest
+                    )
+
+    def _start(self, action: Start) -> None:
+        running = self.instances.get(action.name)
+        assert running is None or running.phase in (Phase.EXITED, Phase.CREATED), "a double"
+        record = self.records.get(action.name, Record())
+        by_itself = running is not None and record.stopping != running.id
+        self.records[action.name] = begin(
+            record, attempt=action.attempt, by_itself=by_itself, now=self.now
+        )
+        self.lives += 1
+        self.started.append(action.name)
+        digests = hashes_of(self.desired) | self.system
+        previous = self.previous.get(action.name)
+        fell_back = previous is not None and previous.generation == action.generation
+        self.instances[action.name] = Instance(
+            name=action.name,
+            generation=action.generation,
+            attempt=action.attempt,
+            hashes=previous.hashes if previous and fell_back else digests[action.name],
+            phase=Phase.RUNNING,
+            id=f"life-{self.lives}",
+            created=self.now,
+            started=self.now,
+        )
+
+    def end(
+        self,
+        name: str,
+        *,
+        code: int | None = None,
+        signal: int | None = None,
+        oom: bool = False,
+        permanent: bool = False,
+        stop: Stop | None = None,
+    ) -> None:
+        """The life of `name` ends: by itself, or because of `stop`."""
+        instance = self.instances[name]
+        if stop is not None:
+            self.records[name] = replace(
+                self.records.get(name, Record()), stopping=instance.id, stop_reason=stop.reason
+            )
+        if instance.phase is Phase.EXITED:
+            return
+        end = Exit(self.now, code=code, signal=signal, oom=oom, permanent=permanent)
+        self.instances[name] = replace(instance, phase=Phase.EXITED, exit=end)
+        self.heard.pop(name, None)
+
+    def restart(self, name: str) -> None:
+        instance = self.instances.get(name)
+        life = instance.id if instance else ""
+        self.records[name] = replace(forgive(self.records[name]), replace=life)
+
+    def stop_by_hand(self, name: str) -> None:
+        self.records[name] = replace(self.records[name], stopped_by_hand=True)
+
+    def pass_time(self, length: timedelta) -> None:
+        """Everybody who runs and is not silent is heard at the end of it."""
+        self.now += length
+        for name, instance in self.instances.items():
+            audible = name in self.desired.plugins and name not in self.silent
+            if instance.phase is Phase.RUNNING and audible and self.listening_since is not None:
+                self.heard[name] = self.now
+
+    def step(self, *, prefix: int | None = None, length: timedelta = timedelta(seconds=1)) -> None:
+        self.remember()
+        actions = self.plan()
+        self.carry_out(actions[:prefix])
+        self.pass_time(length)
+
+    def settle(self, *, within: timedelta = timedelta(hours=6)) -> None:
+        """Let time pass until nothing is done any more; AssertionError if that never comes."""
+        ends = self.now + within
+        quiet = 0
+        while quiet < 3:
+            assert self.now < ends, f"never settled: {self.plan()}"
+            doing = [each for each in self.plan() if not _waits(each)]
+            before = self.now
+            self.step()
+            waits = [each.until for each in self.plan() if _waits(each) and each.until]
+            if not doing and waits:
+                self.pass_time(max(min(waits) - before, timedelta(seconds=1)))
+            quiet = 0 if doing or waits else quiet + 1
+
+
+def _waits(action: Action) -> bool:
+    return type(action).__name__ == "Wait"
