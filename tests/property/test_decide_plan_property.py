@@ -61,7 +61,7 @@ happenings = st.lists(
 )
 
 
-def happen(world, what):
+def happen(world, what):  # noqa: C901 - a table of what can happen
     match what:
         case ("apply", wanted):
             world.apply(wanted)
