@@ -18,13 +18,13 @@ class ConfineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A file or folder of the host that the plugin sees. Never follows a link out of `source`."""
+    """A file or folder of the host that the plugin sees."""
 
     source: str
     target: str
     writable: bool = False
     noexec: bool = True
-    """Needs root (tier 3); below it the kernel cannot add it to a bind and `verify` says so."""
+    """Nothing on it can be executed or mapped executable. In tier 1: executed only."""
 
 
 @dataclass(frozen=True, slots=True)
