@@ -1,0 +1,77 @@
+"""A project as a user has one: a folder with a plugins.yaml, and ntpctl run as a command."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = ROOT / "tests" / "fixtures" / "plugins" / "hostile"
+
+
+class Project:
+    """One project in a folder of its own; `ntpctl` is run as its user would."""
+
+    def __init__(self, folder: Path, cache: Path, plugin_dir: Path) -> None:
+        self.folder = folder
+        self.file = folder / "plugins.yaml"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("NTP_", "PLUGIN_"))},
+            "NTP_STATE": str(folder / "state"),
+            "NTP_CACHE": str(cache),
+            "PLUGIN_DIR": str(plugin_dir),
+        }  # fmt: skip
+
+    def declare(self, text: str) -> None:
+        self.file.write_text(text)
+
+    def ntpctl(self, *arguments: str, exit_code: int | None = 0, timeout: float = 150):
+        run = subprocess.run(
+            [sys.executable, "-m", "orchestrator", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        if exit_code is not None:
+            assert run.returncode == exit_code, (
+                f"ntpctl {' '.join(arguments)} ended with {run.returncode}\n{run.stdout}\n{run.stderr}"
+            )
+        assert "Traceback" not in run.stderr, run.stderr
+        return run
+
+    def status(self) -> dict[str, dict]:
+        answer = json.loads(self.ntpctl("status", "-o", "json").stdout)
+        return {plugin["name"]: plugin for plugin in answer["plugins"]}
+
+    def until(self, said, *, within: float = 60):
+        """Poll `status` until `said(status)` is true, and return that status."""
+        ends = time.monotonic() + within
+        while True:
+            seen = self.status()
+            if said(seen):
+                return seen
+            assert time.monotonic() < ends, json.dumps(seen, indent=1)[:4000]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """One cache for all: environments are built once, as on a user's machine."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(tmp_path, cache) -> Iterator[Project]:
+    made = Project(tmp_path, cache, HOSTILE)
+    try:
+        yield made
+    finally:
+        if (tmp_path / "state").exists():
+            made.ntpctl("down", "--delete-data", "--yes", exit_code=None)

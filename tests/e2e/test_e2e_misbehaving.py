@@ -1,0 +1,132 @@
+"""Plugins that misbehave: each is contained, and explained in words that a trader understands."""
+
+import os
+
+import pytest
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="limits by cgroup need root here"),
+    pytest.mark.timeout(240),
+]
+
+FILE = """
+plugins:
+  data_sources:
+    - name: replay_data
+      config: {{symbols: ["BTCUSDT"], speed: 0, loop: true}}
+  strategies:
+    - name: {name}
+      resources: {{memory: 128MB, pids: 24}}
+      timeout: {timeout}
+    - name: bollinger_strategy
+"""
+
+
+def started(project, name, *, timeout="30s"):
+    project.declare(FILE.format(name=name, timeout=timeout))
+    project.ntpctl("apply", "--no-wait")
+
+
+def well(status):
+    """The neighbours of the one that misbehaves are untouched."""
+    return all(
+        status[name]["ready"] and status[name]["restarts"] == 0
+        for name in ("replay_data", "bollinger_strategy")
+    )
+
+
+def test_one_that_takes_too_much_memory_is_killed_alone(project):
+    started(project, "allocates")
+    seen = project.until(
+        lambda status: (
+            (status["allocates"]["last_exit"] or {}).get("reason") == "OOMKilled" and well(status)
+        )
+    )["allocates"]
+
+    assert "limit 128 MiB" in seen["message"]
+    assert "peak" in seen["message"]
+    assert "resources.memory" in seen["message"]
+    assert any("holding" in line for line in seen["last_exit"]["last_output"])
+
+
+def test_one_that_never_comes_back_from_a_callback_is_stopped_with_the_place(project):
+    started(project, "spins", timeout="2s")
+    seen = project.until(
+        lambda status: (
+            (status["spins"]["last_exit"] or {}).get("reason") == "CallbackTimeout" and well(status)
+        )
+    )["spins"]
+
+    assert "analyze" in seen["message"]
+    assert "2" in seen["message"]
+
+
+def test_one_that_forks_without_end_is_held_at_its_limit(project):
+    started(project, "forks")
+    seen = project.until(
+        lambda status: status["forks"]["usage"]["pids_refused"] > 0 and well(status)
+    )["forks"]
+
+    assert seen["usage"]["pids"] <= 24
+
+
+def test_one_that_ignores_sigterm_is_gone_after_its_grace(project):
+    started(project, "ignores_sigterm")
+    project.until(lambda status: status["ignores_sigterm"]["ready"] and well(status))
+    project.ntpctl("stop", "ignores_sigterm")
+    seen = project.status()["ignores_sigterm"]
+
+    assert seen["state"] == "Stopped"
+    assert "by hand" in seen["message"]
+
+
+def test_one_that_crashes_at_import_says_where(project):
+    project.declare(FILE.format(name="crashes_at_import", timeout="30s"))
+    run = project.ntpctl("apply", "--no-wait", exit_code=2)
+
+    assert "plugins.yaml:7:13" in run.stderr
+    assert "KeyError: 'USD'" in run.stderr
+    assert "crashes_at_import.py" in run.stderr
+    assert "fix:" in run.stderr
+
+
+def test_an_undeclared_library_is_named_with_the_line_to_add(project):
+    project.declare(FILE.format(name="undeclared_pandas", timeout="30s"))
+    run = project.ntpctl("apply", "--no-wait", exit_code=2)
+
+    assert "plugins.yaml:7:13" in run.stderr
+    assert "add 'pandas' to requirements" in run.stderr
+
+
+def test_one_that_crashes_again_and_again_backs_off_with_its_last_words(project):
+    started(project, "crashes_sometimes")
+    seen = project.until(
+        lambda status: (
+            status["crashes_sometimes"]["restarts"] >= 2
+            and status["crashes_sometimes"]["next_try"] is not None
+            and well(status)
+        )
+    )["crashes_sometimes"]
+
+    assert seen["state"] in {"BackOff", "CrashLoop"}
+    assert "the spread was 0" in "\n".join(seen["last_output"])
+
+
+def test_leaving_with_exit_code_0_is_a_failure_with_its_own_name(project):
+    started(project, "exits_zero")
+    seen = project.until(
+        lambda status: (status["exits_zero"]["last_exit"] or {}).get("reason") == "ExitedZero"
+    )["exits_zero"]
+
+    assert "exit" in seen["message"]
+
+
+def test_what_no_executor_may_see_is_refused_at_the_border_and_counted(project):
+    started(project, "bad_signals")
+    seen = project.until(
+        lambda status: (status["bad_signals"]["flow"] or {}).get("refused", 0) >= 3 and well(status)
+    )["bad_signals"]
+
+    assert seen["flow"]["sent"] == 0
+    assert seen["flow"]["last_refusal"]
