@@ -1,0 +1,151 @@
+"""One strategy's book: cash, positions, profit, fees; exact to the last digit.
+
+Average cost method: a position carries what was paid for it in all, and a sale takes out its share. All
+amounts lie on one grid (see exact.py) and are only ever added, so at any moment, exactly:
+
+    cash + worth of all positions == equity == capital + realised + unrealised - fees
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+
+from ntp.contract.messages import Side
+from ntp.engine.exact import ROOM, ZERO, exact, money, share, worth
+
+
+@dataclass(slots=True)
+class Position:
+    """What is held of one symbol. Never empty: a position that is left is taken out of the book.
+
+    Attributes:
+        quantity: base units; negative is short.
+        cost: quote currency paid for it, fees aside; negative: received for a short.
+        layers: how many signals built it up.
+        signal_id: the last of them.
+    """
+
+    quantity: Decimal
+    cost: Decimal
+    layers: int = 1
+    signal_id: str = ""
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+    @property
+    def leaving(self) -> Side:
+        """The side of an order that leaves it."""
+        return Side.SELL if self.quantity > 0 else Side.BUY
+
+
+@dataclass(slots=True)
+class Book:
+    """Amounts in quote currency.
+
+    Attributes:
+        capital: what was put in, less what was taken out.
+        realised: profit of what was sold again, before fees.
+        peak: highest equity that `note_equity` was shown.
+        max_drawdown: largest fall from a peak, as a share of it.
+    """
+
+    capital: Decimal
+    cash: Decimal
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
+    peak: Decimal = ZERO
+    max_drawdown: Decimal = ZERO
+    positions: dict[str, Position] = field(default_factory=dict)
+    marks: dict[str, float] = field(default_factory=dict)
+    """Last price of each symbol."""
+
+    @classmethod
+    def opened_with(cls, capital: Decimal) -> "Book":
+        """Return an empty book.
+
+        Raises:
+            ValueError: no capital.
+        """
+        if capital <= 0:
+            raise ValueError(f"capital was {capital}; give an amount above 0")
+        amount = money(capital)
+        return cls(capital=amount, cash=amount, peak=amount)
+
+    def execute(
+        self, side: Side, symbol: str, quantity: Decimal, price: Decimal, fee: Decimal
+    ) -> Decimal:
+        """Enter an execution and return the profit that it realised, before its fee.
+
+        One that crosses zero closes what was held and opens the rest on the other side. `quantity` is
+        in base units, above 0; `price` and `fee` in quote currency.
+        """
+        with localcontext(ROOM):
+            return self._execute(side, symbol, quantity, worth(quantity, price), fee)
+
+    def _execute(
+        self, side: Side, symbol: str, quantity: Decimal, traded: Decimal, fee: Decimal
+    ) -> Decimal:
+        signed = quantity if side is Side.BUY else -quantity
+        paid = traded if side is Side.BUY else -traded
+        self.cash -= paid + fee
+        self.fees += fee
+        held = self.positions.get(symbol)
+        if held is None:
+            self.positions[symbol] = Position(signed, paid)
+            return ZERO
+        if (held.quantity > 0) == (signed > 0):
+            held.quantity += signed
+            held.cost += paid
+            return ZERO
+        if quantity < abs(held.quantity):
+            taken_out = share(held.cost, quantity, abs(held.quantity))
+            held.quantity += signed
+            held.cost -= taken_out
+            profit = -paid - taken_out
+        else:
+            paid_to_close = share(paid, abs(held.quantity), quantity)
+            profit = -paid_to_close - held.cost
+            left = held.quantity + signed
+            if left:
+                self.positions[symbol] = Position(left, paid - paid_to_close)
+            else:
+                del self.positions[symbol]
+        self.realised += profit
+        return profit
+
+    def unrealised_of(self, symbol: str) -> Decimal:
+        """Return the profit that leaving the position at the last price would realise."""
+        held = self.positions[symbol]
+        return self._worth_of(symbol) - held.cost
+
+    def _worth_of(self, symbol: str) -> Decimal:
+        held = self.positions[symbol]
+        mark = self.marks.get(symbol)
+        return held.cost if mark is None else worth(held.quantity, exact(mark))
+
+    @property
+    def unrealised(self) -> Decimal:
+        with localcontext(ROOM):
+            return sum((self.unrealised_of(symbol) for symbol in self.positions), ZERO)
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and what the positions are worth at their last prices."""
+        with localcontext(ROOM):
+            worths = (self._worth_of(symbol) for symbol in self.positions)
+            return self.cash + sum(worths, ZERO)
+
+    def note_equity(self) -> Decimal:
+        """Return the equity, and let it count for peak and drawdown."""
+        equity = self.equity
+        self.peak = max(self.peak, equity)
+        with localcontext(ROOM):
+            # The peak is at least the capital, so it is above zero.
+            fall = share(self.peak - equity, Decimal(1), self.peak)
+        self.max_drawdown = max(self.max_drawdown, fall)
+        return equity
+
+    def put_in(self, amount: Decimal) -> None:
+        """Put capital in, or take it out (negative); neither is profit nor loss."""
+        self.capital += amount
+        self.cash += amount
+        self.peak = max(self.peak + amount, self.capital)
