@@ -1,0 +1,139 @@
+"""Who signs: the operator and the accounts SYS and CORE, with their users; kept over restarts.
+
+Tokens of unchanged meaning are kept as they are, `iat` included, so that the server's configuration
+is the same text after a restart of the controller, and the broker is left alone.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bus import claims
+from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, write_private
+from orchestrator.spec.model import Rights
+from orchestrator.spec.rights import CORE
+
+_ACCOUNT, _USER = "account", "user"
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A NATS that is not ours (what it must offer: orchestrator.bus.broker)."""
+
+    address: str
+    """host:port"""
+    operator_seed: bytes
+    """The operator's seed, or one of its signing keys'."""
+    system_credentials: bytes
+    """A .creds file of a user of the system account."""
+
+
+class Authority:
+    """Signs for one project. `folder` becomes 0700 with keys and tokens, 0600 each."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        project: str,
+        external: External | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._ring = Keyring(folder)
+        self._folder = folder
+        self._project = project
+        self._now = now
+        self._external = external
+        if external is None:
+            self._operator = self._ring.key("operator", OPERATOR)
+            self._signing = self._ring.key("operator-signing", OPERATOR)
+        else:
+            self._operator = self._signing = Key(external.operator_seed)
+        self.core = self._ring.key(f"{_ACCOUNT}.{CORE}", ACCOUNT)
+
+    def operator_token(self) -> str:
+        """Return the operator's own token: for the configuration of a server of ours."""
+        body = claims.operator(
+            self._operator, self._signing, self._system(), name=f"ntp {self._project}"
+        )
+        return self._kept("operator", body, self._operator)
+
+    def system(self) -> tuple[str, str]:
+        """Return SYS: its public key and its token."""
+        key = self._system()
+        return key.public, self._kept("SYS", claims.system_account(key), self._signing)
+
+    def core_token(self) -> str:
+        return self._kept(CORE, claims.core_account(self.core), self._signing)
+
+    def system_credentials(self) -> bytes:
+        """Return a .creds file that may push claims; it never leaves the controller."""
+        if self._external is not None:
+            return self._external.system_credentials
+        return self._credentials("SYS", self._system())
+
+    def core_credentials(self) -> bytes:
+        return self._credentials(CORE, self.core)
+
+    def credentials(self, instance: str) -> bytes:
+        """Return the .creds file of one plugin: the same one until `rotate`."""
+        return self._credentials(instance, self.account(instance))
+
+    def account(self, instance: str) -> Key:
+        return self._ring.key(f"{_ACCOUNT}.{instance}", ACCOUNT)
+
+    def account_token(self, rights: Rights) -> str:
+        """Return a token of these rights, issued now."""
+        exporters = {CORE: self.core} | {
+            item.account: self.account(item.account)
+            for item in rights.imports
+            if item.account != CORE
+        }
+        issued = int(self._now())
+        body = claims.plugin_account(
+            self.account(rights.instance), rights, exporters, project=self._project, issued=issued
+        )
+        return claims.encode(body, self._signing, issued)
+
+    def deletion_token(self, accounts: Mapping[str, str]) -> str:
+        body = claims.deletion(self._signing, sorted(accounts.values()))
+        return claims.encode(body, self._signing, int(self._now()))
+
+    def forget(self, instance: str) -> None:
+        """Drop the keys of a plugin that is gone: whoever kept its credential holds nothing."""
+        self._ring.forget(f"{_ACCOUNT}.{instance}")
+        self._ring.forget(f"{_USER}.{instance}")
+        self._token_file(f"{_USER}.{instance}").unlink(missing_ok=True)
+
+    def known(self) -> Mapping[str, str]:
+        """Return the instances that have an account, with its public key."""
+        prefix = f"{_ACCOUNT}."
+        names = [
+            name.removeprefix(prefix) for name in self._ring.names() if name.startswith(prefix)
+        ]
+        return {name: self.account(name).public for name in names if name not in {CORE, "SYS"}}
+
+    def _system(self) -> Key:
+        return self._ring.key(f"{_ACCOUNT}.SYS", ACCOUNT)
+
+    def _credentials(self, name: str, account: Key) -> bytes:
+        key = self._ring.key(f"{_USER}.{name}", USER)
+        token = self._kept(f"{_USER}.{name}", claims.user(key, name=name), account)
+        return claims.credentials(token, key.seed)
+
+    def _kept(self, name: str, body: dict[str, Any], issuer: Key) -> str:
+        file = self._token_file(name)
+        fresh = claims.encode(body, issuer, int(self._now()))
+        try:
+            old = file.read_text()
+            if claims.meaning(old) == claims.meaning(fresh):
+                return old
+        except (FileNotFoundError, ValueError):
+            pass
+        write_private(file, fresh.encode())
+        return fresh
+
+    def _token_file(self, name: str) -> Path:
+        return self._folder / f"{name}.jwt"

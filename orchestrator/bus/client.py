@@ -1,0 +1,161 @@
+"""One life of a connection of the controller's own: dialled with a deadline, given up when it breaks.
+
+There is no reconnecting inside: whoever holds a life dials the next one, with his own back-off and
+his own state to bring back. A life that broke says so by `lost`.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nkeys
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+from orchestrator.errors import UnreachableError
+
+DEADLINE = 3.0
+"""Seconds for a connect, and for each answer."""
+
+
+class _Transport(TcpTransport):
+    """Closes without waiting for a peer that takes no more bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # nats-py's
+        self.lost = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return True  # nats-py drops a preset transport that is false
+
+    async def read(self, buffer_size: int) -> bytes:
+        try:
+            data: bytes = await super().read(buffer_size)
+        except OSError:
+            self.lost.set()
+            raise
+        if not data:
+            self.lost.set()
+        return data
+
+    def close(self) -> None:
+        self.lost.set()
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
+
+
+class Life:
+    """A connected client. `last_error` is what the server last said against us, in words."""
+
+    def __init__(self, client: Client, transport: _Transport) -> None:
+        self.client = client
+        self.lost = transport.lost
+        self.last_error = ""
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """What the server said of itself: server_name, version and more."""
+        return dict(self.client._server_info)  # noqa: SLF001 (nats-py shows the version only)
+
+    async def request(self, subject: str, payload: bytes = b"") -> bytes:
+        """Ask and return the answer.
+
+        Raises:
+            UnreachableError: nobody answered in time.
+        """
+        try:
+            answer = await self.client.request(subject, payload, timeout=DEADLINE)
+        except (errors.Error, OSError) as error:
+            words = str(error).removeprefix("nats: ")
+            raise UnreachableError(f"the broker did not answer {subject}: {words}") from error
+        return bytes(answer.data)
+
+    async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
+        """Ask in JSON; an answer that is none counts as no answer."""
+        payload = b"" if body is None else json.dumps(body).encode()
+        answer = await self.request(subject, payload)
+        try:
+            parsed = json.loads(answer)
+        except ValueError as error:
+            raise UnreachableError(f"the broker answered {subject} unreadably") from error
+        if not isinstance(parsed, dict):
+            raise UnreachableError(f"the broker answered {subject} unreadably")
+        return parsed
+
+
+@asynccontextmanager
+async def dial(address: str, credentials: bytes, *, name: str) -> AsyncIterator[Life]:
+    """Connect once.
+
+    Raises:
+        UnreachableError: no server, or it refuses us, within DEADLINE.
+    """
+    transport = _Transport()
+    client = Client()
+    client._transport = transport  # noqa: SLF001 (there is no public way to hand one in)
+    life = Life(client, transport)
+    jwt, seed = _parts(credentials)
+
+    def sign(nonce: str) -> bytes:
+        pair = nkeys.from_seed(bytearray(seed))
+        return base64.b64encode(pair.sign(nonce.encode()))
+
+    async def heard(error: Exception) -> None:
+        life.last_error = str(error).removeprefix("nats: ")
+
+    async def closed() -> None:
+        transport.lost.set()
+
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await client.connect(
+                f"nats://{address}" if "://" not in address else address,
+                name=name,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                user_jwt_cb=lambda: jwt,
+                signature_cb=sign,
+                error_cb=heard,
+                closed_cb=closed,
+            )
+    except (errors.Error, OSError) as error:
+        await _close(client)
+        words = life.last_error or str(error).removeprefix("nats: ") or "no answer"
+        raise UnreachableError(f"the broker at {address} is not there: {words}") from error
+    except BaseException:
+        await _close(client)
+        raise
+    try:
+        yield life
+    finally:
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await client.close()
+    except (errors.Error, OSError):
+        pass  # it was gone already; the socket is aborted either way
+
+
+def _parts(credentials: bytes) -> tuple[bytes, bytes]:
+    lines = credentials.splitlines()
+    found = [
+        lines[at + 1].strip()
+        for at, line in enumerate(lines[:-1])
+        if line.startswith(b"-----BEGIN ")
+    ]
+    if len(found) != 2:
+        raise UnreachableError(
+            "the credentials for the broker are no .creds file (user JWT and seed)"
+        )
+    return found[0], found[1]

@@ -1,0 +1,174 @@
+"""The port `Bus`: the controller's own ear for beats, and its voice for control messages."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from nats import errors
+from nats.aio.msg import Msg
+
+from ntp.contract import CONTRACT, subjects
+from ntp.contract.beat import Beat, Condition
+from orchestrator.bus.client import Life, dial
+from orchestrator.errors import UnreachableError
+
+log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+MISMATCH = "ContractMismatch"
+_MAJOR = CONTRACT.partition(".")[0]
+_Now = Callable[[], datetime]
+
+
+class BeatBook:
+    """The last beat of each instance; pure but for the clock it is given.
+
+    Who sent a beat is told by the subject that it came on, which the sender's account decides; a
+    body that says otherwise is dropped and counted.
+    """
+
+    def __init__(self) -> None:
+        self._beats: dict[str, tuple[Beat, datetime]] = {}
+        self._decode = msgspec.json.Decoder(Beat).decode
+        self.forged = 0
+        """Beats whose body names another instance than their subject."""
+        self.unreadable = 0
+        self.stale = 0
+        """Beats of an incarnation that was succeeded, or out of order."""
+
+    def all(self) -> Mapping[str, tuple[Beat, datetime]]:
+        return dict(self._beats)
+
+    def take(self, instance: str, payload: bytes, now: datetime) -> bool:
+        """Take a beat that arrived on `instance`'s subject; say whether it changed what matters."""
+        try:
+            beat = self._decode(payload)
+        except msgspec.MsgspecError:
+            self.unreadable += 1
+            return False
+        if beat.instance != instance:
+            self.forged += 1
+            return False
+        if beat.contract.partition(".")[0] != _MAJOR:
+            beat = _explained(beat)
+        known = self._beats.get(instance)
+        if known is not None and not _follows(*known, beat):
+            self.stale += 1
+            return False
+        self._beats[instance] = (beat, now)
+        return known is None or _essence(known[0]) != _essence(beat)
+
+
+def _follows(old: Beat, heard: datetime, new: Beat) -> bool:
+    if new.incarnation == old.incarnation:
+        return new.number > old.number
+    # A life that claimed to begin in the future must not silence the ones after it.
+    return new.started >= min(old.started, heard)
+
+
+def _essence(beat: Beat) -> tuple[Any, ...]:
+    conditions = tuple((item.type, item.status, item.reason) for item in beat.conditions)
+    return (beat.incarnation, beat.generation, beat.stage, conditions)
+
+
+def _explained(beat: Beat) -> Beat:
+    condition = Condition(
+        type="ContractMatches",
+        status=False,
+        reason=MISMATCH,
+        message=(
+            f"the plugin speaks contract {beat.contract}, the controller {CONTRACT};"
+            f" install an ntp-sdk of contract {_MAJOR} for it"
+        ),
+        since=beat.started,
+    )
+    return msgspec.structs.replace(beat, conditions=[*beat.conditions, condition])
+
+
+class NatsBus:
+    """Made by `listen`."""
+
+    def __init__(self, now: _Now) -> None:
+        self.listening_since: datetime | None = None
+        self._now = now
+        self._book = BeatBook()
+        self._life: Life | None = None
+        self._changed: dict[str, None] = {}
+        self._wake = asyncio.Event()
+
+    def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
+        return self._book.all()
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Yield names for ever; a name that changed several times meanwhile comes once."""
+        while True:
+            while self._changed:
+                name = next(iter(self._changed))
+                del self._changed[name]
+                yield name
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def control(self, instance: str, payload: Mapping[str, Any]) -> None:
+        """Send to one plugin, at most once.
+
+        Raises:
+            UnreachableError: the broker is away.
+        """
+        life = self._life
+        if life is None or life.lost.is_set():
+            raise UnreachableError(f"the broker is away; {instance} was not told")
+        await life.client.publish(f"ctl.{instance}", msgspec.json.encode(payload))
+        await life.client.flush(timeout=2)
+
+    async def run(self, address: Callable[[], str], credentials: Callable[[], bytes]) -> None:
+        """Listen for ever, dialling again with a back-off whenever the connection breaks."""
+        pause = FIRST_PAUSE
+        said = ""
+        while True:
+            try:
+                async with dial(address(), credentials(), name="ntp controller (bus)") as life:
+                    await life.client.subscribe("beat.*", cb=self._heard)
+                    await life.client.flush(timeout=2)
+                    self._life, self.listening_since = life, self._now()
+                    pause, said = FIRST_PAUSE, ""
+                    await life.lost.wait()
+            except (UnreachableError, errors.Error, OSError) as error:
+                if str(error) != said:  # one line a cause, not one a try
+                    said = str(error)
+                    log.warning("bus.unreachable", cause=said)
+            finally:
+                self._life = self.listening_since = None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _heard(self, message: Msg) -> None:
+        instance = message.subject.removeprefix(f"{subjects.BEAT}.")
+        if self._book.take(instance, message.data, self._now()):
+            self._changed[instance] = None
+            self._wake.set()
+
+
+@asynccontextmanager
+async def listen(
+    address: Callable[[], str],
+    credentials: Callable[[], bytes],
+    *,
+    now: _Now = lambda: datetime.now(UTC),
+) -> AsyncIterator[NatsBus]:
+    """Listen as long as the block lasts; entering it waits for nothing.
+
+    Address and credentials are asked for at every dial, since the broker may have moved.
+    """
+    bus = NatsBus(now)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bus.run(address, credentials))
+        try:
+            yield bus
+        finally:
+            running.cancel()

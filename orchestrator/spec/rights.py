@@ -1,0 +1,152 @@
+"""What each instance may do on the bus: the wiring, turned into exports, imports and allow-lists.
+
+A plugin's account sees its own short names and what was wired to it, nothing else; the server maps
+between accounts (the table in ntp.contract.subjects). So rights are plain values, compared as text
+in tests, and the same edge always gives the same rights.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ntp.contract import subjects
+from ntp.contract.names import Kind
+from orchestrator.spec.model import Consumer, Desired, Export, Import, Rights
+
+
+class Edge(Protocol):
+    """An edge of the wiring (orchestrator.spec.wiring), as far as rights depend on it."""
+
+    @property
+    def producer(self) -> str: ...
+    @property
+    def consumer(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def symbols(self) -> Sequence[str]: ...
+
+
+CORE = "CORE"
+"""The controller's own account; no instance can have this name."""
+STREAM, SERVICE = "stream", "service"
+
+_INBOX = "_INBOX.>"
+_EXPORTS = {Kind.DATA_SOURCE: "data.>", Kind.INDICATOR: "ind.>"}
+_STORED = {
+    Kind.STRATEGY: ("sig", subjects.signal_stream),
+    Kind.EXECUTOR: ("fill", subjects.fill_stream),
+}
+
+
+def rights(desired: Desired, edges: Sequence[Edge]) -> Mapping[str, Rights]:
+    """Return the rights of every instance, in order of name; every tuple in them is sorted.
+
+    Edges between instances that are not in `desired` (a disabled producer) give nothing.
+    """
+    incoming: dict[str, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        if edge.producer in desired.plugins and edge.consumer in desired.plugins:
+            incoming[edge.consumer].append(edge)
+    return {
+        name: _of_one(name, desired.plugins[name].kind, incoming[name])
+        for name in sorted(desired.plugins)
+    }
+
+
+def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
+    exports: list[Export] = []
+    imports = [
+        Import(CORE, f"beat.{name}", subjects.BEAT, SERVICE),
+        Import(CORE, f"ctl.{name}", subjects.CONTROL, STREAM),
+    ]
+    publish = [subjects.BEAT]
+    subscribe = [subjects.CONTROL]
+    streams: list[str] = []
+    consumers: list[Consumer] = []
+
+    if kind in _EXPORTS:
+        exports.append(Export(_EXPORTS[kind], STREAM))
+        publish.append(_EXPORTS[kind])
+    if kind in _STORED:
+        prefix, stream_name = _STORED[kind]
+        imports.append(Import(CORE, f"{prefix}.{name}.>", f"{prefix}.>", SERVICE))
+        publish.append(f"{prefix}.>")
+        subscribe.append(_INBOX)  # acknowledgements of what it sends
+        streams.append(stream_name(name))
+
+    for (producer, channel), symbols in _heard(incoming).items():
+        if channel in {"data", "indicator"}:
+            for item in _flows(producer, channel, symbols):
+                imports.append(item)
+                subscribe.append(item.local)
+            continue
+        consumer = _consumer(name, producer, channel)
+        asked = _asked(producer, consumer)
+        imports.extend(asked)
+        publish.extend(item.local for item in asked)
+        subscribe.append(_INBOX)  # where pulled messages arrive
+        consumers.append(consumer)
+
+    return Rights(
+        instance=name,
+        kind=kind.value,
+        exports=tuple(exports),
+        imports=tuple(sorted(imports, key=lambda item: (item.account, item.subject))),
+        publish=tuple(sorted(set(publish))),
+        subscribe=tuple(sorted(set(subscribe))),
+        streams=tuple(streams),
+        consumers=tuple(sorted(consumers, key=lambda item: item.stream)),
+    )
+
+
+def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, str], frozenset[str]]:
+    """Merge edges of one producer and channel; no symbols: all of them.
+
+    Two imports that overlap would deliver each message twice.
+    """
+    merged: dict[tuple[str, str], frozenset[str]] = {}
+    for edge in edges:
+        key = (edge.producer, str(edge.channel))
+        symbols = frozenset(edge.symbols)
+        if key in merged and merged[key] and symbols:
+            merged[key] |= symbols
+        elif key in merged:
+            merged[key] = frozenset()
+        else:
+            merged[key] = symbols
+    return merged
+
+
+def _flows(producer: str, channel: str, symbols: frozenset[str]) -> list[Import]:
+    """Imports straight from the producer's account: no hop through CORE."""
+    remote, local = (
+        (subjects.data, subjects.data_in)
+        if channel == "data"
+        else (subjects.indicator, subjects.indicator_in)
+    )
+    if not symbols:
+        prefix = "data" if channel == "data" else "ind"
+        return [Import(producer, f"{prefix}.>", local(producer), STREAM)]
+    return [
+        Import(producer, remote(symbol), local(producer, symbol), STREAM)
+        for symbol in sorted(symbols)
+    ]
+
+
+def _consumer(name: str, producer: str, channel: str) -> Consumer:
+    if channel == "signal":
+        return Consumer(subjects.signal_stream(producer), name)
+    # An executor serves several strategies; each is shown its own fills.
+    return Consumer(subjects.fill_stream(producer), name, (f"fill.{producer}.{name}.>",))
+
+
+def _asked(producer: str, consumer: Consumer) -> list[Import]:
+    """The three things that a consumer's owner may ask JetStream; nothing can create or list."""
+    where = f"{consumer.stream}.{consumer.durable}"
+    ack = f"$JS.ACK.{where}.>"
+    return [
+        Import(CORE, f"$JS.API.CONSUMER.MSG.NEXT.{where}", subjects.pull(producer), SERVICE),
+        Import(CORE, f"$JS.API.CONSUMER.RESET.{where}", subjects.reset(producer), SERVICE),
+        Import(CORE, ack, ack, SERVICE),
+    ]
