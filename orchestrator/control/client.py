@@ -16,7 +16,7 @@ SILENCE_S = 4 * ALIVE_S
 
 
 def call(
-    path: Path, name: str, *, within_s: float | None = None, **arguments: Any
+    path: Path, name: str, /, *, within_s: float | None = None, **arguments: Any
 ) -> Iterator[dict[str, Any]]:
     """Yield each event, and at last `{"result": {...}}`; `protocol` lists the calls.
 
@@ -51,7 +51,7 @@ def call(
     raise UnreachableError("the controller hung up in the middle of its answer; was it stopped?")
 
 
-def ask(path: Path, name: str, *, within_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
+def ask(path: Path, name: str, /, *, within_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
     """Return the result of a call, without its events."""
     result: dict[str, Any] = {}
     for message in call(path, name, within_s=within_s, **arguments):

@@ -101,12 +101,11 @@ def parse(raw: bytes) -> dict[str, Any]:
     return message
 
 
-def error_line(error: NtpError | None) -> bytes:
-    """`None` stands for a bug of ours: its details belong in the controller's log, not on the wire."""
+def error_line(error: NtpError) -> bytes:
     return line({"error": _describe(error)})
 
 
-def _describe(error: NtpError | None) -> dict[str, Any]:
+def _describe(error: NtpError) -> dict[str, Any]:
     match error:
         case ConfigError(problems=problems):
             listed = [
@@ -129,8 +128,7 @@ def _describe(error: NtpError | None) -> dict[str, Any]:
             message = str(error)
             return {"kind": "action", "message": message, "reason": reason, "permanent": permanent}
         case _:
-            words = str(error) if error else "the controller met a bug; its log has the details"
-            return {"kind": "bug", "message": words}
+            return {"kind": "bug", "message": str(error)}
 
 
 def rebuild(description: Mapping[str, Any]) -> NtpError:

@@ -54,7 +54,9 @@ def test_a_revision_that_somebody_else_overtook_is_refused(store, expect):
 
 
 moments = st.datetimes(
-    min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001 - hypothesis wants them naive
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 exits = st.builds(
     Exit,

@@ -1,0 +1,161 @@
+"""Turn a call into messages: events as they come, the result last."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, assert_never
+
+import msgspec
+
+from orchestrator.control.calls import (
+    ApplyCall,
+    BeatsCall,
+    Call,
+    DownCall,
+    EventsCall,
+    InfoCall,
+    LogsCall,
+    Operations,
+    PreviewCall,
+    RestartCall,
+    RevisionCall,
+    RevisionsCall,
+    StartCall,
+    StatusCall,
+    StopCall,
+    WaitCall,
+)
+from orchestrator.decide.report import Downed, Outcome, Preview, Progress
+from orchestrator.errors import ActionError
+from orchestrator.ports import Revision
+
+Message = dict[str, Any]
+
+
+async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, None]:  # noqa: C901 - a table of calls
+    """Yield `{"event": …}` messages and at last `{"result": …}`; raises what the operation raises."""
+    match call:
+        case InfoCall():
+            yield _result(await operations.info())
+        case StatusCall(name=name):
+            yield _result(await operations.status(name))
+        case PreviewCall():
+            preview = await operations.preview(
+                call.sources, settings=call.settings, secrets=call.secrets
+            )
+            yield _result(preview)
+        case BeatsCall():
+            yield {"result": {"beats": msgspec.to_builtins(await operations.beats())}}
+        case RevisionsCall():
+            yield {"result": {"revisions": _brief(await operations.revisions())}}
+        case RevisionCall(number=number):
+            yield _result(_numbered(await operations.revisions(), number))
+        case EventsCall():
+            async with aclosing(_events(call, operations)) as found:
+                async for message in found:
+                    yield message
+        case LogsCall():
+            async with aclosing(_logs(call, operations)) as lines:
+                async for message in lines:
+                    yield message
+        case ApplyCall() | WaitCall() | RestartCall() | StopCall() | StartCall() | DownCall():
+            async with aclosing(_progress(call, operations)) as messages:
+                async for message in messages:
+                    yield message
+        case _:
+            assert_never(call)
+
+
+async def _progress(  # noqa: C901 - a table of calls
+    call: ApplyCall | WaitCall | RestartCall | StopCall | StartCall | DownCall,
+    operations: Operations,
+) -> AsyncGenerator[Message, None]:
+    within = timedelta(seconds=call.deadline)
+    items: AsyncGenerator[Preview | Progress | Outcome | Downed, None]
+    match call:
+        case ApplyCall():
+            items = operations.apply(
+                call.sources,
+                settings=call.settings,
+                secrets=call.secrets,
+                expect=call.expect,
+                allow_deletes=call.allow_deletes,
+                pins=call.pins,
+                wait=call.wait,
+                deadline=within,
+            )
+        case WaitCall(names=names):
+            items = operations.wait(names, deadline=within)
+        case RestartCall(name=name, wait=wait):
+            items = operations.restart(name, wait=wait, deadline=within)
+        case StopCall(name=name, wait=wait):
+            items = operations.stop(name, wait=wait, deadline=within)
+        case StartCall(name=name, wait=wait):
+            items = operations.start(name, wait=wait, deadline=within)
+        case DownCall(delete_data=delete_data):
+            items = operations.down(delete_data=delete_data, deadline=within)
+        case _:
+            assert_never(call)
+    async with aclosing(items):
+        async for item in items:
+            match item:
+                case Preview():
+                    yield _event("plan", item)
+                case Progress():
+                    yield _event("progress", item)
+                case Outcome() | Downed():
+                    yield _result(item)
+                case _:
+                    assert_never(item)
+
+
+async def _events(call: EventsCall, operations: Operations) -> AsyncGenerator[Message, None]:
+    if not call.follow:
+        found = await operations.events(call.name, limit=call.limit)
+        yield {"result": {"events": msgspec.to_builtins(list(found))}}
+        return
+    for event in await operations.events(call.name, limit=call.limit):
+        yield _event("event", event)
+    async with aclosing(operations.new_events(call.name)) as fresh:
+        async for event in fresh:
+            yield _event("event", event)
+    yield {"result": {"events": []}}
+
+
+async def _logs(call: LogsCall, operations: Operations) -> AsyncGenerator[Message, None]:
+    async with aclosing(operations.logs(call.name, follow=call.follow, tail=call.tail)) as lines:
+        async for line in lines:
+            yield _event("log", line)
+    yield {"result": {}}
+
+
+def _event(what: str, item: Any) -> Message:
+    return {"event": what, **msgspec.to_builtins(item)}
+
+
+def _result(item: Any) -> Message:
+    return {"result": msgspec.to_builtins(item)}
+
+
+def _brief(revisions: Sequence[Revision]) -> list[Message]:
+    return [
+        {
+            "number": each.number,
+            "applied": each.applied.isoformat(),
+            "files": [file for file, _ in each.sources],
+            "resolved": dict(each.resolved),
+        }
+        for each in revisions
+    ]
+
+
+def _numbered(revisions: Sequence[Revision], number: int) -> Revision:
+    for each in revisions:
+        if each.number == number:
+            return each
+    kept = ", ".join(str(each.number) for each in revisions[-10:]) or "none"
+    raise ActionError(
+        f"revision {number} is not kept; the newest are: {kept}",
+        reason="NoSuchRevision",
+        permanent=True,
+    )

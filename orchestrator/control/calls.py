@@ -1,0 +1,177 @@
+"""What a client may ask, as types; and who answers. An argument that is not known is an error."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Protocol
+
+import msgspec
+
+from orchestrator.decide.report import (
+    Downed,
+    Heard,
+    Info,
+    Outcome,
+    Preview,
+    Progress,
+    ProjectStatus,
+)
+from orchestrator.errors import ActionError
+from orchestrator.ports import Event, LogLine, Revision
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Sources = list[tuple[str, str]]
+
+
+class _Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="call"):
+    pass
+
+
+class InfoCall(_Call, frozen=True, tag="info"):
+    pass
+
+
+class StatusCall(_Call, frozen=True, tag="status"):
+    name: str | None = None
+
+
+class PreviewCall(_Call, frozen=True, tag="preview"):
+    sources: Sources
+    settings: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+
+
+class ApplyCall(_Call, frozen=True, tag="apply"):
+    sources: Sources
+    settings: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    expect: int | None = None
+    allow_deletes: bool = False
+    pins: dict[str, str] = {}
+    wait: bool = True
+    deadline: Seconds = 120.0
+
+
+class WaitCall(_Call, frozen=True, tag="wait"):
+    names: list[str] | None = None
+    deadline: Seconds = 120.0
+
+
+class EventsCall(_Call, frozen=True, tag="events"):
+    name: str | None = None
+    limit: Count = 200
+    follow: bool = False
+
+
+class LogsCall(_Call, frozen=True, tag="logs"):
+    name: str
+    follow: bool = False
+    tail: Count = 200
+
+
+class _OneCall(_Call, frozen=True):
+    name: str
+    wait: bool = True
+    deadline: Seconds = 60.0
+
+
+class RestartCall(_OneCall, frozen=True, tag="restart"):
+    pass
+
+
+class StopCall(_OneCall, frozen=True, tag="stop"):
+    pass
+
+
+class StartCall(_OneCall, frozen=True, tag="start"):
+    pass
+
+
+class DownCall(_Call, frozen=True, tag="down"):
+    delete_data: bool = False
+    deadline: Seconds = 120.0
+
+
+class BeatsCall(_Call, frozen=True, tag="beats"):
+    pass
+
+
+class RevisionsCall(_Call, frozen=True, tag="revisions"):
+    pass
+
+
+class RevisionCall(_Call, frozen=True, tag="revision"):
+    number: int
+
+
+Call = (
+    InfoCall
+    | StatusCall
+    | PreviewCall
+    | ApplyCall
+    | WaitCall
+    | EventsCall
+    | LogsCall
+    | RestartCall
+    | StopCall
+    | StartCall
+    | DownCall
+    | BeatsCall
+    | RevisionsCall
+    | RevisionCall
+)
+_DECODER: msgspec.json.Decoder[Call] = msgspec.json.Decoder(Call)
+
+
+def read(raw: bytes) -> Call:
+    """Raise ActionError(BadCall) for what is no call of this release, with the argument at fault."""
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ActionError(f"no such call: {error}", reason="BadCall", permanent=True) from error
+
+
+class Operations(Protocol):
+    """The controller, as its socket sees it. A stream's last item is its result."""
+
+    async def info(self) -> Info: ...
+    async def status(self, name: str | None) -> ProjectStatus: ...
+    async def preview(
+        self,
+        sources: Sequence[tuple[str, str]],
+        *,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> Preview: ...
+    def apply(
+        self,
+        sources: Sequence[tuple[str, str]],
+        *,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, str],
+        expect: int | None,
+        allow_deletes: bool,
+        pins: Mapping[str, str],
+        wait: bool,
+        deadline: timedelta,
+    ) -> AsyncGenerator[Preview | Progress | Outcome, None]: ...
+    def wait(
+        self, names: Sequence[str] | None, *, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    async def events(self, name: str | None, *, limit: int) -> Sequence[Event]: ...
+    def new_events(self, name: str | None) -> AsyncGenerator[Event, None]: ...
+    def logs(self, name: str, *, follow: bool, tail: int) -> AsyncGenerator[LogLine, None]: ...
+    def restart(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def stop(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def start(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def down(
+        self, *, delete_data: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Downed, None]: ...
+    async def beats(self) -> Mapping[str, Heard]: ...
+    async def revisions(self) -> Sequence[Revision]: ...
