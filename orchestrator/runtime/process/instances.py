@@ -1,0 +1,103 @@
+"""Every instance of one project, read from its run folders. Blocking: call it from a thread."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ntp.confine import shim_end
+from orchestrator.decide.state import Instance, Phase, Usage
+from orchestrator.errors import ActionError
+from orchestrator.runtime.process import reap
+from orchestrator.runtime.process.folder import NAME, TRASH, Label, RunFolder
+
+USAGE_AGE_S = 2.0
+USAGES_A_PASS = 100
+"""Reading what one plugin uses costs ten kernel files, more than all the rest of looking at it."""
+NOTHING = Usage()
+
+
+class Instances:
+    """What is below `run`, with a memory of what cannot have changed since the last look."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._folders: dict[str, RunFolder] = {}
+        self._usages: dict[str, tuple[float, Usage]] = {}
+        """By id of a life: when it was read (monotonic), and what."""
+        self._looking = threading.Lock()
+
+    def folder(self, name: str) -> RunFolder:
+        return RunFolder(self._run / name)
+
+    def names(self) -> Iterator[str]:
+        """Names of all run folders; what a cut-off removal left is removed on the way."""
+        try:
+            found = sorted(path.name for path in self._run.iterdir())
+        except FileNotFoundError:
+            return
+        for name in found:
+            if NAME.fullmatch(name):
+                yield name
+            elif name.startswith(TRASH):
+                shutil.rmtree(self._run / name, ignore_errors=True)
+
+    def labels(self) -> dict[str, Label]:
+        found = {name: self.folder(name).label() for name in self.names()}
+        return {name: label for name, label in found.items() if label is not None}
+
+    def look(self) -> dict[str, Instance]:
+        """One listing. Lives whose shim was killed are buried; exits are included until removed."""
+        with self._looking:
+            folders = {name: self._folders.get(name) or self.folder(name) for name in self.names()}
+            self._folders = folders
+            found: dict[str, Instance] = {}
+            for name, folder in folders.items():
+                with suppress(FileNotFoundError):  # removed while we looked
+                    instance = self._see(folder)
+                    if instance is not None:
+                        found[name] = instance
+            self._refresh(found)
+            return found
+
+    def shims(self) -> dict[int, RunFolder]:
+        """Pid -> run folder of every shim that lived at the last look."""
+        pids = {folder.shim_pid(): folder for folder in self._folders.values() if folder.is_held()}
+        return {pid: folder for pid, folder in pids.items() if pid is not None}
+
+    def _see(self, folder: RunFolder) -> Instance | None:
+        label = folder.label()
+        if label is None:
+            return None
+        _, usage = self._usages.get(label.id, (0.0, NOTHING))
+        instance = folder.instance(label, usage)
+        # After an end the shim may still be tidying up, which it can be killed in as well.
+        untidy = instance.phase is not Phase.EXITED or shim_end.has_group(str(folder.path))
+        if not untidy or folder.is_held():
+            return instance
+        with folder.taken() as lock:
+            if lock is None:
+                return instance
+            try:
+                reap.bury(folder, label)
+            except ActionError:
+                return instance  # still there: shown as what it is, tried again at the next look
+        return folder.instance(label, usage)
+
+    def _refresh(self, found: dict[str, Instance]) -> None:
+        """Read figures of use, the oldest first, for some of those that run; for the next look too."""
+        running = {i.id: i for i in found.values() if i.phase in (Phase.RUNNING, Phase.STOPPING)}
+        self._usages = {life: seen for life, seen in self._usages.items() if life in running}
+        due = time.monotonic() - USAGE_AGE_S
+        stale = sorted((self._usages.get(life, (0.0, NOTHING))[0], life) for life in running)
+        for read_at, life in stale[:USAGES_A_PASS]:
+            if read_at > due:
+                return
+            instance = running[life]
+            group = shim_end.group_of(str(self._run / instance.name))
+            usage = Usage(**asdict(group.usage())) if group else NOTHING
+            self._usages[life] = (time.monotonic(), usage)
+            found[instance.name] = replace(instance, usage=usage)
