@@ -46,12 +46,11 @@ async def serving(path: Path, operations: Operations) -> AsyncIterator[None]:
     listener = _listen(path)
     try:
         async with asyncio.TaskGroup() as tasks:
-            server = _Server(operations, tasks)
-            accepting = tasks.create_task(server.accept(listener))
+            server = _Server(operations, tasks, listener)
+            server.listen()
             try:
                 yield
             finally:
-                accepting.cancel()
                 await server.farewell()
     finally:
         listener.close()
@@ -59,26 +58,41 @@ async def serving(path: Path, operations: Operations) -> AsyncIterator[None]:
 
 
 class _Server:
-    def __init__(self, operations: Operations, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, operations: Operations, tasks: asyncio.TaskGroup, listener: socket.socket
+    ) -> None:
         self._operations = operations
         self._tasks = tasks
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
         self._clients: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
 
-    async def accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                # Out of descriptors: those who are served will give some back.
-                log.warning("control.accept", error=str(error))
-                await asyncio.sleep(0.5)
-                continue
-            client = self._tasks.create_task(self._client(connection))
-            self._clients.add(client)
-            client.add_done_callback(self._clients.discard)
+    def listen(self) -> None:
+        # Not sock_accept: cancelled at the wrong moment, it loses a connection that it has accepted.
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            # Out of descriptors: those who are served will give some back.
+            log.warning("control.accept", error=str(error))
+            self._loop.remove_reader(self._listener)
+            self._pause = self._loop.call_later(0.5, self.listen)
+            return
+        client = self._tasks.create_task(self._client(connection))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+        # Also where the task was cancelled before its first step.
+        client.add_done_callback(lambda _: connection.close())
 
     async def farewell(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener)
         if self._clients:
             await asyncio.wait(self._clients, timeout=FAREWELL_S)
         for client in list(self._clients):
@@ -99,8 +113,6 @@ class _Server:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-            else:
-                connection.close()
 
     async def _converse(
         self,
