@@ -32,6 +32,11 @@ class Position:
     take_profit: Decimal | None = None
 
     @property
+    def average(self) -> Decimal:
+        """What was paid a unit, on the grid of money."""
+        return share(self.cost, Decimal(1), self.quantity)
+
+    @property
     def leaving(self) -> Side:
         """The side of an order that leaves it."""
         return Side.SELL if self.quantity > 0 else Side.BUY

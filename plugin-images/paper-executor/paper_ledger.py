@@ -1,0 +1,259 @@
+"""The paper executor's ledger: one strategy's desk in SQLite, one durable transaction a change."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from ntp.contract.messages import Fill, FillReason, Side, TradingSignal
+from ntp.engine.desk import Change, Desk
+from ntp.engine.orders import Order
+
+MAX_POINTS = 20_000
+"""Of the equity curve, besides those at fills; beyond it every second one goes."""
+MAX_IDLE_SIGNALS = 50_000
+"""Signals without an order whose ids are kept; of older ones only the time is."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; says what was found and what to do."""
+
+
+class Ledger:
+    """Writes what a desk does, and puts a desk back to where it was.
+
+    `paper_restore.open_ledger` makes one. After any failure of a write the desk is ahead of the
+    ledger, so every further call is refused: a restart resumes from what is durable.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, name: str, desk: Desk) -> None:
+        self.name = name
+        self._sql = connection
+        self._desk = desk
+        self._touched: set[str] = set()
+        self._failed = False
+
+    def touch(self, symbol: str) -> None:
+        """Note that a tick of this symbol was seen; the next transaction keeps how far it came."""
+        self._touched.add(symbol)
+
+    def knows(self, signal_id: str, time: datetime) -> bool:
+        """Whether this signal was consumed."""
+        self._refuse_after_failure()
+        row = self._sql.execute("SELECT forgotten_to FROM account").fetchone()
+        if micros(time) <= row[0]:
+            return True
+        found = self._sql.execute("SELECT 1 FROM signals WHERE id = ?", (signal_id,)).fetchone()
+        return found is not None
+
+    def keep_signal(
+        self, signal_id: str, time: datetime, signal: TradingSignal, outcome: Order | str
+    ) -> None:
+        ordered = isinstance(outcome, Order)
+        with self._transaction() as sql:
+            number = sql.execute(
+                "INSERT INTO signals (id, time, symbol, type, size, price, outcome)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    signal_id,
+                    micros(time),
+                    signal.symbol,
+                    signal.signal_type,
+                    signal.size,
+                    signal.price,
+                    "ordered" if ordered else outcome,
+                ),
+            ).lastrowid
+            if isinstance(outcome, Order):
+                sql.execute(
+                    "INSERT INTO orders (signal_id, symbol, side, quantity, layers, time,"
+                    " stop_loss, take_profit, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+                    (
+                        outcome.signal_id,
+                        outcome.symbol,
+                        outcome.side,
+                        str(outcome.quantity),
+                        outcome.layers,
+                        micros(outcome.time),
+                        _text(outcome.stop_loss),
+                        _text(outcome.take_profit),
+                    ),
+                )
+            elif number is not None and number % 1000 == 0:
+                self._forget_idle_signals(number)
+
+    def keep_change(self, change: Change) -> None:
+        with self._transaction() as sql:
+            for fill in change.fills:
+                self._keep_fill(sql, fill)
+            if change.sample is not None:
+                sample = change.sample
+                row = (
+                    micros(sample.time),
+                    str(sample.equity),
+                    str(sample.cash),
+                    bool(change.fills),
+                )
+                number = sql.execute(
+                    "INSERT INTO equity (time, equity, cash, fill) VALUES (?, ?, ?, ?)", row
+                ).lastrowid
+                if number is not None and number % 1000 == 0:
+                    self._thin_out()
+            self._keep_account(sql)
+
+    def fills_of(self, signal_id: str) -> list[Fill]:
+        return self._fills("WHERE signal_id = ? ORDER BY number", (signal_id,))
+
+    def newest_fills(self, count: int) -> list[Fill]:
+        """Return the last `count` fills, oldest first."""
+        return self._fills("ORDER BY number DESC LIMIT ?", (count,))[::-1]
+
+    def count(self, table: str) -> int:
+        """Return the number of rows that a table has had."""
+        row = self._sql.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()  # noqa: S608 - our own names
+        return int(row[0])
+
+    def close(self) -> None:
+        self._sql.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._refuse_after_failure()
+        try:
+            self._sql.execute("BEGIN IMMEDIATE")
+            yield self._sql
+            for symbol in self._touched:
+                seen = self._desk.seen[symbol]
+                self._sql.execute(
+                    "REPLACE INTO seen VALUES (?, ?, ?, ?)",
+                    (
+                        symbol,
+                        micros(seen.time),
+                        json.dumps(sorted(seen.ids)),
+                        self._desk.book.marks[symbol],
+                    ),
+                )
+            self._sql.execute("COMMIT")
+            self._touched.clear()
+        except BaseException as error:
+            self._failed = True
+            if isinstance(error, sqlite3.Error):
+                raise LedgerError(
+                    f"{self.name} could not be written: {error}; raise the entry's 'storage' if it"
+                    " is full, then restart the executor"
+                ) from error
+            raise
+
+    def _keep_fill(self, sql: sqlite3.Connection, fill: Fill) -> None:
+        sql.execute(
+            "INSERT INTO fills (id, signal_id, symbol, side, quantity, price, fee, realised, reason,"
+            " time, tick_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                fill.id,
+                fill.signal_id,
+                fill.symbol,
+                fill.side,
+                str(fill.quantity),
+                str(fill.price),
+                str(fill.fee),
+                str(fill.realised),
+                fill.reason,
+                micros(fill.time),
+                fill.tick_id,
+            ),
+        )
+        if fill.reason is FillReason.SIGNAL:
+            sql.execute("UPDATE orders SET state = 'filled' WHERE signal_id = ?", (fill.signal_id,))
+        held = self._desk.book.positions.get(fill.symbol)
+        if held is None:
+            sql.execute("DELETE FROM positions WHERE symbol = ?", (fill.symbol,))
+        else:
+            sql.execute(
+                "REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    fill.symbol,
+                    str(held.quantity),
+                    str(held.cost),
+                    held.layers,
+                    held.signal_id,
+                    _text(held.stop_loss),
+                    _text(held.take_profit),
+                ),
+            )
+
+    def _keep_account(self, sql: sqlite3.Connection) -> None:
+        book, desk = self._desk.book, self._desk
+        amounts = (book.cash, book.realised, book.fees, book.peak, book.max_drawdown)
+        sql.execute(
+            "UPDATE account SET cash = ?, realised = ?, fees = ?, peak = ?, max_drawdown = ?,"
+            " sample_s = ?, sampled = ?",
+            (*map(str, amounts), desk.sample_s, desk.last_bucket),
+        )
+
+    def _forget_idle_signals(self, newest: int) -> None:
+        oldest_kept = newest - MAX_IDLE_SIGNALS
+        idle = "FROM signals WHERE outcome <> 'ordered' AND number <= ?"
+        (time,) = self._sql.execute(f"SELECT max(time) {idle}", (oldest_kept,)).fetchone()
+        if time is not None:
+            self._sql.execute("UPDATE account SET forgotten_to = max(forgotten_to, ?)", (time,))
+            self._sql.execute(f"DELETE {idle}", (oldest_kept,))
+
+    def _thin_out(self) -> None:
+        """Drop every second point of the curve when it has too many, and space the next ones wider."""
+        (points,) = self._sql.execute("SELECT count(*) FROM equity WHERE fill = 0").fetchone()
+        if points <= MAX_POINTS:
+            return
+        desk = self._desk
+        self._sql.execute(
+            "DELETE FROM equity WHERE fill = 0 AND (time / ?) % 2 = 1", (desk.sample_s * 1_000_000,)
+        )
+        desk.sample_s *= 2
+        desk.last_bucket //= 2
+
+    def _fills(self, which: str, values: tuple[object, ...]) -> list[Fill]:
+        columns = (
+            "id, signal_id, symbol, side, quantity, price, fee, realised, reason, time, tick_id"
+        )
+        rows = self._sql.execute(f"SELECT {columns} FROM fills {which}", values)  # noqa: S608 - our own text
+        return [self._fill(*row) for row in rows]
+
+    def _fill(self, *row: str) -> Fill:
+        fill_id, signal_id, symbol, side, quantity, price, fee, realised, reason, time, tick = row
+        return Fill(
+            id=fill_id,
+            signal_id=signal_id,
+            executor=self._desk.executor,
+            strategy=self._desk.strategy,
+            symbol=symbol,
+            side=Side(side),
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            fee=Decimal(fee),
+            realised=Decimal(realised),
+            reason=FillReason(reason),
+            time=moment(int(time)),
+            tick_id=tick,
+        )
+
+    def _refuse_after_failure(self) -> None:
+        if self._failed:
+            raise LedgerError(f"{self.name} could not be written before; restart the executor")
+
+
+def micros(time: datetime) -> int:
+    """Return microseconds since 1970, exactly."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def moment(since_1970: int) -> datetime:
+    """Return the aware UTC time of so many microseconds."""
+    return _EPOCH + since_1970 * _MICROSECOND
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)

@@ -1,0 +1,85 @@
+-- One strategy's ledger. Amounts are decimal text, times are microseconds since 1970 in UTC.
+
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+-- What was put in, and (negative) taken out.
+CREATE TABLE capital (number INTEGER PRIMARY KEY, amount TEXT NOT NULL) STRICT;
+
+CREATE TABLE signals (
+  number  INTEGER PRIMARY KEY,
+  id      TEXT NOT NULL UNIQUE,
+  time    INTEGER NOT NULL,
+  symbol  TEXT NOT NULL,
+  type    TEXT NOT NULL,
+  size    REAL,
+  price   REAL NOT NULL,
+  outcome TEXT NOT NULL              -- 'ordered', or why not
+) STRICT;
+
+CREATE TABLE orders (
+  number      INTEGER PRIMARY KEY,
+  signal_id   TEXT NOT NULL UNIQUE REFERENCES signals (id),
+  symbol      TEXT NOT NULL,
+  side        TEXT NOT NULL,
+  quantity    TEXT NOT NULL,
+  layers      INTEGER NOT NULL,
+  time        INTEGER NOT NULL,
+  stop_loss   TEXT,
+  take_profit TEXT,
+  state       TEXT NOT NULL CHECK (state IN ('waiting', 'filled'))
+) STRICT;
+CREATE INDEX waiting_orders ON orders (symbol) WHERE state = 'waiting';
+
+CREATE TABLE fills (
+  number    INTEGER PRIMARY KEY,
+  id        TEXT NOT NULL UNIQUE,
+  signal_id TEXT NOT NULL REFERENCES signals (id),
+  symbol    TEXT NOT NULL,
+  side      TEXT NOT NULL,
+  quantity  TEXT NOT NULL,
+  price     TEXT NOT NULL,
+  fee       TEXT NOT NULL,
+  realised  TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  time      INTEGER NOT NULL,
+  tick_id   TEXT NOT NULL
+) STRICT;
+CREATE INDEX fills_of_signal ON fills (signal_id);
+
+CREATE TABLE positions (
+  symbol      TEXT PRIMARY KEY,
+  quantity    TEXT NOT NULL,
+  cost        TEXT NOT NULL,
+  layers      INTEGER NOT NULL,
+  signal_id   TEXT NOT NULL,
+  stop_loss   TEXT,
+  take_profit TEXT
+) STRICT;
+
+CREATE TABLE account (
+  only_row     INTEGER PRIMARY KEY CHECK (only_row = 1),
+  cash         TEXT NOT NULL,
+  realised     TEXT NOT NULL,
+  fees         TEXT NOT NULL,
+  peak         TEXT NOT NULL,
+  max_drawdown TEXT NOT NULL,
+  sample_s     INTEGER NOT NULL,     -- doubles whenever the curve is thinned out
+  sampled      INTEGER NOT NULL,     -- bucket of the newest point
+  forgotten_to INTEGER NOT NULL      -- signals of ticks up to here count as known
+) STRICT;
+
+-- How far each symbol's ticks have come, and the ids that they have at that very time.
+CREATE TABLE seen (
+  symbol TEXT PRIMARY KEY,
+  time   INTEGER NOT NULL,
+  ids    TEXT NOT NULL,
+  price  REAL NOT NULL
+) STRICT;
+
+CREATE TABLE equity (
+  number INTEGER PRIMARY KEY,
+  time   INTEGER NOT NULL,
+  equity TEXT NOT NULL,
+  cash   TEXT NOT NULL,
+  fill   INTEGER NOT NULL            -- 1: a point at a fill; these are never thinned out
+) STRICT;

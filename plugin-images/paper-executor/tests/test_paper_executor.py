@@ -1,0 +1,256 @@
+import sqlite3
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from paper_executor import PaperExecutor
+from paper_ledger import LedgerError
+from paper_world import START, TRADING, apply, events, opened
+
+from ntp.contract.launch import Trading
+from ntp.contract.manifest import Manifest
+from ntp.contract.messages import MarketData, SignalType, TradingSignal
+from ntp.engine.fills import Costs
+
+LEDGER = "ledger-st.sqlite"
+
+
+def tick(second: int, price: float, symbol: str = "BTC") -> MarketData:
+    time = START + timedelta(seconds=second)
+    return MarketData(time, symbol, price, 1.0, price, price, id=f"{symbol}:{second}")
+
+
+def signal(second: int, kind: SignalType = SignalType.BUY, size: float | None = 1.0, **levels):
+    meta = {"signal_id": f"st:{second}", "time": START + timedelta(seconds=second)}
+    return TradingSignal("BTC", kind, 0.5, 100.0, size, metadata=meta, **levels)
+
+
+async def run(executor: PaperExecutor, *these) -> list[str]:
+    return [fill for event in these for fill in await apply(executor, event)]
+
+
+def rows(storage: Path, query: str) -> list[tuple]:
+    connection = sqlite3.connect(storage / LEDGER)
+    try:
+        return list(connection.execute(query))
+    finally:
+        connection.close()
+
+
+async def test_a_signal_is_filled_at_the_next_tick_and_both_are_in_the_ledger(tmp_path: Path):
+    paper = await opened(tmp_path, fee_rate=0.001, slippage=0, slippage_fixed=0)
+    assert await run(paper, tick(1, 100.0), signal(1), tick(2, 101.0)) == ["paper:st:1:signal"]
+    await paper.shutdown()
+    assert rows(tmp_path, "SELECT id, type, outcome FROM signals") == [("st:1", "BUY", "ordered")]
+    assert rows(tmp_path, "SELECT signal_id, state FROM orders") == [("st:1", "filled")]
+    assert rows(tmp_path, "SELECT price, quantity, fee, tick_id FROM fills") == [
+        ("101", "1.00000000", "0.10100000", "BTC:2")
+    ]
+    assert rows(tmp_path, "SELECT symbol, quantity, cost FROM positions") == [
+        ("BTC", "1.00000000", "101.00000000")
+    ]
+
+
+async def test_a_signal_that_comes_again_has_no_second_effect(tmp_path: Path):
+    paper = await opened(tmp_path)
+    once = await run(paper, tick(1, 100.0), signal(1), signal(1), tick(2, 101.0))
+    assert once == ["paper:st:1:signal"]
+    again = await run(paper, signal(1), tick(3, 101.0))
+    assert again == once, "told again under the same id"
+    assert paper.report()["fills"] == 1
+    await paper.shutdown()
+
+
+async def test_a_waiting_order_and_its_levels_survive_a_restart(tmp_path: Path):
+    paper = await opened(tmp_path)
+    await run(paper, tick(1, 100.0), signal(1, stop_loss=95.0, take_profit=120.0))
+    await paper.shutdown()
+    paper = await opened(tmp_path)
+    assert paper.report()["waiting"] == 1
+    assert await run(paper, tick(2, 100.0)) == ["paper:st:1:signal"]
+    await paper.shutdown()
+    paper = await opened(tmp_path)
+    assert await run(paper, tick(3, 100.0)) == ["paper:st:1:signal"], "told again after a restart"
+    assert await run(paper, tick(4, 94.0)) == ["paper:st:1:stop_loss"]
+    await paper.shutdown()
+
+
+async def test_ticks_that_a_source_sends_again_after_a_restart_change_nothing(tmp_path: Path):
+    paper = await opened(tmp_path)
+    await run(paper, tick(1, 100.0), signal(1, stop_loss=95.0), tick(2, 100.0), tick(3, 99.0))
+    before = paper.report()
+    await paper.shutdown()
+    paper = await opened(tmp_path)
+    await run(paper, tick(1, 50.0), tick(2, 50.0))
+    after = paper.report()
+    await paper.shutdown()
+    assert after["stale_ticks"] == 2
+    assert after["positions"].keys() == before["positions"].keys()
+    assert (after["cash"], after["fills"]) == (before["cash"], before["fills"])
+
+
+async def test_what_orders_nothing_is_recorded_with_its_reason(tmp_path: Path):
+    paper = await opened(tmp_path, Trading())
+    await run(
+        paper,
+        tick(1, 100.0),
+        signal(1, SignalType.HOLD),
+        signal(2, SignalType.SELL),
+        signal(3, size=None),
+    )
+    await paper.shutdown()
+    assert [row[0] for row in rows(tmp_path, "SELECT outcome FROM signals ORDER BY number")] == [
+        "hold",
+        "already flat",
+        "refused: size was None, and an amount above 0 is needed",
+    ]
+
+
+async def test_the_report_balances_and_is_plain_json(tmp_path: Path):
+    paper = await opened(tmp_path)
+    await run(paper, *events(seed=7))
+    report = paper.report()
+    await paper.shutdown()
+    assert msgspec.json.decode(msgspec.json.encode(report)) == report
+    amount = {k: Decimal(v) for k, v in report.items() if isinstance(v, str)}
+    assert report["fills"] > 20
+    assert amount["equity"] == (
+        amount["capital"] + amount["realised"] + amount["unrealised"] - amount["fees"]
+    )
+    assert 0 < amount["max_drawdown"] < 1
+    assert report["signals"] >= report["orders"] >= report["fills"] / 2
+
+
+async def test_without_storage_the_ledger_is_in_memory_and_says_so():
+    paper = await opened(None)
+    await run(paper, tick(1, 100.0), signal(1), tick(2, 101.0))
+    assert paper.report()["durable"] is False
+    assert paper.report()["fills"] == 1
+    await paper.shutdown()
+
+
+async def test_capital_that_the_entry_changes_is_put_in(tmp_path: Path):
+    paper = await opened(tmp_path, Trading(capital="10000"), fee_rate=0)
+    await run(paper, tick(1, 100.0), signal(1), tick(2, 100.0))
+    drawdown = paper.report()["max_drawdown"]
+    await paper.shutdown()
+    paper = await opened(tmp_path, Trading(capital="12500.5"), fee_rate=0)
+    report = paper.report()
+    await paper.shutdown()
+    assert report["capital"] == "12500.5"
+    assert Decimal(report["equity"]) - Decimal(report["unrealised"]) == Decimal("12500.5")
+    assert report["max_drawdown"] == drawdown
+    assert rows(tmp_path, "SELECT amount FROM capital") == [("10000.00000000",), ("2500.50000000",)]
+    await (await opened(tmp_path, Trading(capital="12500.5"))).shutdown()
+
+
+async def test_a_second_process_is_refused(tmp_path: Path):
+    paper = await opened(tmp_path)
+    with pytest.raises(LedgerError, match="is open in another process; stop that process first"):
+        await opened(tmp_path)
+    await paper.shutdown()
+    await (await opened(tmp_path)).shutdown()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "words"),
+    [
+        ("UPDATE fills SET price = '1' WHERE number = 2", "does not balance: .* its fills make"),
+        ("UPDATE account SET cash = '999999'", "does not balance: cash was 999999"),
+        ("DELETE FROM positions", "does not balance: (quantity|cost) of (BTC|ETH) was 0"),
+        ("DELETE FROM fills WHERE number = 3", "does not balance"),
+        ("DELETE FROM signals", "fills without their signal"),
+        ("UPDATE about SET value = '99' WHERE key = 'schema'", "has the format 99"),
+        ("UPDATE about SET value = 'other' WHERE key = 'strategy'", "is that of other at paper"),
+        ("UPDATE fills SET quantity = 'many' WHERE number = 1", "cannot be read"),
+        ("DROP TABLE seen", "cannot be read: no such table: seen"),
+    ],
+)
+async def test_a_ledger_that_contradicts_itself_is_refused(tmp_path: Path, tamper: str, words: str):
+    paper = await opened(tmp_path)
+    await run(paper, *events(seed=7))
+    await paper.shutdown()
+    connection = sqlite3.connect(tmp_path / LEDGER)
+    with connection:
+        connection.execute(tamper)
+    connection.close()
+    with pytest.raises(LedgerError, match=words):
+        await opened(tmp_path)
+
+
+async def test_a_damaged_file_is_refused_in_words(tmp_path: Path):
+    (tmp_path / LEDGER).write_bytes(b"this is no database, and never was one" * 100)
+    with pytest.raises(LedgerError, match=r"cannot be read: .*; move the file away"):
+        await opened(tmp_path)
+
+
+async def test_a_page_that_rotted_is_noticed(tmp_path: Path):
+    paper = await opened(tmp_path)
+    await run(paper, *events(seed=7))
+    await paper.shutdown()
+    path = tmp_path / LEDGER
+    raw = bytearray(path.read_bytes())
+    for page in range(4096 * 2, len(raw), 4096):
+        raw[page : page + 64] = b"\xff" * 64
+    path.write_bytes(raw)
+    with pytest.raises(LedgerError, match=r"the ledger ledger-st\.sqlite"):
+        await opened(tmp_path)
+
+
+async def test_a_full_storage_stops_the_executor_and_loses_nothing(tmp_path: Path):
+    paper = await opened(tmp_path)
+    assert paper._ledger is not None
+    connection = paper._ledger._sql
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(LedgerError, match="raise the entry's 'storage' if it is full"):
+        await run(paper, *events(seed=7))
+    with pytest.raises(LedgerError, match="restart the executor"):
+        await run(paper, *events(seed=7))
+    await paper.shutdown()
+    paper = await opened(tmp_path)
+    await run(paper, *events(seed=7))
+    resumed = paper.report()
+    await paper.shutdown()
+    other = tmp_path / "undisturbed"
+    other.mkdir()
+    paper = await opened(other)
+    await run(paper, *events(seed=7))
+    undisturbed = paper.report()
+    await paper.shutdown()
+    assert {k: v for k, v in resumed.items() if k != "stale_ticks"} == {
+        k: v for k, v in undisturbed.items() if k != "stale_ticks"
+    }
+
+
+async def test_a_signal_without_its_id_is_refused_in_words(tmp_path: Path):
+    paper = await opened(tmp_path)
+    with pytest.raises(ValueError, match=r"needs metadata\['signal_id'\]"):
+        await paper.process_signal(TradingSignal("BTC", SignalType.BUY, 0.5, 100.0, 1.0))
+    await paper.shutdown()
+
+
+@pytest.mark.parametrize(
+    "config", [{"fee_rate": -1}, {"slippage": 2}, {"equity_every_s": 0}, {"equity_every_s": 1.5}]
+)
+def test_a_config_that_cannot_work_is_refused(config: dict):
+    with pytest.raises(ValueError, match="; give "):
+        PaperExecutor(config).validate_config()
+
+
+def test_the_manifest_says_what_the_code_does():
+    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
+    manifest = Manifest.model_validate(yaml.safe_load(text))
+    properties = manifest.config_schema["properties"]
+    Draft202012Validator.check_schema(manifest.config_schema)
+    defaults = {name: about["default"] for name, about in properties.items()}
+    assert defaults.pop("equity_every_s") == 60
+    assert Costs.of(defaults) == Costs()
+    metadata = PaperExecutor({}).get_metadata()
+    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
+    assert metadata.description == manifest.description
+    assert TRADING.short
