@@ -1,0 +1,42 @@
+"""Run benchmarks by name, or all of them; print the table, and with --write keep it in docs/."""
+
+import importlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.benchmarks.figure import Figure, machine
+
+ROOMS = ("commands", "planning", "isolation", "controller", "adoption")
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+INTRO = """# Benchmarks
+
+The latest table of `make bench`. Absolute figures move by 2x from hour to hour on shared machines; a ratio to a peer that was
+measured in the same run holds. Tests never assert a time.
+"""
+
+
+def table(figures: list[Figure]) -> str:
+    rows = ["| measure | figure | against | ratio | target |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {figure.what} | {figure.value} | {figure.peer} | "
+        f"{'' if figure.ratio is None else f'{figure.ratio:.2f}x'} | {figure.target} |"
+        for figure in figures
+    ]
+    return "\n".join(rows)
+
+
+def main() -> None:
+    wanted = [name for name in sys.argv[1:] if not name.startswith("-")] or list(ROOMS)
+    figures: list[Figure] = []
+    for name in wanted:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        figures += importlib.import_module(f"tests.benchmarks.{name}").measure()
+    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}"
+    print(f"{head}\n\n{table(figures)}")
+    if "--write" in sys.argv:
+        PAGE.write_text(f"{INTRO}\n{head}\n\n{table(figures)}\n")
+
+
+if __name__ == "__main__":
+    main()
