@@ -5,9 +5,12 @@ A schema comes from a plugin, so it is hostile until shown otherwise: a validato
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+
+from ntp.contract.pattern import is_tame
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -51,6 +54,8 @@ _REFUSED = {
     "unevaluatedProperties": "a keyword whose cost nobody can bound",
 }
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
 Path = tuple[str | int, ...]
 
 
@@ -68,7 +73,8 @@ def expand(config_schema: Mapping[str, Any]) -> dict[str, Any]:
 
     Shorthand is `{"period": "int"}` with the words int, float, str, list, bool and dict: every key
     is optional, a key that is not listed is a mistake of the user. An empty mapping says nothing,
-    so it allows everything.
+    so it allows everything. A `pattern` that could keep Python's engine busy for hours is left to
+    the plugin itself: it is renamed to `x-pattern`, which validators ignore.
 
     Raises:
         SchemaError: neither of the two, or a schema that could harm who validates with it.
@@ -76,9 +82,7 @@ def expand(config_schema: Mapping[str, Any]) -> dict[str, Any]:
     if not config_schema:
         return {"$schema": DIALECT, "type": "object"}
     if _is_full(config_schema):
-        schema = {"$schema": DIALECT, "type": "object", **config_schema}
-        _check(schema)
-        return schema
+        return _checked({"$schema": DIALECT, "type": "object", **config_schema})
     return {
         "$schema": DIALECT,
         "type": "object",
@@ -113,7 +117,8 @@ def _word(name: str, word: object) -> Mapping[str, str]:
     return known
 
 
-def _check(schema: Mapping[str, Any]) -> None:
+def _checked(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of `schema` that is safe to validate with."""
     if schema["$schema"] != DIALECT:
         raise SchemaError(
             f"the dialect was {_shown(schema['$schema'])}",
@@ -128,17 +133,20 @@ def _check(schema: Mapping[str, Any]) -> None:
         )
     _depth(schema)
     try:
-        size = len(json.dumps(schema, allow_nan=False))
+        text = json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise SchemaError(
             f"the schema is not JSON: {error}", fix="use only what JSON can hold"
         ) from error
-    if size > MAX_BYTES:
+    if len(text) > MAX_BYTES:
         raise SchemaError(
-            f"the schema has {size:,} bytes, and {MAX_BYTES:,} are allowed", fix="make it shorter"
+            f"the schema has {len(text):,} bytes, and {MAX_BYTES:,} are allowed",
+            fix="make it shorter",
         )
-    definitions = schema.get("$defs", {})
-    _walk(schema, definitions if isinstance(definitions, Mapping) else {})
+    copy: dict[str, Any] = json.loads(text)
+    definitions = copy.get("$defs", {})
+    _walk(copy, definitions if isinstance(definitions, dict) else {})
+    return copy
 
 
 def _depth(schema: Mapping[str, Any]) -> None:
@@ -168,7 +176,7 @@ def _children(node: Any) -> Iterator[tuple[str | int, Any]]:
         yield from enumerate(node)
 
 
-def _walk(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
+def _walk(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     """Visit what a validator would visit, each `$ref` followed; refuse what has no bound."""
     visits = 0
     stack: list[tuple[Path, Any, tuple[str, ...]]] = [((), schema, ())]
@@ -177,7 +185,7 @@ def _walk(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
         path, node, inside = stack.pop()
         if isinstance(node, bool):
             continue
-        if not isinstance(node, Mapping):
+        if not isinstance(node, dict):
             raise SchemaError(
                 f"a schema stood as {_shown(node)}", fix="write a mapping, true or false", path=path
             )
@@ -225,13 +233,23 @@ def _subschemas(path: Path, node: Mapping[str, Any]) -> Iterator[tuple[Path, Any
                 yield (*path, key, name), branch
 
 
-def _keywords(path: Path, node: Mapping[str, Any]) -> None:
+def _keywords(path: Path, node: dict[str, Any]) -> None:
     for key, what in _REFUSED.items():
         if key in node:
             raise SchemaError(
                 f"'{key}' was found, {what}",
                 fix="describe the config with plain keywords and '$defs'",
                 path=(*path, key),
+            )
+    if "pattern" in node and not (isinstance(node["pattern"], str) and is_tame(node["pattern"])):
+        node["x-pattern"] = node.pop("pattern")
+    named = node.get("patternProperties")
+    for pattern in named if isinstance(named, dict) else ():
+        if not is_tame(pattern):
+            raise SchemaError(
+                f"the pattern {_shown(pattern)} may take for ever to match",
+                fix="repeat single characters only, no groups, and look neither back nor around",
+                path=(*path, "patternProperties", pattern),
             )
     if path and "$schema" in node:
         raise SchemaError(
@@ -243,7 +261,8 @@ def _definition(path: Path, reference: object, definitions: Mapping[str, Any]) -
     prefix = "#/$defs/"
     if isinstance(reference, str) and reference.startswith(prefix):
         name = reference.removeprefix(prefix)
-        if name in definitions:
+        # Other characters would be decoded by a validator, and name another definition than here.
+        if name in definitions and _PLAIN.fullmatch(name):
             return name
         near = next(iter(get_close_matches(name, definitions, 1)), None)
         raise SchemaError(
