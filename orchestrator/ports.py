@@ -163,6 +163,11 @@ class Secrets(Protocol):
     def digest(self, reference: SecretRef) -> str:
         """A keyed digest for the hash, so that a rotation is noticed and nothing is revealed."""
 
+    def passing(self, values: Mapping[str, str], folder: Path | None) -> Self:
+        """Return these secrets with `values` (variable -> value) before all others, kept in memory
+        only; relative files and `.env` are looked for in `folder`.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -200,6 +205,9 @@ class Store(Protocol):
     def revisions(self) -> Sequence[Revision]: ...
     def records(self) -> Mapping[str, Record]: ...
     def put(self, name: str, record: Record) -> None: ...
+    def put_all(self, records: Mapping[str, Record]) -> None:
+        """As `put`, for many at once and all or none."""
+
     def forget(self, name: str) -> None: ...
     def log(self, event: Event) -> None: ...
     def events(self, *, name: str | None, limit: int) -> Sequence[Event]: ...

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.decide.context import Capabilities
 from orchestrator.decide.layers import RECREATE, Layers, describe, differing
 from orchestrator.decide.memory import NOBODY
-from orchestrator.decide.plan import Capabilities
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase
 from orchestrator.spec.model import Desired
 

@@ -1,37 +1,32 @@
 """Who listens comes before who sends: a data source is held back until its listeners are ready."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from datetime import datetime
 
-from ntp.contract.names import Kind
 from orchestrator.decide.actions import Wait
 from orchestrator.decide.memory import NOBODY, is_ready
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.state import Observed, Phase, Record
-from orchestrator.spec.model import Desired
 
 
 def held_for(
     name: str,
-    desired: Desired,
     observed: Observed,
     *,
+    listeners: Collection[str],
     record: Record,
     policy: Policy,
     now: datetime,
 ) -> Wait | None:
-    """Return the Wait that holds back the first life of a source, None when it may start.
+    """Return the Wait that holds back the first life of source `name`, None when it may start.
 
     A listener that failed, was refused or was stopped by hand is not waited for. The deadline counts
     from the last start of a listener, so that an installation of requirements does not use it up.
     """
-    spec = desired.plugins.get(name)
     instances = observed.instances or {}
-    if spec is None or spec.kind is not Kind.DATA_SOURCE:
-        return None
     if record.attempt > 0 or record.wanted is None:
         return None
-    waiting = [each for each in sorted(listeners(name, desired)) if _coming(each, observed)]
+    waiting = [each for each in sorted(listeners) if _coming(each, observed)]
     if not waiting:
         return None
     begun = [instances[each].started for each in waiting if each in instances]
@@ -43,12 +38,6 @@ def held_for(
     if now >= until:
         return None
     return Wait(name, until, f"held back until those who listen are ready: {', '.join(waiting)}")
-
-
-def listeners(name: str, desired: Desired) -> Iterator[str]:
-    for other in desired.plugins.values():
-        if any(each.producer == name for each in other.inputs):
-            yield other.name
 
 
 def _coming(name: str, observed: Observed) -> bool:

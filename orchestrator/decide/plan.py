@@ -7,8 +7,8 @@ what makes a crash at any point harmless. Blind (`observed.instances` is None) m
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
+from ntp.contract.names import Kind
 from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import (
     ending,
@@ -18,48 +18,14 @@ from orchestrator.decide.causes import (
     why_again,
     why_changed,
 )
+from orchestrator.decide.context import Capabilities, Context
 from orchestrator.decide.hold import held_for
-from orchestrator.decide.layers import RECREATE, Layers, differing
+from orchestrator.decide.layers import RECREATE, differing
 from orchestrator.decide.memory import is_ready, remember, running_generation
-from orchestrator.decide.policy import Policy
 from orchestrator.decide.silence import unresponsive
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
 from orchestrator.spec.model import Desired
-
-DEFAULT = Policy()
-
-
-class Capabilities(Protocol):
-    """What `ports.Capabilities` says of a runtime, as far as decisions need it."""
-
-    @property
-    def update_in_place(self) -> bool: ...
-    @property
-    def restarts_by_itself(self) -> bool: ...
-    @property
-    def max_instances(self) -> int | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Previous:
-    """The healthy generation of a plugin, kept to go back to."""
-
-    generation: int
-    hashes: Hashes
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What else a plan depends on; every field has the value of a small world as default."""
-
-    policy: Policy = DEFAULT
-    system: Mapping[str, Hashes] = field(default_factory=dict)
-    """Instances that come before every plugin: the embedded broker. Never recreated for a changed hash."""
-    previous: Mapping[str, Previous] = field(default_factory=dict)
-    layers: Mapping[str, Layers] = field(default_factory=dict)
-    """What is wanted, for words."""
-    layers_before: Mapping[str, Layers] = field(default_factory=dict)
-    """What the running instances were started with, for words."""
+from orchestrator.spec.wiring import Channel, edges
 
 
 def plan(
@@ -70,6 +36,7 @@ def plan(
     capabilities: Capabilities,
     now: datetime,
     going: Collection[str] = (),
+    only: Collection[str] | None = None,
     context: Context | None = None,
 ) -> list[Action]:
     """Return the next actions, sorted by name, system instances first.
@@ -81,6 +48,7 @@ def plan(
         capabilities: of the runtime.
         now: aware UTC.
         going: names with an action still under way; nothing is planned for them.
+        only: names to plan for; None: all.
         context: policy, system instances, words.
     """
     if observed.instances is None:
@@ -93,6 +61,7 @@ def plan(
         capabilities=capabilities,
         now=now,
         going=frozenset(going),
+        only=None if only is None else frozenset(only),
         context=context or Context(),
     )
     return list(planner.actions())
@@ -107,9 +76,11 @@ class _Planner:
     capabilities: Capabilities
     now: datetime
     going: frozenset[str]
+    only: frozenset[str] | None
     context: Context
     starts: int = 0
     silent: Mapping[str, str] = field(default_factory=dict)
+    hearers: Mapping[str, Collection[str]] | None = None
 
     def actions(self) -> Iterator[Action]:
         self.silent = unresponsive(
@@ -118,7 +89,7 @@ class _Planner:
         system = sorted(self.context.system)
         names = sorted({*self.desired.plugins, *self.instances} - {*system})
         for name in [*system, *names]:
-            if name in self.going:
+            if name in self.going or (self.only is not None and name not in self.only):
                 continue
             action = self._next(name)
             if action is None:
@@ -233,14 +204,29 @@ class _Planner:
         for before in sorted(self.context.system):
             if not is_ready(before, self.observed, beats=False):
                 return Wait(name, None, f"the {before} does not run yet")
-        return self._full(name) or held_for(
+        return self._full(name) or self._held(name, record)
+
+    def _held(self, name: str, record: Record) -> Wait | None:
+        if self.desired.plugins[name].kind is not Kind.DATA_SOURCE or record.attempt > 0:
+            return None
+        return held_for(
             name,
-            self.desired,
             self.observed,
+            listeners=self._listeners().get(name, ()),
             record=record,
             policy=self.context.policy,
             now=self.now,
         )
+
+    def _listeners(self) -> Mapping[str, Collection[str]]:
+        """Who hears which data source; found when the first source is about to start."""
+        if self.hearers is None:
+            found: dict[str, set[str]] = {}
+            for edge in edges(self.desired):
+                if edge.channel is Channel.DATA:
+                    found.setdefault(edge.producer, set()).add(edge.consumer)
+            self.hearers = found
+        return self.hearers
 
     def _backs_off(self, record: Record) -> bool:
         # A clock that was set back must not hold a plugin back for longer than any back-off does.

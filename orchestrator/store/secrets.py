@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from dotenv import dotenv_values
 
@@ -21,16 +22,30 @@ LONGEST = 1 << 20
 
 
 class LocalSecrets:
-    def __init__(self, state: Path, *, folder: Path | None, environment: Mapping[str, str]) -> None:
-        """`folder`: where plugins.yaml, its `.env` and relative secret files lie; may change."""
-        self._environment = environment
-        self._passed: dict[str, str] = {}
-        self._key = _project_key(state)
-        self.folder = folder
+    """`folder`: where plugins.yaml, its `.env` and relative secret files lie."""
 
-    def remember(self, values: Mapping[str, str]) -> None:
-        """Keep what a caller passed over the socket, for as long as this process lives."""
-        self._passed.update(values)
+    def __init__(
+        self,
+        state: Path,
+        *,
+        folder: Path | None,
+        environment: Mapping[str, str],
+        passed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._state = state
+        self._folder = folder
+        self._environment = environment
+        self._passed = dict(passed or {})
+        self._key = _project_key(state)
+
+    def passing(self, values: Mapping[str, str], folder: Path | None) -> Self:
+        """Return these with what a caller passed over the socket; it lives as long as the process."""
+        return type(self)(
+            self._state,
+            folder=folder or self._folder,
+            environment=self._environment,
+            passed={**self._passed, **values},
+        )
 
     def resolve(self, reference: SecretRef) -> str:
         """Return the value. `source` env: passed, then environment, then `.env`; file: its text.
@@ -63,15 +78,15 @@ class LocalSecrets:
         )
 
     def _dotenv(self) -> Mapping[str, str | None]:
-        if self.folder is None or not (self.folder / ".env").is_file():
+        if self._folder is None or not (self._folder / ".env").is_file():
             return {}
         # Without interpolation: a `$` in a password is a `$`.
-        return dotenv_values(self.folder / ".env", interpolate=False)
+        return dotenv_values(self._folder / ".env", interpolate=False)
 
     def _file(self, reference: SecretRef) -> str:
         path = Path(reference.key).expanduser()
-        if not path.is_absolute() and self.folder is not None:
-            path = self.folder / path
+        if not path.is_absolute() and self._folder is not None:
+            path = self._folder / path
         try:
             with path.open("rb") as file:
                 raw = file.read(LONGEST + 1)

@@ -103,8 +103,12 @@ class SqliteStore:
         return {name: msgspec.json.decode(body, type=Record) for name, body in rows}
 
     def put(self, name: str, record: Record) -> None:
+        self.put_all({name: record})
+
+    def put_all(self, records: Mapping[str, Record]) -> None:
         with self._change() as change:
-            _put(change, "records", name, _text(record))
+            for name, record in records.items():
+                _put(change, "records", name, _text(record))
 
     def forget(self, name: str) -> None:
         with self._change() as change:

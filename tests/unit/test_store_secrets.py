@@ -30,8 +30,10 @@ def test_a_passed_value_wins_over_the_environment_and_that_over_dotenv(tmp_path,
     assert secrets(tmp_path, folder).resolve(variable()) == "from $dotenv"
     found = secrets(tmp_path, folder, {"POLYGON_API_KEY": "from the environment"})
     assert found.resolve(variable()) == "from the environment"
-    found.remember({"POLYGON_API_KEY": "passed"})
-    assert found.resolve(variable()) == "passed"
+    passed = found.passing({"POLYGON_API_KEY": "passed"}, None)
+    assert passed.resolve(variable()) == "passed"
+    assert passed.passing({"OTHER": "x"}, folder).resolve(variable()) == "passed"
+    assert found.resolve(variable()) == "from the environment"
 
 
 def test_an_edited_dotenv_is_read_again(tmp_path, folder):

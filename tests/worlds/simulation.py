@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from ntp.contract.beat import Beat, Stage
 from orchestrator.decide.actions import Action, Remove, Start, Stop, Update
+from orchestrator.decide.context import Context, Previous
 from orchestrator.decide.memory import begin, forgive, remember, renew
-from orchestrator.decide.plan import Context, Previous, plan
+from orchestrator.decide.plan import plan
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
 from orchestrator.ports import Capabilities

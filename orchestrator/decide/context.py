@@ -1,0 +1,44 @@
+"""What a plan depends on besides desired and observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestrator.decide.layers import Layers
+from orchestrator.decide.policy import Policy
+from orchestrator.decide.state import Hashes
+
+DEFAULT = Policy()
+
+
+class Capabilities(Protocol):
+    """What `ports.Capabilities` says of a runtime, as far as decisions need it."""
+
+    @property
+    def update_in_place(self) -> bool: ...
+    @property
+    def restarts_by_itself(self) -> bool: ...
+    @property
+    def max_instances(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The healthy generation of a plugin, kept to go back to."""
+
+    generation: int
+    hashes: Hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else a plan depends on; every field has the value of a small world as default."""
+
+    policy: Policy = DEFAULT
+    system: Mapping[str, Hashes] = field(default_factory=dict)
+    """Instances that come before every plugin: the embedded broker. Never recreated for a changed hash."""
+    previous: Mapping[str, Previous] = field(default_factory=dict)
+    layers: Mapping[str, Layers] = field(default_factory=dict)
+    """What is wanted, for words."""
+    layers_before: Mapping[str, Layers] = field(default_factory=dict)
+    """What the running instances were started with, for words."""
