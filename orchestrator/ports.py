@@ -28,11 +28,18 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A read-only Python environment for one artifact: SDK plus hash-locked requirements."""
+    """A read-only Python environment for one artifact: SDK plus hash-locked requirements.
+
+    To be run as `python -S -s -P -m ntp.runner` with PYTHONPATH = `site`, joined by ":" and with no
+    empty part. -S keeps out the system's packages (Debian has a module `ntp` of its own), every .pth
+    file and sitecustomize; -s the user's packages; -P the current folder. Not -I: it would ignore
+    PYTHONPATH. What is in `site` is compiled, and its .pyc files are never compared with their source.
+    """
 
     python: Path
+    """The real interpreter, no virtual environment's link."""
     site: tuple[Path, ...]
-    """Folders for sys.path, in order."""
+    """Folders for sys.path, in order: the SDK, the plugin's own wheels, what the SDK needs."""
     digest: str
 
 
@@ -60,6 +67,8 @@ class Launch:
     storage: int = 0
     egress: tuple[HostPort, ...] = ()
     """What the door hands out: the broker, and declared hosts."""
+    private: tuple[HostPort, ...] = ()
+    """Those of `egress` whose name may lead to a private address: the broker."""
     inet: bool = False
     """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
     timeout: timedelta = timedelta(seconds=30)
