@@ -59,11 +59,12 @@ class Births:
         folder = self._instances.folder(launch.name)
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + SETTLE_S
-        while True:
+        begun: tuple[int, int] | None = None
+        while begun is None:
             with folder.taken() as lock:
                 if lock is not None:
                     begun = self._spawn(folder, lock, launch)
-                    break
+                    continue
             adopted = _adopted(folder, launch)
             if adopted is not None:
                 return adopted
@@ -165,7 +166,7 @@ class Births:
 def _adopted(folder: RunFolder, launch: Launch) -> int | None:
     """The pid of the shim that runs what is wanted; None: look again, it begins or ends just now."""
     label = folder.label()
-    if label is None or (folder.path / shim_files.EXIT).exists():
+    if label is None or folder.has_ended():
         return None
     if (label.generation, label.attempt) != (launch.generation, launch.attempt):
         raise ConflictError(

@@ -2,7 +2,7 @@
 
 The files are written by the shim (`ntp.confine.shim_files` names them) and by `birth`.
 """
-# ruff: noqa: PTH116, PTH208  # a pass looks at thousands of files: pathlib would be half the time
+# ruff: noqa: PTH110, PTH116, PTH208  # a pass looks at thousands of files: pathlib would be half the time
 
 import os
 import re
@@ -111,6 +111,10 @@ class RunFolder:
             return shim_files.is_locked(fd)
         finally:
             os.close(fd)
+
+    def has_ended(self) -> bool:
+        """Whether the end of the last life was recorded; its shim may still be tidying up."""
+        return os.path.exists(self.file(shim_files.EXIT))
 
     def shim_pid(self) -> int | None:
         """The pid in the lock file. Its holder's only while `is_held`."""

@@ -41,6 +41,7 @@ def order(launch: Launch, place: Place) -> tuple[dict[str, Any], dict[str, bytes
         "gid": -1 if place.uid is None else place.uid,
         "private_mounts": os.geteuid() == 0,
         "egress": [str(host) for host in launch.egress],
+        "private": [str(host) for host in launch.private],
         "storage": str(place.storage) if place.storage else "",
         "quota": launch.storage,
         "limits": asdict(launch.resources),

@@ -40,7 +40,7 @@ def bury(folder: RunFolder, label: Label) -> None:
     """Record the end of a life that nobody saw; the plugin died with its shim. Hold the lock."""
     clear(folder, label)
     state = folder.state(label)
-    if state is None or (folder.path / shim_files.EXIT).exists():
+    if state is None or folder.has_ended():
         return
     message = "its shim was killed, and the plugin with it"
     if state.boot != boot_id():

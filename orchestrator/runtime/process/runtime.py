@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -104,15 +105,18 @@ class ProcessRuntime:
         return logs.read(self._instances.folder(name).path, follow=follow, tail=tail)
 
     async def events(self) -> AsyncIterator[None]:
-        """Yield when a life was begun or ended, milliseconds after. Close it: it holds descriptors."""
+        """Yield when a life was begun or ended, milliseconds after; and once when listening began.
+
+        Close it (aclosing): it holds a descriptor for every instance.
+        """
         follower = lives.Lives()
         self._followers.add(follower)
         try:
             await self.observe()
             while True:
+                yield None
                 await follower.change()
                 self._births.reap()
-                yield None
         finally:
             self._followers.discard(follower)
             follower.close()
@@ -129,12 +133,16 @@ class ProcessRuntime:
 
     def _remove(self, name: str, *, delete_data: bool) -> None:
         folder = self._instances.folder(name)
-        if folder.path.is_dir():
+        deadline = time.monotonic() + END_S
+        while folder.path.is_dir():
             with folder.taken() as lock:
-                if lock is None:
-                    raise ActionError(f"{name} runs: stop it first", reason="StillRunning")
-                reap.clear(folder, folder.label())
-                reap.erase(folder, folder.path.with_name(f"{TRASH}{name}"))
+                if lock is not None:
+                    reap.clear(folder, folder.label())
+                    reap.erase(folder, folder.path.with_name(f"{TRASH}{name}"))
+                    break
+            if not folder.has_ended() or time.monotonic() >= deadline:
+                raise ActionError(f"{name} runs: stop it first", reason="StillRunning")
+            time.sleep(0.01)  # its shim is about to go
         if delete_data:
             shutil.rmtree(self._state / "storage" / name, ignore_errors=True)
 

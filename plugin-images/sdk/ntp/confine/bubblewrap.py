@@ -140,19 +140,29 @@ def arguments(
     args += ["--proc", "/proc", "--dev", "/dev"]
     for path in filter(os.path.exists, MASKED):
         args += ["--ro-bind", "/dev/null", path]
-    for target, size in (("/tmp", policy.tmp), ("/dev/shm", SHM)):  # noqa: S108
-        if target in staged:
-            args += ["--bind", staged[target], target]
-        else:
-            args += ["--perms", "0700", "--size", str(max(size, 4096)), "--tmpfs", target]
+    args += _temporary(policy, binds, staged)
     for content, path in links:
         args += ["--symlink", content, path]
     for bind in binds:
         how = "--bind" if bind.writable else "--ro-bind"
         args += [how, staged.get(bind.target, bind.source), bind.target]
-    args += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", policy.workdir]
+    for place in ("/proc", "/dev", "/"):  # /proc: a namespace's own knobs, and oom_score_adj
+        args += ["--remount-ro", place]
+    args += ["--chdir", policy.workdir]
     if seccomp is not None:
         args += ["--seccomp", str(seccomp)]
+    return args
+
+
+def _temporary(policy: Policy, binds: Sequence[Bind], staged: Mapping[str, str]) -> list[str]:
+    args: list[str] = []
+    for target, size in (("/tmp", policy.tmp), ("/dev/shm", SHM)):  # noqa: S108
+        if target in staged:
+            args += ["--bind", staged[target], target]
+        else:
+            args += ["--perms", "0700", "--size", str(max(size, 4096)), "--tmpfs", target]
+    for folder in _parents((bind.target for bind in binds), inside="/tmp"):  # noqa: S108
+        args += ["--perms", "0755", "--dir", folder]
     return args
 
 
@@ -214,12 +224,15 @@ def bound(policy: Policy) -> list[str]:
     return [tool("prlimit"), f"--nproc={policy.pids}", "--"]
 
 
-def _parents(paths: Iterable[str]) -> list[str]:
+def _parents(paths: Iterable[str], *, inside: str | None = None) -> list[str]:
+    """Folders that lead to `paths`, outermost first: those `inside` a mount, or all outside of one."""
     found: set[str] = {"/etc", "/run"}
     for path in paths:
         parent = os.path.dirname(path)
         while parent not in {"", "/"} and parent not in found:
             found.add(parent)
             parent = os.path.dirname(parent)
+    if inside is not None:
+        return sorted(folder for folder in found if folder.startswith(f"{inside}/"))
     taken = ("/usr", "/proc", "/dev", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/lib32")  # noqa: S108
     return sorted(f for f in found if not any(f == t or f.startswith(f"{t}/") for t in taken))

@@ -24,6 +24,7 @@ def main(settings: Settings) -> NoReturn:
                 listening,
                 settings.egress,
                 refused=f"{settings.folder}/{shim_files.REFUSED}",
+                private=settings.private,
                 uid=None if settings.uid < 0 else settings.uid,
             )
             status = 0

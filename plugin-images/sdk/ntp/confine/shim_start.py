@@ -134,6 +134,7 @@ class Start:
             "stderr": stderr,
             "door": door,
             "uid": self.order["uid"],
+            "private": ",".join(self.order["private"]),
             "oom": _oom_file(self.group),
             "storage": self.order["storage"],
             "quota": self.order["quota"],

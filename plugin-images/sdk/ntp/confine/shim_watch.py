@@ -37,6 +37,8 @@ class Settings:
         self.stderr = int(given["stderr"])
         self.door = int(given["door"])
         """The listening socket of the door; -1: none."""
+        self.private = given["private"].split(",") if given["private"] else []
+        """Those of `egress` whose name may lead to a private address."""
         self.uid = int(given["uid"])
         """What the door runs as; -1: as we do."""
         self.oom = given["oom"]

@@ -1,0 +1,172 @@
+"""Worlds for the Runtime suite: one class for each adapter, all with the same few questions.
+
+A world of another adapter (Docker) needs `runtime`, `again`, `launch`, `processes` and `leftovers`.
+"""
+
+import asyncio
+import inspect
+import os
+import sys
+import time
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.decide.state import Hashes, Phase
+from orchestrator.ports import Environment, Launch
+from orchestrator.runtime.process.runtime import ProcessRuntime
+from orchestrator.spec.model import Resources
+
+MIB = 1024 * 1024
+DEADLINE_S = 30.0
+SMALL = Resources(memory=64 * MIB, cpu=1.0, pids=32, tmp=MIB)
+
+
+async def until(claim, *, deadline_s=DEADLINE_S):
+    """Wait until a claim about the world is true, and return what it gave; else fail with its words."""
+    end = time.monotonic() + deadline_s
+    while True:
+        found = claim()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < end, f"never became true: {inspect.getsource(claim).strip()}"
+        await asyncio.sleep(0.02)
+
+
+class ProcessWorld:
+    """Plugins as processes below one state folder."""
+
+    can_limit = os.geteuid() == 0
+
+    def __init__(self, state, *, tier=None):
+        self.state = state
+        self.tier = tier
+        self.runtime = self.again()
+
+    def again(self):
+        """Another controller's runtime on the same world, as after a restart."""
+        return ProcessRuntime("trial", self.state, tier=self.tier)
+
+    def launch(self, name, program, **fields):
+        """A tiny program in place of a plugin, run by the test's own interpreter."""
+        given = {
+            "project": "trial",
+            "kind": "strategy",
+            "generation": 1,
+            "attempt": 1,
+            "epoch": 1,
+            "hashes": Hashes("identity", "resources", "wiring", "config", "policy"),
+            "spec": b'{"name": "trial"}',
+            "argv": ("-c", program),
+            "environment": Environment(Path(sys.executable), (), "digest"),
+            "code": None,
+            "files": {"launch.json": b'{"code": "/plugin"}', "bus.creds": b"canary-\xff"},
+            "resources": SMALL,
+            "sandbox": self.tier != 0,
+        }
+        return Launch(name=name, **{**given, **fields})
+
+    async def run(self, name, program, **fields):
+        """Start it and wait until it has said `ready` (or has ended)."""
+        await self.runtime.start(self.launch(name, program, **fields))
+        await until(lambda: self._is_ready(name))
+        return await self.see(name)
+
+    async def see(self, name):
+        return (await self.runtime.observe()).get(name)
+
+    async def ended(self, name):
+        """The record of how it ended, once it has."""
+
+        async def end():
+            instance = await self.see(name)
+            return instance is not None and instance.phase is Phase.EXITED and instance.exit
+
+        return await until(end)
+
+    async def stop(self, name, grace_s=5.0):
+        await self.runtime.stop(name, grace=timedelta(seconds=grace_s), cause="the test is over")
+
+    async def lines(self, name, *, stream="stdout", tail=-1):
+        """What it printed; `stream` None: on any stream, and what the runtime noted."""
+        async with aclosing(self.runtime.logs(name, follow=False, tail=tail)) as lines:
+            return [line.text async for line in lines if stream in (line.stream, None)]
+
+    async def _is_ready(self, name):
+        instance = await self.see(name)
+        return "ready" in await self.lines(name) or instance.phase is Phase.EXITED
+
+    async def clear(self):
+        """End everything; afterwards nothing may be left."""
+        for name in await self.runtime.observe():
+            await self.stop(name, 0.0)
+            await self.runtime.remove(name, delete_data=True)
+        await self.runtime.close(delete_data=True)
+
+    def folder(self, name):
+        return self.state / "run" / name
+
+    def shim(self, name):
+        return int((self.folder(name) / "lock").read_text())
+
+    def processes(self, name=None):
+        """Every process that this world, or one instance of it, has on the machine."""
+        mark = str(self.state if name is None else self.folder(name)).encode() + b"/"
+        found = {pid for pid in _pids() if mark in _read(f"/proc/{pid}/cmdline") + b"/"}
+        while more := {pid for pid in _pids() if _parent(pid) in found} - found:
+            found |= more
+        for folder in self.groups(name):
+            found |= {int(pid) for pid in _read(f"{folder}/cgroup.procs").split()}
+        return found
+
+    def groups(self, name=None):
+        """Folders of our control groups."""
+        owner = self.runtime._births._owner
+        wanted = f"{owner}.*" if name is None else f"{owner}.{name}"
+        top = Path("/sys/fs/cgroup")
+        return [*top.glob(f"*/ntp/{wanted}"), *top.glob(f"ntp/{wanted}")]
+
+    def leftovers(self):
+        """Whatever is left of this world, in words."""
+        mounts = [
+            line for line in _read("/proc/mounts").decode().splitlines() if str(self.state) in line
+        ]
+        files = [str(path) for path in self.state.rglob("*")]
+        processes = [f"process {_read(f'/proc/{pid}/cmdline')}" for pid in self.processes()]
+        return [*processes, *map(str, self.groups()), *mounts, *files]
+
+
+def _pids():
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(pid):
+    stat = _read(f"/proc/{pid}/stat")
+    return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
+
+
+@pytest.fixture(params=["process"])
+async def world(request, tmp_path):
+    """A fresh world; the test fails if anything of it is left at the end."""
+    made = {"process": ProcessWorld}[request.param](tmp_path / "state")
+    yield made
+    await made.clear()
+    await until(lambda: not made.leftovers())
+
+
+@pytest.fixture
+def limited(world):
+    if not world.can_limit:
+        pytest.skip("limits need control groups that we may write")
+    return world
