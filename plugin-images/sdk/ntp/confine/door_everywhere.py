@@ -1,0 +1,186 @@
+"""Have unmodified code use the door: `websockets`, aiohttp, httpx, requests, urllib and their like.
+
+Three things are replaced at the lowest level, before an author's code is imported: `getaddrinfo`
+(and `gethostbyname`) gives each name an address of its own out of 240.0.0.0/4, which nobody has;
+connecting a socket to such an address asks the door for the name and puts the handed socket in its
+place; and so does the event loop's `sock_connect`, without blocking the loop. TLS goes on as ever:
+the name is checked against the certificate by the client library. uvloop bypasses Python's sockets
+and is not served.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ntp.confine import door_client
+
+DEADLINE = 30.0
+"""Seconds for a door that neither answers nor closes; its own deadlines are shorter."""
+_FIRST = int.from_bytes(socket.inet_aton("240.0.0.1"), "big")
+_NAMES = 1 << 16
+_INET = {socket.AF_INET, socket.AF_INET6}
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class Book:
+    """Which synthetic address stands for which name. Bounded: the oldest names are forgotten."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_name: dict[str, str] = {}
+        self._by_address: dict[str, str] = {}
+        self._next = 0
+
+    def address(self, name: str) -> str:
+        with self._lock:
+            if name not in self._by_name:
+                address = socket.inet_ntoa((_FIRST + self._next % _NAMES).to_bytes(4, "big"))
+                self._next += 1
+                forgotten = self._by_address.pop(address, None)
+                if forgotten is not None:
+                    del self._by_name[forgotten]
+                self._by_name[name] = address
+                self._by_address[address] = name
+            return self._by_name[name]
+
+    def name(self, address: str) -> str:
+        """Return the name behind an address; an address that stands for itself comes back."""
+        with self._lock:
+            return self._by_address.get(address, address)
+
+
+def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions that share one book)
+    """Send every outgoing connection of this process through the door; return what undoes it."""
+    book = Book()
+    real = (
+        socket.getaddrinfo,
+        socket.gethostbyname,
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        asyncio.SelectorEventLoop.sock_connect,
+    )
+    real_getaddrinfo, _, real_connect, real_connect_ex, real_sock_connect = real
+
+    def getaddrinfo(  # noqa: PLR0917 (the standard library's signature)
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 (the name in the standard library)
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        if host is None or flags & socket.AI_PASSIVE:
+            return real_getaddrinfo(host, port, family, type, proto, flags)
+        name = host.decode() if isinstance(host, bytes) else host
+        return _resolve(book, name, port, family=family, kind=type, flags=flags)
+
+    def gethostbyname(hostname: str) -> str:
+        return hostname if _written(hostname) == socket.AF_INET else book.address(hostname)
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family not in _INET:
+            return real_connect(self, address)
+        timeout = self.gettimeout()
+        handed = door_client.connect(door, book.name(address[0]), address[1], timeout or DEADLINE)
+        return _take(self, handed)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        if self.family not in _INET:
+            return real_connect_ex(self, address)
+        try:
+            connect(self, address)
+        except TimeoutError:
+            return errno.EAGAIN
+        except socket.gaierror:
+            return errno.EHOSTUNREACH
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    async def sock_connect(
+        self: asyncio.SelectorEventLoop, sock: socket.socket, address: Any
+    ) -> None:
+        if sock.family not in _INET:
+            return await real_sock_connect(self, sock, address)
+        async with asyncio.timeout(DEADLINE):
+            handed = await door_client.open_async(door, book.name(address[0]), address[1])
+        return _take(sock, handed)
+
+    def undo() -> None:
+        _put(*real)
+
+    _put(getaddrinfo, gethostbyname, connect, connect_ex, sock_connect)
+    return undo
+
+
+def _put(
+    getaddrinfo: Any, gethostbyname: Any, connect: Any, connect_ex: Any, sock_connect: Any
+) -> None:
+    standard: Any = socket
+    standard.getaddrinfo, standard.gethostbyname = getaddrinfo, gethostbyname
+    standard.socket.connect, standard.socket.connect_ex = connect, connect_ex
+    loop: Any = asyncio.SelectorEventLoop
+    loop.sock_connect = sock_connect
+
+
+def _resolve(
+    book: Book,
+    name: str,
+    port: bytes | str | int | None,
+    *,
+    family: int,
+    kind: int,
+    flags: int,
+) -> list[Any]:
+    if family not in {socket.AF_UNSPEC, socket.AF_INET}:
+        raise socket.gaierror(socket.EAI_ADDRFAMILY, "the door hands out IPv4 sockets")
+    if kind not in {0, socket.SOCK_STREAM}:
+        raise socket.gaierror(socket.EAI_SOCKTYPE, "the door hands out TCP connections only")
+    written = _written(name)
+    if flags & socket.AI_NUMERICHOST and written is None:
+        raise socket.gaierror(socket.EAI_NONAME, f"{name} is no address")
+    # An IPv6 address is treated as a name: seccomp may allow no socket of that family.
+    address = name if written == socket.AF_INET else book.address(name)
+    canonical = name if flags & socket.AI_CANONNAME else ""
+    where = (address, _port(port))
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, canonical, where)]
+
+
+def _port(port: bytes | str | int | None) -> int:
+    if port is None:
+        return 0
+    if isinstance(port, int):
+        return port
+    text = port.decode() if isinstance(port, bytes) else port
+    if text.isdecimal():
+        return int(text)
+    if text in _PORTS:
+        return _PORTS[text]
+    try:
+        return socket.getservbyname(text, "tcp")
+    except OSError as error:
+        raise socket.gaierror(socket.EAI_SERVICE, f"{text} is no service") from error
+
+
+def _written(host: str) -> socket.AddressFamily | None:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return family
+    return None
+
+
+def _take(sock: socket.socket, handed: socket.socket) -> None:
+    """Put the handed connection behind `sock`'s descriptor; its options that matter go along."""
+    with handed:
+        keepalive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        handed.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive)
+        handed.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        os.dup2(handed.fileno(), sock.fileno(), inheritable=False)
+    sock.settimeout(sock.gettimeout())  # whether it blocks belongs to the connection
