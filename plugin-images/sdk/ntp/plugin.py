@@ -215,7 +215,10 @@ class ExecutorPlugin(BasePlugin, ABC):
 
     @abstractmethod
     async def process_signal(self, signal: TradingSignal) -> Fills:
-        """Act on a signal, at most once for each `signal_id`: after a crash it comes again."""
+        """Act on a signal, at most once for each `signal_id`: after a crash it comes again.
+
+        A fill may be returned again, after a crash for instance: its id makes it count once.
+        """
 
     async def on_data(self, data: MarketData) -> Fills:  # noqa: ARG002 - for authors to override
         """See a tick of what the strategy trades; `data.id` names it."""

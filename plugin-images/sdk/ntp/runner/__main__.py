@@ -1,0 +1,127 @@
+"""The main program of a plugin's container: `python -m ntp.runner`."""
+
+import asyncio
+import gc
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ntp.confine import door_client
+from ntp.contract.launch import DOOR_SOCKET, LaunchFile, Termination
+from ntp.contract.names import Kind
+from ntp.runner import launch as launching
+from ntp.runner.core import border
+from ntp.runner.core.objects import ConfigRefusedError, Maker
+from ntp.runner.ending import EndError, LastWords
+from ntp.runner.load import place, plugin_class
+from ntp.runner.part import Part
+from ntp.runner.watch import Watch
+
+
+def main() -> int:
+    # As the first process of a container we would not even hear SIGTERM without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    folder = launching.folder()
+    words = LastWords(folder)
+    code = Path("/")
+    try:
+        launch = launching.read(folder)
+        code = Path(launch.code)
+        watch = Watch(launch.timeout_s, words.file)
+        watch.arm()
+        _live(launch, folder, watch)
+        watch.disarm()
+    except Exception as error:  # noqa: BLE001 - the edge of the process: it is told and ends it
+        end = _end(_first(error), code)
+        words.say(end)
+        return 2 if end.permanent else 1
+    finally:
+        words.close()
+    return 0
+
+
+def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
+    door = folder / DOOR_SOCKET
+    if launch.egress and not launch.plain_network and door.exists():
+        door_client.install(str(door))
+    found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
+    from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
+
+    maker: Maker[Any] = Maker(
+        found,
+        launch.config,
+        instance=launch.instance,
+        storage=Path(launch.storage) if launch.storage else None,
+        deadline=watch.deadline,
+    )
+    refusals = border.Refusals()
+    name = new_life()
+    part = _part(launch, maker, name, refusals)
+    part.prepare()
+    # What is there now stays; and batches of ticks are no garbage to look through.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    life = Life(
+        launch=launch,
+        folder=folder,
+        part=part,
+        watch=watch,
+        refusals=refusals,
+        incarnation=name,
+    )
+    asyncio.run(life.run())
+
+
+def _part(
+    launch: LaunchFile, maker: "Maker[Any]", incarnation: str, refusals: border.Refusals
+) -> Part:
+    match launch.kind:
+        case Kind.DATA_SOURCE:
+            from ntp.runner.source_part import SourcePart
+
+            return SourcePart(launch, maker, incarnation, refusals)
+        case Kind.INDICATOR:
+            from ntp.runner.indicator_part import IndicatorPart
+
+            return IndicatorPart(launch, maker, incarnation, refusals)
+        case Kind.STRATEGY:
+            from ntp.runner.strategy_part import StrategyPart
+
+            return StrategyPart(launch, maker, incarnation, refusals)
+        case Kind.EXECUTOR:
+            from ntp.runner.executor_part import ExecutorPart
+
+            return ExecutorPart(launch, maker, incarnation, refusals)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first real error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _end(error: BaseException, code: Path) -> Termination:
+    """Tell the log everything, and return it in a few words."""
+    if isinstance(error, EndError):
+        print(f"ntp: {error}", file=sys.stderr)  # noqa: T201 - the container's log
+        return error.termination
+    if isinstance(error, ConfigRefusedError):
+        cause = error.__cause__ or error
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        end = Termination("ConfigRefused", f"{error}{place(cause, code)}", permanent=True)
+    else:
+        traceback.print_exception(error)
+        where = place(error, code)
+        reason = "PluginRaised" if where else "RunnerFailed"
+        end = Termination(reason, f"{type(error).__name__}: {error}{where}")
+    print(f"ntp: {end.reason}: {end.message}", file=sys.stderr)  # noqa: T201 - the container's log
+    return end
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The beat: what the plugin says of itself once a second, and at once when its stage changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ntp.contract.beat import Beat, Condition, Flow, Stage
+from ntp.contract.launch import LaunchFile
+from ntp.contract.messages import MarketData
+from ntp.runner.core import border
+
+PERIOD_S = 1.0
+MOST_FLOWS = 200
+"""Edges told one by one; beyond it those of a peer are added up, symbol `*`."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a part has to say in a beat."""
+
+    sent: Sequence[Flow] = ()
+    received: Sequence[Flow] = ()
+    newest: MarketData | None = None
+    indicators: dict[str, dict[str, float]] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+    """Condition type (also its reason) -> message; what stands here is true now."""
+
+
+class Beats:
+    """Sends beats until cancelled.
+
+    Args:
+        figures: asked at each beat; what it raises ends the runner.
+        publish: sends one payload.
+    """
+
+    def __init__(
+        self,
+        launch: LaunchFile,
+        incarnation: str,
+        refusals: border.Refusals,
+        figures: Callable[[], Figures],
+        publish: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        self._launch = launch
+        self._incarnation = incarnation
+        self._refusals = refusals
+        self._figures = figures
+        self._publish = publish
+        self._started = datetime.now(UTC)
+        self._number = 0
+        self._stage = Stage.STARTING
+        self._changed = asyncio.Event()
+        self._since: dict[str, datetime] = {}
+
+    @property
+    def stage(self) -> Stage:
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        if stage is not self._stage:
+            self._stage = stage
+            self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            self._changed.clear()
+            await self.once()
+            try:
+                async with asyncio.timeout(PERIOD_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def once(self) -> None:
+        """Send a beat now."""
+        now = datetime.now(UTC)
+        figures = self._figures()
+        self._number += 1
+        beat = Beat(
+            instance=self._launch.instance,
+            kind=self._launch.kind.value,
+            incarnation=self._incarnation,
+            generation=self._launch.generation,
+            number=self._number,
+            at=now,
+            started=self._started,
+            stage=self._stage,
+            sent=_told(figures.sent),
+            received=_told(figures.received),
+            refused=self._refusals.count,
+            last_refusal=self._refusals.last[:500],
+            skew_s=None
+            if figures.newest is None
+            else (now - figures.newest.timestamp).total_seconds(),
+            indicators=figures.indicators,
+            conditions=self._conditions(figures.warnings, now),
+            report=figures.report,
+        )
+        try:
+            payload = border.encoded(beat)
+        except border.RefusedError as error:
+            self._refusals.note(f"report(): {error}")
+            small = Beat(
+                instance=beat.instance,
+                kind=beat.kind,
+                incarnation=beat.incarnation,
+                generation=beat.generation,
+                number=beat.number,
+                at=now,
+                started=beat.started,
+                stage=beat.stage,
+                sent=beat.sent,
+                received=beat.received,
+                refused=self._refusals.count,
+                last_refusal=self._refusals.last[:500],
+                conditions=beat.conditions,
+            )
+            payload = border.encoded(small)
+        await self._publish(payload)
+
+    def _conditions(self, warnings: dict[str, str], now: datetime) -> list[Condition]:
+        self._since = {name: self._since.get(name, now) for name in warnings}
+        return [
+            Condition(name, status=True, reason=name, message=text, since=self._since[name])
+            for name, text in warnings.items()
+        ]
+
+
+def _told(flows: Sequence[Flow]) -> list[Flow]:
+    if len(flows) <= MOST_FLOWS:
+        return list(flows)
+    sums: dict[tuple[str, str], list[int]] = {}
+    for flow in flows:
+        total = sums.setdefault((flow.peer, flow.channel), [0, 0, 0])
+        total[0] += flow.count
+        total[1] += flow.lost
+        total[2] += flow.late
+    return [
+        Flow(peer=peer, channel=channel, symbol="*", count=count, lost=lost, late=late)
+        for (peer, channel), (count, lost, late) in sums.items()
+    ]

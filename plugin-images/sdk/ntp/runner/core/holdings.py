@@ -1,0 +1,35 @@
+"""What a strategy holds, as the fills of its executors say."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from decimal import Decimal
+
+from ntp.contract.messages import Fill, Side
+
+_REMEMBERED_FILLS = 10_000
+
+
+class Holdings:
+    """Adds up fills; one that comes twice counts once."""
+
+    def __init__(self) -> None:
+        self._quantity: dict[str, Decimal] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def apply(self, fill: Fill) -> bool:
+        """Count a fill; False where it was counted before."""
+        if fill.id in self._seen:
+            return False
+        self._seen[fill.id] = None
+        if len(self._seen) > _REMEMBERED_FILLS:
+            self._seen.popitem(last=False)
+        change = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        self._quantity[fill.symbol] = self._quantity.get(fill.symbol, Decimal(0)) + change
+        return True
+
+    def position(self, symbol: str) -> float:
+        """Return the quantity in base units; negative is short."""
+        return float(self._quantity.get(symbol, Decimal(0)))
+
+    def quantities(self) -> Mapping[str, Decimal]:
+        return self._quantity

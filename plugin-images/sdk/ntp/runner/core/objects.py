@@ -1,0 +1,89 @@
+"""The plugin's objects: one for each symbol, each strategy, or one for all."""
+
+import copy
+import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ntp.plugin import BasePlugin
+
+P = TypeVar("P", bound=BasePlugin)
+
+Await = Callable[[str, Awaitable[Any]], Awaitable[Any]]
+"""Awaits a named callback of the plugin under the runner's deadline."""
+
+
+class ConfigRefusedError(Exception):
+    """The plugin does not take this config; no retry helps until it changes."""
+
+
+async def straight(_: str, awaitable: Awaitable[Any]) -> Any:
+    """Await without a deadline, as a test does."""
+    return await awaitable
+
+
+class Maker(Generic[P]):
+    """Makes objects of the plugin class.
+
+    Args:
+        make: returns a new object; for the runner the class itself.
+        config: each object has a deep copy of its own.
+        deadline: awaits `initialize` and the like.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[dict[str, Any]], P],
+        config: dict[str, Any],
+        *,
+        instance: str,
+        storage: Path | None = None,
+        deadline: Await = straight,
+    ) -> None:
+        self._make = make
+        self._config = config
+        self.instance = instance
+        self._storage = storage
+        self.deadline = deadline
+
+    def new(self) -> P:
+        """Return an object whose config was checked; raises ConfigRefusedError."""
+        config = copy.deepcopy(self._config)
+        try:
+            plugin = self._make(config)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise ConfigRefusedError(f"its constructor raised {_said(error)}") from error
+        self.adopt(plugin, config)
+        try:
+            accepted = plugin.validate_config()
+        except Exception as error:
+            raise ConfigRefusedError(f"validate_config() raised {_said(error)}") from error
+        if inspect.iscoroutine(accepted):
+            accepted.close()
+            raise ConfigRefusedError("validate_config() is async; write it as a plain method")
+        if accepted is False:
+            raise ConfigRefusedError("validate_config() returned False")
+        return plugin
+
+    def adopt(self, plugin: P, config: dict[str, Any]) -> None:
+        """Set what the runner sets."""
+        if not hasattr(plugin, "config"):  # its __init__ did not call super().__init__
+            plugin.config = config
+        plugin.instance = self.instance
+        plugin.storage = self._storage
+
+    async def initialize(self, plugin: P) -> None:
+        await self.deadline("initialize", plugin.initialize())
+
+    async def shutdown(self, plugin: P) -> None:
+        await self.deadline("shutdown", plugin.shutdown())
+
+
+def overrides(plugin: BasePlugin, method: str, base: type[BasePlugin]) -> bool:
+    """Whether the author wrote this method, so that a default need not be called for each tick."""
+    return getattr(type(plugin), method) is not getattr(base, method)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,176 @@
+"""A data source on the bus: what its stream yields goes out at once, in batches of what waits."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
+
+from ntp.connection import Link
+from ntp.contract import subjects
+from ntp.contract.launch import LaunchFile
+from ntp.plugin import BasePlugin, DataSourcePlugin
+from ntp.runner.beats import Figures
+from ntp.runner.core import border
+from ntp.runner.core.feed import Feed
+from ntp.runner.core.objects import Maker
+from ntp.runner.ending import EndError
+
+MOST_WAITING = 8192
+"""Ticks between stream and link; then the stream waits."""
+SLICE_S = 0.05
+LOOK = 32
+"""Ticks between looks at the clock."""
+WATERMARK_S = 1.0
+
+
+class SourcePart:
+    def __init__(
+        self,
+        launch: LaunchFile,
+        maker: Maker[DataSourcePlugin],
+        incarnation: str,
+        refusals: border.Refusals,
+    ) -> None:
+        self._maker = maker
+        self._launch = launch
+        self._incarnation = incarnation
+        self._refusals = refusals
+        self._plugin: DataSourcePlugin
+        self._feed: Feed
+        self._symbols: list[str] = []
+        self._subjects: dict[str, str] = {}
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
+        self._stopped = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+        self._link: Link
+
+    def prepare(self) -> None:
+        plugin = self._plugin = self._maker.new()
+        self._finite = plugin.finite
+        self._feed = Feed(
+            self._launch.instance, self._incarnation, self._refusals, finite=plugin.finite
+        )
+        self._symbols = _symbols(plugin.config)
+        self._feed.expect(self._symbols)
+
+    async def start(self) -> None:
+        plugin, deadline = self._plugin, self._maker.deadline
+        await self._maker.initialize(plugin)
+        if await deadline("connect", plugin.connect()) is False:
+            raise EndError("ConnectFailed", "connect() returned False")
+        if self._symbols and await deadline("subscribe", plugin.subscribe(self._symbols)) is False:
+            raise EndError("SubscribeFailed", f"subscribe({self._symbols}) returned False")
+
+    async def listen(self, link: Link) -> None:
+        self._link = link
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(self._send())
+            marking = tasks.create_task(self._mark())
+            self._reading = tasks.create_task(self._stream())
+            await self._stopped.wait()
+            sending.cancel()
+            marking.cancel()
+
+    def stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        self._stopped.set()
+
+    async def drain(self) -> None:
+        await self._flush()
+        plugin, deadline = self._plugin, self._maker.deadline
+        if self._symbols:
+            await deadline("unsubscribe", plugin.unsubscribe(self._symbols))
+        await deadline("disconnect", plugin.disconnect())
+        await self._link.drain()
+
+    def exhausted(self) -> bool:
+        return self._ended
+
+    def figures(self) -> Figures:
+        return Figures(
+            sent=list(self._feed.flows()),
+            newest=self._feed.newest,
+            report=self._plugin.report(),
+        )
+
+    def busy(self) -> Iterable[tuple[str, float]]:
+        return ()
+
+    def objects(self) -> Iterable[BasePlugin]:
+        return [self._plugin]
+
+    async def _stream(self) -> None:
+        await self._read()
+        if not self._finite:
+            raise EndError(
+                "StreamEnded",
+                "stream() returned, but a market does not end;"
+                " fix: reconnect inside stream(), or say `finite = True` in a recording's class",
+            )
+        await self._flush()
+        self._ended = True
+        await self._watermarks()
+
+    async def _read(self) -> None:
+        feed, some, clock = self._feed, self._some, time.monotonic
+        stream: Any = self._plugin.stream()
+        if inspect.iscoroutine(stream):  # an `async def` that returns a generator
+            stream = await stream
+        if not hasattr(stream, "__aiter__"):
+            raise EndError(
+                "StreamEnded", "stream() is no async generator; fix: `yield` in it", permanent=True
+            )
+        until, count = clock() + SLICE_S, 0
+        async with aclosing(stream):
+            async for item in stream:
+                if feed.take(item) is not None and not some.is_set():
+                    some.set()
+                count += 1
+                if feed.waiting >= MOST_WAITING:
+                    self._room.clear()
+                    await self._room.wait()
+                    until = clock() + SLICE_S
+                elif not count % LOOK and clock() >= until:
+                    # A stream that never has to wait would keep beats and pings from their turn.
+                    await asyncio.sleep(0)
+                    until = clock() + SLICE_S
+
+    async def _send(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            await self._flush()
+            self._room.set()
+
+    async def _flush(self) -> None:
+        for batch, payload in self._feed.batches():
+            await self._link.publish(self._subject(batch.symbol), payload)
+
+    async def _mark(self) -> None:
+        while True:
+            await asyncio.sleep(WATERMARK_S)
+            await self._watermarks()
+
+    async def _watermarks(self) -> None:
+        for batch, payload in self._feed.watermarks(end=self._ended):
+            await self._link.publish(self._subject(batch.symbol), payload)
+
+    def _subject(self, symbol: str) -> str:
+        subject = self._subjects.get(symbol)
+        if subject is None:
+            subject = self._subjects[symbol] = subjects.data(symbol)
+        return subject
+
+
+def _symbols(config: dict[str, Any]) -> list[str]:
+    given = config.get("symbols")
+    if isinstance(given, str):
+        return [given]
+    return [border.symbol(one) for one in given] if isinstance(given, list | tuple) else []

@@ -1,0 +1,178 @@
+"""A strategy on the bus."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from ntp.connection import Link, Message
+from ntp.contract import subjects
+from ntp.contract.beat import Flow
+from ntp.contract.launch import LaunchFile
+from ntp.contract.messages import Fill, ProgressMessage
+from ntp.contract.names import Kind
+from ntp.plugin import BasePlugin, StrategyPlugin
+from ntp.runner.beats import Figures
+from ntp.runner.core import border
+from ntp.runner.core.lead import Run
+from ntp.runner.core.objects import Maker
+from ntp.runner.core.pace import TICK_S, Pace
+from ntp.runner.core.strategy import StrategyWork
+from ntp.runner.flag import Flag
+from ntp.runner.listener import Listener
+
+decode_fill = msgspec.json.Decoder(Fill).decode
+
+
+class StrategyPart:
+    def __init__(
+        self,
+        launch: LaunchFile,
+        maker: Maker[StrategyPlugin],
+        incarnation: str,
+        refusals: border.Refusals,
+    ) -> None:
+        self._launch = launch
+        self._incarnation = incarnation
+        self._refusals = refusals
+        self._work = StrategyWork(
+            maker,
+            incarnation=incarnation,
+            history=launch.history,
+            trading=launch.trading,
+            refusals=refusals,
+        )
+        self._listener = Listener(
+            launch, refusals, open_lead=self._work.open, feed=self._feed, emit=self._emit
+        )
+        self._pace = Pace()
+        self._told = 0
+        self._end: ProgressMessage | None = None
+        self._sent: dict[str, int] = {}
+        self._fills: dict[tuple[str, str], int] = {}
+        self._stopped = Flag()
+        self._link: Link
+
+    def prepare(self) -> None:
+        self._work.prepare()
+
+    async def start(self) -> None:
+        await self._work.start()
+
+    async def listen(self, link: Link) -> None:
+        self._link = link
+        await self._listener.listen(link)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            hearing = [
+                tasks.create_task(self._hear_fills(one.instance))
+                for one in self._launch.inputs
+                if one.kind is Kind.EXECUTOR
+            ]
+            while not await self._stopped.within(TICK_S):
+                await self._listener.expire()
+                await self._tell()
+            for task in hearing:
+                task.cancel()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def drain(self) -> None:
+        await self._link.drain()
+        await self._listener.flush()
+        await self._tell(at_once=True)
+        await self._link.settle()
+
+    def exhausted(self) -> bool:
+        return self._end is not None and not self._link.stats.unacked
+
+    def figures(self) -> Figures:
+        intake = self._listener.intake
+        return Figures(
+            sent=[
+                Flow(peer="", channel="sig", symbol=symbol, count=count, through=count)
+                for symbol, count in self._sent.items()
+            ],
+            received=[
+                *intake.flows(),
+                *(
+                    Flow(peer=peer, channel="fill", symbol=symbol, count=count)
+                    for (peer, symbol), count in self._fills.items()
+                ),
+            ],
+            newest=intake.newest,
+            indicators=self._work.indicators(),
+            report=_reports(self._work.objects),
+            warnings=self._listener.warnings(),
+        )
+
+    def busy(self) -> Iterable[tuple[str, float]]:
+        return ()
+
+    def objects(self) -> Iterable[BasePlugin]:
+        return self._work.all()
+
+    async def _feed(self, run: Run, start: int, until: float) -> int:
+        at = self._work.feed(run, start, until)
+        self._pace.ticks(at - start)
+        return at
+
+    async def _emit(self) -> None:
+        made, self._work.made = self._work.made, []
+        for message, payload in made:
+            symbol = message.signal.symbol
+            await self._link.submit(subjects.signal(symbol), payload, message.id)
+            self._sent[symbol] = self._sent.get(symbol, 0) + 1
+            self._pace.signals()
+        if self._pace.hurries:
+            await self._tell()
+
+    async def _tell(self, *, at_once: bool = False) -> None:
+        """Tell executors how far we have come, and that it was all, where it is time to."""
+        now = time.monotonic()
+        intake = self._listener.intake
+        if not at_once and not self._pace.due(now, ended=intake.ended):
+            return
+        messages = self._work.progress(intake)
+        if messages and messages[-1].end:
+            self._end = messages[-1]
+        elif not intake.ended:
+            self._end = None
+        elif self._end is not None and self._pace.end_due(now):
+            messages.append(self._end)
+        if not messages:
+            return
+        self._pace.told(now, len(messages))
+        for message in messages:
+            self._told += 1
+            name = f"{self._launch.instance}:{self._incarnation}:progress:{self._told}"
+            await self._link.submit(subjects.progress(), border.encoded(message), name)
+
+    async def _hear_fills(self, executor: str) -> None:
+        while True:
+            for message in await self._link.pull(executor):
+                await self._fill(executor, message)
+
+    async def _fill(self, executor: str, message: Message) -> None:
+        try:
+            fill = decode_fill(message.payload)
+        except msgspec.MsgspecError as error:
+            self._refusals.note(f"a fill of {executor} cannot be read: {error}")
+        else:
+            if (fill.executor, fill.strategy) != (executor, self._launch.instance):
+                self._refusals.note(f"a fill of {executor} says it is {fill.executor}'s")
+            else:
+                async with self._listener.turn:
+                    await self._work.fill(fill)
+                key = (executor, fill.symbol)
+                self._fills[key] = self._fills.get(key, 0) + 1
+        await self._link.ack(message)
+
+
+def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:
+    """Return report() by symbol; of one object for all plainly."""
+    reports = {symbol: report for symbol, one in objects.items() if (report := one.report())}
+    return dict(reports[""]) if "" in reports else dict(reports)

@@ -1,0 +1,63 @@
+"""No callback of a plugin may hang: a blocked loop is ended by a thread that needs no Python at all."""
+
+import asyncio
+import faulthandler
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, BinaryIO
+
+from ntp.runner.ending import EndError
+
+PERIOD_S = 1.0
+
+
+class Watch:
+    """Two guards. `arm` is for code that blocks the loop, `deadline` and `run` for code that awaits.
+
+    Args:
+        timeout_s: longest single callback.
+        file: where the traceback of a blocked process goes; it begins with "Timeout (".
+    """
+
+    def __init__(self, timeout_s: float, file: BinaryIO) -> None:
+        self._timeout_s = timeout_s
+        self._file = file
+
+    def arm(self) -> None:
+        """Have the process dumped and ended unless this is called again in time."""
+        faulthandler.dump_traceback_later(self._timeout_s + PERIOD_S, exit=True, file=self._file)
+
+    def disarm(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+
+    async def run(self, busy: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """Arm again once a second for as long as the loop turns.
+
+        Args:
+            busy: the async callbacks that run, and since when, monotonic seconds.
+        """
+        while True:
+            self.arm()
+            now = time.monotonic()
+            for name, since in busy():
+                if now - since > self._timeout_s:
+                    raise self._too_long(name)
+            await asyncio.sleep(PERIOD_S)
+
+    async def deadline(self, name: str, awaitable: Awaitable[Any]) -> Any:
+        """Await a callback, no longer than the timeout."""
+        guard = asyncio.timeout(self._timeout_s)
+        try:
+            async with guard:
+                return await awaitable
+        except TimeoutError:
+            if guard.expired():
+                raise self._too_long(name) from None
+            raise
+
+    def _too_long(self, name: str) -> EndError:
+        return EndError(
+            "CallbackTimeout",
+            f"{name}() took longer than {self._timeout_s:g} s;"
+            " fix: make it shorter, or give the entry a longer `timeout`",
+        )
