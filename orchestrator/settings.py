@@ -1,1 +1,312 @@
-"""Settings of the orchestrator: environment, .env, options, one place."""
+"""Settings of the orchestrator: options, environment and .env in one place.
+
+The process environment wins over `.env`, as everywhere. Nothing here imports pydantic or an adapter,
+so `ntpctl status` is quick.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ntp.contract.names import is_name
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.spec import environment as dotenv
+
+RUNTIMES = ("process",)
+DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
+STDIN = "-"
+MAX_BYTES = 16 * 1024 * 1024
+"""All files of a project together."""
+_ENV_BYTES = 1024 * 1024
+_NAME_LINE = re.compile(
+    rb"^\xef\xbb\xbf?name[ \t]*:|^name[ \t]*:|^[\"']name[\"']|\A\s*\{", re.MULTILINE
+)
+_CHARACTERS = re.compile(r"[^a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a command works on.
+
+    Attributes:
+        project: names the state folder and everything that runs. Option, else `name:` in the file,
+            else the project's folder.
+        folder: the project's folder: that of plugins.yaml, or the one above if that is `config`.
+        files: what `-f` named, else PLUGIN_CONFIG, else config/plugins.yaml, else plugins.yaml.
+            Files, folders of *.yaml, or `-` for standard input; they need not exist.
+        environment: the process environment over `.env`; `spec.load` reads PLUGIN_MAX_MEMORY,
+            PLUGIN_TIMEOUT and PLUGIN_SANDBOX from it, secrets come from it.
+        plugin_dir: PLUGIN_DIR: where the user's own plugins are. A relative one is relative to the
+            .env that says it, else to the working folder.
+        sandbox: PLUGIN_SANDBOX; false is a named exception that `apply` has to confirm.
+        state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
+        cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
+        runtime: NTP_RUNTIME; `process` is the embedded one.
+        nats: NTP_NATS, an external NATS (nats://host:port or tls://host:port); None: the embedded.
+    """
+
+    project: str
+    folder: Path
+    files: tuple[Path, ...]
+    state: Path
+    cache: Path
+    plugin_dir: Path | None = None
+    sandbox: bool = True
+    runtime: str = "process"
+    nats: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def plugin_settings(self) -> dict[str, str]:
+        """Every PLUGIN_* value that is set: with the files they decide what is declared."""
+        return {
+            name: value
+            for name, value in sorted(self.environment.items())
+            if name.startswith("PLUGIN_")
+        }
+
+    def sources(self, stdin: bytes | None = None) -> tuple[tuple[str, bytes], ...]:
+        """Read the files as (name, content), a folder's in the order of their names.
+
+        Names are relative to `folder` where they lie in it.
+
+        Raises:
+            ConfigError: a file is missing, unreadable, no regular file, or all are over 16 MiB.
+        """
+        problems: list[Problem] = []
+        found: list[tuple[str, bytes]] = []
+        left = MAX_BYTES
+        for path in self._paths(problems):
+            name = "<stdin>" if str(path) == STDIN else _relative(path, self.folder)
+            if str(path) == STDIN:
+                content = stdin if stdin is not None else b""
+            else:
+                try:
+                    content = _read(path, left)
+                except OSError as error:
+                    problems.append(_unreadable(name, error))
+                    continue
+            left -= len(content)
+            if left < 0:
+                message = "all files together have more than 16 MiB"
+                problems.append(Problem(name, 0, 0, message, "split the project"))
+                break
+            found.append((name, content))
+        if problems:
+            raise ConfigError(problems)
+        return tuple(found)
+
+    def _paths(self, problems: list[Problem]) -> list[Path]:
+        paths: list[Path] = []
+        for path in self.files:
+            if str(path) == STDIN or not path.is_dir():
+                paths.append(path)
+                continue
+            inside = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
+            if not inside:
+                name = _relative(path, self.folder)
+                problems.append(
+                    Problem(name, 0, 0, "the folder has no .yaml file", "name a file, or add one")
+                )
+            paths += inside
+        return paths
+
+
+def find(
+    files: Sequence[str] = (),
+    *,
+    project: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """Return the settings of the project that `files` (or the working folder) names.
+
+    Args:
+        files: what `-f` named: files, folders, `-`; relative to `cwd`.
+        project: what `--project` named.
+        environment: default: that of this process.
+        cwd: default: the working folder.
+
+    Raises:
+        ConfigError: .env or a setting cannot be read; every problem at once.
+    """
+    problems: list[Problem] = []
+    process = dict(os.environ if environment is None else environment)
+    here = Path.cwd() if cwd is None else cwd
+    beside, env_file = _dotenv(here, problems), here / ".env"
+    chosen = _chosen(files, process, beside, here)
+    folder = _folder(chosen, here)
+    if folder != here:
+        beside, env_file = _dotenv(folder, problems), folder / ".env"
+    merged = {**beside, **process}
+    name = project or _name_in(chosen) or _name_of(folder)
+    if not is_name(name):
+        problems.append(_bad_project(name, given=project is not None))
+    settings = Settings(
+        project=name,
+        folder=folder,
+        files=chosen,
+        state=_state_root(merged) / name,
+        cache=_cache(merged),
+        plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
+        sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
+        runtime=_runtime(merged, problems),
+        nats=_nats(merged, problems),
+        environment=merged,
+    )
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _chosen(
+    files: Sequence[str], process: Mapping[str, str], beside: Mapping[str, str], here: Path
+) -> tuple[Path, ...]:
+    if files:
+        return tuple(Path(STDIN) if each == STDIN else here / each for each in files)
+    configured = process.get("PLUGIN_CONFIG") or beside.get("PLUGIN_CONFIG")
+    if configured:
+        return (here / Path(configured).expanduser(),)
+    for candidate in DEFAULT_FILES:
+        if (here / candidate).exists():
+            return (here / candidate,)
+    return (here / DEFAULT_FILES[0],)
+
+
+def _folder(chosen: Sequence[Path], here: Path) -> Path:
+    first = chosen[0]
+    if str(first) == STDIN:
+        return here
+    folder = Path(os.path.normpath(first if first.is_dir() else first.parent))
+    return folder.parent if folder.name == "config" else folder
+
+
+def _name_in(chosen: Sequence[Path]) -> str | None:
+    """Return the top-level `name:`; None also for a file with mistakes, which `read` reports."""
+    for path in chosen:
+        if str(path) == STDIN:
+            continue
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in inside:
+            if path.is_dir() and file.suffix not in (".yaml", ".yml"):
+                continue
+            try:
+                content = _read(file, MAX_BYTES)
+            except OSError:
+                continue
+            # A cheap look first: most files have no name, and may be long.
+            if _NAME_LINE.search(content):
+                from orchestrator.spec.source import top_value
+
+                name = top_value(content, "name")
+                if isinstance(name, str):
+                    return name
+    return None
+
+
+def _name_of(folder: Path) -> str:
+    name = _CHARACTERS.sub("-", folder.resolve().name.lower()).strip("-_")[:40].rstrip("-_")
+    name = name.lstrip("0123456789-_")
+    return name if is_name(name) else f"project-{name}"[:40].rstrip("-_")
+
+
+def _bad_project(name: str, *, given: bool) -> Problem:
+    fix = "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
+    return Problem("--project" if given else "name", 0, 0, f"the project's name was '{name}'", fix)
+
+
+def _dotenv(folder: Path, problems: list[Problem]) -> dict[str, str]:
+    path = folder / ".env"
+    try:
+        content = _read(path, _ENV_BYTES)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        problems.append(_unreadable(str(path.name), error))
+        return {}
+    values, mistakes = dotenv.parse(content)
+    problems += mistakes
+    return values
+
+
+def _state_root(merged: Mapping[str, str]) -> Path:
+    if merged.get("NTP_STATE"):
+        return Path(merged["NTP_STATE"]).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("ntp", appauthor=False))
+
+
+def _cache(merged: Mapping[str, str]) -> Path:
+    if merged.get("NTP_CACHE"):
+        return Path(merged["NTP_CACHE"]).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ntp", appauthor=False))
+
+
+def _plugin_dir(
+    process: Mapping[str, str], beside: Mapping[str, str], here: Path, env_folder: Path
+) -> Path | None:
+    if process.get("PLUGIN_DIR"):
+        return here / Path(process["PLUGIN_DIR"]).expanduser()
+    if beside.get("PLUGIN_DIR"):
+        return env_folder / Path(beside["PLUGIN_DIR"]).expanduser()
+    return None
+
+
+def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
+    runtime = merged.get("NTP_RUNTIME") or RUNTIMES[0]
+    if runtime not in RUNTIMES:
+        fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
+        problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
+    return runtime
+
+
+def _nats(merged: Mapping[str, str], problems: list[Problem]) -> str | None:
+    url = merged.get("NTP_NATS")
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
+        good = good and not parts.username and not parts.path.strip("/")
+    except ValueError:
+        good = False
+    if not good:
+        # Not shown: an address may carry a password.
+        message, fix = "NTP_NATS is no address of a NATS server", "write nats://host:4222"
+        problems.append(Problem("environment", 0, 0, message, fix))
+    return url
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Read a regular file; one byte over the limit is enough to know. Raises OSError."""
+    # Without O_NONBLOCK the open of a FIFO waits for a writer, for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path.name} is no regular file")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        fix = "create it, or name another with -f (try 'ntpctl demo' for an example)"
+        return Problem(name, 0, 0, "the file does not exist", fix)
+    reason = (error.strerror or str(error)).lower()
+    return Problem(name, 0, 0, f"the file cannot be read: {reason}", "name a readable regular file")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return str(path.relative_to(folder))
+    except ValueError:
+        return str(path)

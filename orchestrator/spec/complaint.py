@@ -1,0 +1,133 @@
+"""What the model refuses, as problems with a place and a fix; the fix travels in the JSON Schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ntp.contract.names import Kind
+from orchestrator.errors import Problem
+from orchestrator.spec import shape
+from orchestrator.spec.quantity import shown
+from orchestrator.spec.source import Document
+
+_OTHERWISE = "see schemas/plugins.schema.json for what can stand here"
+_SECTIONS = {kind.section: kind for kind in Kind}
+
+
+def complaints(document: Document, error: ValidationError) -> Iterator[Problem]:
+    for detail in error.errors(include_url=False):
+        # A mistake in a key itself has the step '[key]' after the key.
+        path = tuple(step for step in detail["loc"] if step != "[key]")
+        message, fix = _words(path, detail)
+        yield document.problem(path, message, fix, entry=_entry(document, path))
+
+
+def near(word: str, known: Sequence[str] | Mapping[str, Any]) -> str | None:
+    """Return which of the known words was meant, if one is alike."""
+    return next(iter(get_close_matches(word, known, 1, 0.6)), None)
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _words(path: Sequence[str | int], detail: ErrorDetails) -> tuple[str, str]:
+    name = _field(path)
+    match detail["type"]:
+        case "refused":
+            context = detail["ctx"]
+            return f"{name} {context['message']}", str(context["fix"])
+        case "missing":
+            where = f"'{name}' is missing"
+            return where, f"add '{name}:'; {_fix(path)}"
+        case "extra_forbidden":
+            return _unknown(path)
+        case _ if detail["loc"][-1:] == ("[key]",):
+            return f"the name was {shown(name)}", _fix(path[:-1])
+        case _:
+            return f"{name} was {shown(detail['input'])}", _fix(path)
+
+
+def _unknown(path: Sequence[str | int]) -> tuple[str, str]:
+    word = str(path[-1])
+    known = _node(path[:-1]).get("properties", {})
+    meant = near(word, known)
+    section = str(path[1]) if path[:1] == ("plugins",) and len(path) == 4 else ""
+    if section:
+        others = [
+            other
+            for other in _SECTIONS
+            if other != section and word in _node(("plugins", other, 0)).get("properties", {})
+        ]
+        if others:
+            message = f"'{word}' does not act on {section.replace('_', ' ')}"
+            return message, f"take it out: it is for {listed(others).replace('_', ' ')}"
+    if meant is None and path[0] == "plugins" and len(path) == 2:
+        return f"unknown kind '{word}'", f"the kinds are {listed(list(known))}"
+    fix = f"did you mean '{meant}'?" if meant else f"known fields: {listed(sorted(known), 30)}"
+    return f"unknown field '{word}'", fix
+
+
+def _field(path: Sequence[str | int]) -> str:
+    """Return the last name of a path, as in `memory` or `symbols[0]`."""
+    if not path:
+        return "the file"
+    if isinstance(path[-1], int) and len(path) > 1:
+        return f"{path[-2]}[{path[-1]}]"
+    return str(path[-1])
+
+
+def _fix(path: Sequence[str | int]) -> str:
+    found = _OTHERWISE
+    for length in range(len(path) + 1):
+        node = _node(path[:length])
+        found = str(node.get("x-fix", found))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    return shape.FILE.json_schema()
+
+
+def _node(path: Sequence[str | int]) -> dict[str, Any]:
+    """Return the part of the schema that describes what stands at a path."""
+    schema = _schema()
+    node: dict[str, Any] = schema
+    for step in path:
+        inner = _resolved(schema, node)
+        if isinstance(step, int):
+            node = inner.get("items", {})
+        else:
+            node = inner.get("properties", {}).get(step, inner.get("additionalProperties") or {})
+        if not isinstance(node, dict):
+            return {}
+    resolved = _resolved(schema, node)
+    return {**resolved, "x-fix": node["x-fix"]} if "x-fix" in node else resolved
+
+
+def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for branch in node.get("anyOf", ()):
+        if branch.get("type") == "array" or "$ref" in branch:
+            node = {**branch, **{key: node[key] for key in ("x-fix",) if key in node}}
+            break
+    reference = node.get("$ref")
+    if reference is not None:
+        named = schema["$defs"][str(reference).removeprefix("#/$defs/")]
+        return {**named, **{key: node[key] for key in ("x-fix",) if key in node}}
+    return node
+
+
+def _entry(document: Document, path: Sequence[str | int]) -> str | None:
+    if len(path) < 3 or path[0] != "plugins":
+        return None
+    try:
+        name = document.value["plugins"][path[1]][path[2]]["name"]
+    except (KeyError, TypeError, IndexError):
+        return None
+    return name if isinstance(name, str) else None

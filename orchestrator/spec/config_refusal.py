@@ -1,0 +1,219 @@
+"""Why a config is refused, in words: jsonschema with everything unbounded taken out.
+
+Nothing is fetched, a `pattern` is matched by Rust's linear-time engine (pydantic-core's), never by
+`re`, and unique items are compared by their text instead of each with each. Imported only for a no.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
+from pydantic_core import SchemaError as PatternError
+from pydantic_core import SchemaValidator, core_schema
+from referencing import Registry
+
+from orchestrator.spec.complaint import listed, near
+from orchestrator.spec.config_check import GIVEN, Complaint
+from orchestrator.spec.quantity import shown
+
+MAX_COMPLAINTS: Final = 20
+MAX_MATCHED: Final = 65_536
+"""Characters of a text that a pattern is tried on."""
+
+_WORDS: Final = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
+_BOUNDS: Final = {
+    "minimum": "write at least {}",
+    "maximum": "write at most {}",
+    "exclusiveMinimum": "write more than {}",
+    "exclusiveMaximum": "write less than {}",
+    "multipleOf": "write a multiple of {}",
+    "minLength": "write at least {} characters",
+    "maxLength": "write at most {} characters",
+    "minItems": "list at least {}",
+    "maxItems": "list at most {}",
+    "minProperties": "name at least {}",
+    "maxProperties": "name at most {}",
+    "const": "write {}",
+    "pattern": "write text that matches {}",
+}
+
+
+class UnusableError(Exception):
+    """The plugin's schema itself is at fault."""
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Raise UnusableError for a keyword with a value that it cannot have."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        where = ".".join(map(str, error.absolute_path))
+        raise UnusableError(f"{where or 'it'} was {shown(error.instance)}") from error
+
+
+def refusals(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[Complaint]:
+    """Return what the schema does not allow. A text with `${` is a secret: only its type counts.
+
+    Raises:
+        UnusableError: a pattern that cannot be matched in linear time.
+    """
+    found: dict[Complaint, None] = {}
+    for error in _Validator(dict(schema), registry=Registry()).iter_errors(config):
+        if not _of_secret(error):
+            found.update(dict.fromkeys(_words(error)))
+        if len(found) >= MAX_COMPLAINTS:
+            break
+    return list(found)
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> SchemaValidator:
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except PatternError as error:
+        raise UnusableError(f"the pattern {shown(pattern)} cannot be matched") from error
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return len(text) <= MAX_MATCHED and _matcher(pattern).isinstance_python(text)
+
+
+def _pattern(_: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    del schema
+    if isinstance(instance, str) and not _matches(pattern, instance):
+        yield ValidationError("does not match")
+
+
+def _pattern_properties(
+    validator: Any, patterns: Mapping[str, Any], instance: Any, schema: Any
+) -> Iterator[ValidationError]:
+    del schema
+    if isinstance(instance, dict):
+        for pattern, inner in patterns.items():
+            for key, value in instance.items():
+                if _matches(pattern, key):
+                    yield from validator.descend(value, inner, path=key, schema_path=pattern)
+
+
+def _additional(
+    validator: Any, inner: Any, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if isinstance(instance, dict):
+        for key in _extra(instance, schema):
+            if inner is False:
+                yield ValidationError("is not known", path=[key])
+            elif inner is not True:
+                yield from validator.descend(instance[key], inner, path=key)
+
+
+def _extra(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    return [
+        key
+        for key in instance
+        if key not in known and not any(_matches(pattern, key) for pattern in patterns)
+    ]
+
+
+def _unique(_: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    # jsonschema compares every two items; their text, as JSON, is compared once.
+    del schema
+    if wanted and isinstance(instance, list):
+        texts = {json.dumps(_integral(item), sort_keys=True) for item in instance}
+        if len(texts) < len(instance):
+            yield ValidationError("has the same item twice")
+
+
+def _integral(value: Any) -> Any:
+    """Make 1.0 and 1 one value, as JSON Schema has it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_integral(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _integral(each) for key, each in value.items()}
+    return value
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # jsonschema's own stubs leave it open
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional,
+        "uniqueItems": _unique,
+    },
+)
+
+
+def _of_secret(error: ValidationError) -> bool:
+    instance: Any = error.instance
+    if error.validator == "additionalProperties" and isinstance(instance, dict):
+        # Whether the plugin has such a secret is looked at where `secrets:` is.
+        return bool(instance[error.path[-1]] == GIVEN)
+    secret = isinstance(instance, str) and "${" in instance
+    return secret and (error.validator != "type" or instance == GIVEN)
+
+
+def _words(error: ValidationError) -> Iterator[Complaint]:
+    path = tuple(error.absolute_path)
+    name = _name(path)
+    limit: Any = error.validator_value
+    instance: Any = error.instance
+    schema: Any = error.schema
+    match error.validator:
+        case "required":
+            for key in limit:
+                if key not in instance:
+                    yield Complaint((*path, key), f"{name}: '{key}' is missing", f"add '{key}: …'")
+        case "additionalProperties":
+            known = sorted(schema.get("properties", {}))
+            meant = near(str(path[-1]), known)
+            fix = f"the plugin reads {listed(known)}" if known else "take it out"
+            if meant:
+                fix = f"did you mean '{meant}'?"
+            yield Complaint(path, f"unknown key '{path[-1]}'", fix)
+        case "type":
+            types = [limit] if isinstance(limit, str) else limit
+            fix = f"write {' or '.join(_WORDS.get(each, each) for each in types)}"
+            yield Complaint(path, f"{name} was {shown(instance)}", fix)
+        case "enum":
+            fix = f"write one of {listed([shown(each) for each in limit])}"
+            yield Complaint(path, f"{name} was {shown(instance)}", fix)
+        case "anyOf" | "oneOf" if error.context:
+            fix = f"write one of {listed(_choices(error.context))}"
+            yield Complaint(path, f"{name} was {shown(instance)}", fix)
+        case keyword if keyword in _BOUNDS:
+            fix = _BOUNDS[str(keyword)].format(shown(limit))
+            yield Complaint(path, f"{name} was {shown(instance)}", fix)
+        case keyword:
+            fix = f"see '{keyword}' in the plugin's config_schema"
+            message = f"{name} was {shown(error.instance)}, which '{keyword}' does not allow"
+            yield Complaint(path, message, fix)
+
+
+def _choices(context: Sequence[ValidationError]) -> list[str]:
+    """Return in words what the branches of anyOf want."""
+    words: dict[str, None] = {}
+    for each in context:
+        fixes = [complaint.fix for complaint in _words(each)]
+        words.update(dict.fromkeys(fix.removeprefix("write ") for fix in fixes))
+    return list(words)
+
+
+def _name(path: Sequence[str | int]) -> str:
+    if not path:
+        return "config"
+    return f"{_name(path[:-1])}[{path[-1]}]" if isinstance(path[-1], int) else str(path[-1])

@@ -1,0 +1,188 @@
+"""plugins.yaml to Desired, or to every problem with its place.
+
+`read` needs the files alone; `resolve` also what the catalog found for each entry.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from ntp.contract.names import Kind
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.spec import environment as surroundings
+from orchestrator.spec import shape, source
+from orchestrator.spec.company import check_company
+from orchestrator.spec.complaint import complaints
+from orchestrator.spec.declared import Declared, Entry
+from orchestrator.spec.quantity import shown
+from orchestrator.spec.resolve import resolve
+from orchestrator.spec.source import Document
+
+__all__ = ["Declared", "Entry", "read", "resolve"]
+
+_EMPTY_FIX = "list plugins under 'plugins:'; to remove everything run 'ntpctl down'"
+
+
+def read(
+    sources: Sequence[tuple[str, bytes | str]], *, environment: Mapping[str, str], project: str
+) -> Declared:
+    """Return what the files declare together.
+
+    Args:
+        sources: (name for people, content) of each file, in order.
+        environment: PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT and PLUGIN_SANDBOX are read; values of secrets
+            are not.
+        project: the project's name where no file says `name:`.
+
+    Raises:
+        ConfigError: every problem of every file.
+    """
+    reading = _Reading(environment)
+    total = 0
+    for file, content in sources:
+        total += len(content)
+        if total > source.MAX_BYTES:
+            message = f"all files together have more than {source.MAX_BYTES:,} bytes"
+            reading.problems.append(Problem(file, 0, 0, message, "split the project"))
+            break
+        reading.take(file, content)
+    return reading.declared(project, sources)
+
+
+class _Reading:
+    """What was found so far, in all files."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self.fallback = surroundings.fallback(environment, self.problems)
+        self.entries: list[Entry] = []
+        self.broken: list[Entry] = []
+        """Entries with mistakes, of which name and kind are known: others may listen to them."""
+        self.names: list[tuple[str, Document]] = []
+        self.defaults: dict[str, Any] = {}
+        self._set: dict[tuple[str, ...], Document] = {}
+        self._lists_plugins = False
+
+    def take(self, file: str, content: bytes | str) -> None:
+        try:
+            document = source.parse(content, file=file)
+        except ConfigError as error:
+            self.problems += error.problems
+            # What could not be read may have listed some.
+            self._lists_plugins = True
+            return
+        whole = document.value
+        if whole is None:
+            self.problems.append(Problem(file, 0, 0, "the file is empty", _EMPTY_FIX))
+            self._lists_plugins = True
+            return
+        if not isinstance(whole, dict):
+            fix = "begin with 'plugins:'"
+            self.problems.append(document.problem((), f"the file was {shown(whole)}", fix))
+            self._lists_plugins = True
+            return
+        own = {key: value for key, value in whole.items() if not key.startswith("x-")}
+        self._lists_plugins |= "plugins" in own
+        try:
+            said: Mapping[str, Any] = shape.FILE.validate_python(own)
+        except ValidationError as error:
+            self.problems += complaints(document, error)
+            said = _good_part(own, {tuple(each["loc"]) for each in error.errors()}, self, document)
+        self._add(document, said)
+
+    def _add(self, document: Document, said: Mapping[str, Any]) -> None:
+        if "name" in said:
+            self.names.append((said["name"], document))
+        self._add_defaults(document, said.get("defaults", {}))
+        for kind in Kind:
+            section = kind.section
+            for at, entry in enumerate(said.get("plugins", {}).get(section) or ()):
+                if entry is not None:
+                    path = ("plugins", section, at)
+                    self.entries.append(Entry(entry["name"], kind, entry, document, path))
+
+    def _add_defaults(self, document: Document, said: Mapping[str, Any]) -> None:
+        for field, value in said.items():
+            if field == "resources":
+                for each, limit in value.items():
+                    if self._once(document, ("defaults", field, each)):
+                        self.defaults.setdefault(field, {})[each] = limit
+            elif self._once(document, ("defaults", field)):
+                self.defaults[field] = value
+
+    def _once(self, document: Document, path: tuple[str, ...]) -> bool:
+        first = self._set.setdefault(path, document)
+        if first is document:
+            return True
+        line, _ = first.place(path)
+        message = f"'{path[-1]}' is already set in {first.file}:{line}"
+        self.problems.append(document.problem(path, message, "keep one of the two"))
+        return False
+
+    def declared(self, project: str, sources: Sequence[tuple[str, bytes | str]]) -> Declared:
+        if not self._lists_plugins and not self.problems:
+            file = sources[0][0] if sources else "plugins.yaml"
+            self.problems.append(Problem(file, 0, 0, "no file has 'plugins:'", _EMPTY_FIX))
+        for name, document in self.names[1:]:
+            if name != self.names[0][0]:
+                message = f"the project was named '{self.names[0][0]}' in {self.names[0][1].file}"
+                self.problems.append(document.problem(("name",), message, "keep one name"))
+        self.problems += check_company(self.entries, self.broken)
+        if self.problems:
+            raise ConfigError(self.problems)
+        enabled = [entry for entry in self.entries if entry.fields.get("enabled", True)]
+        return Declared(
+            project=self.names[0][0] if self.names else project,
+            entries={entry.name: entry for entry in enabled},
+            disabled=tuple(e.name for e in self.entries if not e.fields.get("enabled", True)),
+            defaults=self.defaults,
+            fallback=self.fallback,
+            sources=tuple((file, _text(content)) for file, content in sources),
+        )
+
+
+def _good_part(
+    own: dict[str, Any],
+    mistakes: set[tuple[str | int, ...]],
+    reading: _Reading,
+    document: Document,
+) -> dict[str, Any]:
+    """Return what has no mistake, so that it is checked too; note the names of the rest."""
+    good: dict[str, Any] = {key: own[key] for key in ("name", "defaults") if key in own}
+    for key in list(good):
+        if any(path[:1] == (key,) for path in mistakes):
+            del good[key]
+    sections = own.get("plugins")
+    kept: dict[str, list[Any]] = {}
+    for kind in Kind:
+        section = sections.get(kind.section) if isinstance(sections, dict) else None
+        if not isinstance(section, list):
+            continue
+        kept[kind.section] = list(section)
+        for at, entry in enumerate(section):
+            place = ("plugins", kind.section, at)
+            if any(path[:3] == place for path in mistakes):
+                kept[kind.section][at] = None
+                if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+                    reading.broken.append(Entry(entry["name"], kind, entry, document, place))
+    return _validated({**good, "plugins": kept})
+
+
+def _validated(own: dict[str, Any]) -> dict[str, Any]:
+    """Validate what is known to be good; its entries keep their places, None where one is left out."""
+    sections = own["plugins"]
+    dense = {
+        name: [each for each in entries if each is not None] for name, entries in sections.items()
+    }
+    said: dict[str, Any] = dict(shape.FILE.validate_python({**own, "plugins": dense}))
+    places = {name: iter(entries) for name, entries in said["plugins"].items()}
+    said["plugins"] = {
+        name: [None if each is None else next(places[name]) for each in entries]
+        for name, entries in sections.items()
+    }
+    return said
+
+
+def _text(content: bytes | str) -> str:
+    return content if isinstance(content, str) else content.decode("utf-8-sig")

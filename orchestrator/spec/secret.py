@@ -1,0 +1,153 @@
+"""References to secrets: what `secrets:` and `${VAR}` say. No value is ever read here.
+
+`${VAR}` inside a text of `config` stands for a variable of the controller's environment; `$${` is a
+`${` that stands for itself. In PluginSpec.secrets a reference inside config has the key
+`config.<path>`, such as `config.api_key` or `config.keys.0`; where one text has several variables,
+the further ones have `config.<path>#<VAR>`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from orchestrator.spec.model import SecretRef
+from orchestrator.spec.quantity import QuantityError, shown
+
+FIX: Final = "write env:NAME or file:path: where the value is, never the value"
+PREFIX: Final = "config."
+_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_ENV = re.compile(rf"{_NAME}\Z")
+_TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+
+SCHEMA: Final = {
+    "anyOf": [
+        {"type": "string", "pattern": rf"^(env:{_NAME}|file:.{{1,4096}})$"},
+        {
+            "type": "object",
+            "properties": {"env": {"type": "string", "pattern": f"^{_NAME}$"}},
+            "required": ["env"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"file": {"type": "string", "minLength": 1, "maxLength": 4096}},
+            "required": ["file"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+class Reference(NamedTuple):
+    """`source`: env or file; `key`: a variable's name or a path."""
+
+    source: str
+    key: str
+
+
+class Use(NamedTuple):
+    """A `${…}` in a config: `key` of PluginSpec.secrets, where it stands, and the variable."""
+
+    key: str
+    path: tuple[str | int, ...]
+    variable: str
+
+
+def reference(value: object) -> Reference:
+    """Read `env:NAME`, `file:path`, `{env: NAME}` or `{file: path}`.
+
+    Raises:
+        QuantityError: anything else. What was found is not shown: it may be the secret itself.
+    """
+    source, key = "", ""
+    if isinstance(value, str):
+        source, _, key = value.partition(":")
+    elif isinstance(value, Mapping) and len(value) == 1:
+        source, key = next(iter(value.items()))
+    if source == "kubernetes":
+        raise QuantityError("names a Kubernetes secret, which does not act yet", FIX)
+    if isinstance(key, str) and (
+        (source == "env" and _ENV.match(key)) or (source == "file" and 0 < len(key) <= 4096)
+    ):
+        return Reference(source, key)
+    raise QuantityError("is no reference", FIX)
+
+
+def uses(config: Mapping[str, Any]) -> Iterator[Use]:
+    """Yield every variable that a config names, in order.
+
+    Raises:
+        MalformedError: a `${` that names none.
+    """
+    for path, text in _texts((), config):
+        seen: list[str] = []
+        for token in _TOKEN.finditer(text):
+            if token[0] == "$${":
+                continue
+            if token[1] is None or _ENV.match(token[1]) is None:
+                raise MalformedError(path, token[0])
+            if token[1] not in seen:
+                yield Use(_key(path, token[1], first=not seen), path, token[1])
+                seen.append(token[1])
+
+
+class MalformedError(ValueError):
+    """`path`: where in the config."""
+
+    fix = "write ${NAME}; for a '${' that stands for itself write '$${'"
+
+    def __init__(self, path: tuple[str | int, ...], token: str) -> None:
+        super().__init__(f"names no variable: {shown(token)}")
+        self.path = path
+
+
+def fill(
+    config: Mapping[str, Any],
+    secrets: Mapping[str, SecretRef],
+    value_of: Callable[[SecretRef], str],
+) -> dict[str, Any]:
+    """Return the config as a plugin sees it: every reference replaced by its value.
+
+    A secret under `secrets:` becomes a key of its name. `config` itself is left as it is.
+    """
+
+    def filled(path: tuple[str | int, ...], node: Any) -> Any:
+        if isinstance(node, Mapping):
+            return {key: filled((*path, key), value) for key, value in node.items()}
+        if isinstance(node, list | tuple):
+            return [filled((*path, at), value) for at, value in enumerate(node)]
+        if not isinstance(node, str) or "${" not in node:
+            return node
+        seen: list[str] = []
+
+        def replaced(token: re.Match[str]) -> str:
+            if token[1] is None:
+                return "${"
+            key = _key(path, token[1], first=not seen or seen[0] == token[1])
+            seen.append(token[1])
+            return value_of(secrets[key])
+
+        return _TOKEN.sub(replaced, node)
+
+    whole: dict[str, Any] = filled((), config)
+    for name, each in secrets.items():
+        if not name.startswith(PREFIX):
+            whole[name] = value_of(each)
+    return whole
+
+
+def _texts(path: tuple[str | int, ...], node: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(node, str):
+        if "${" in node:
+            yield path, node
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _texts((*path, key), value)
+    elif isinstance(node, list | tuple):
+        for at, value in enumerate(node):
+            yield from _texts((*path, at), value)
+
+
+def _key(path: tuple[str | int, ...], variable: str, *, first: bool) -> str:
+    key = PREFIX + ".".join(map(str, path))
+    return key if first else f"{key}#{variable}"

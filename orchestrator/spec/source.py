@@ -1,0 +1,228 @@
+"""YAML text to plain values, with the place of every key and value.
+
+The text is hostile until shown otherwise. libyaml's composer recurses on the C stack and takes the
+process down with it, so only its events are used: one walk, no recursion, every limit checked while
+the values are built. What comes out could have been JSON: text keys, finite numbers, no dates.
+
+A file with nothing unusual in it is read by the short loop here; anchors, aliases, tags, merges and
+mistakes are for `marked`, which is slower, and knows where everything stands.
+"""
+
+import codecs
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.spec import marked, scalar
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_PIECES: Final = 2_000_000
+"""Lines and commas: what a value costs in memory is many times what it costs in the file."""
+
+Path = Sequence[str | int]
+
+_PAUSE_GC_ABOVE: Final = 64 * 1024
+
+
+class Document:
+    """One file. `value` is made of dict, list, str, int, float, bool and None; change nothing in it."""
+
+    def __init__(self, file: str, text: bytes, value: Any, starts: dict[int, Any] | None) -> None:
+        self.file = file
+        self.value = value
+        self._text = text
+        self._starts = starts
+
+    def start(self, container: dict[str, Any] | list[Any]) -> tuple[int, int]:
+        """Return line and column, from 1, of a mapping or list inside `value`; quick."""
+        mark = (self._marked.starts if self._starts is None else self._starts)[id(container)]
+        return mark.line + 1, mark.column + 1
+
+    def place(self, path: Path) -> tuple[int, int]:
+        """Return line and column, from 1, of a key or list item; of the nearest, if it is absent.
+
+        The first call reads the text a second time: places of single keys are for mistakes only.
+        """
+        return (1, 1) if self.value is None else self._marked.place(path)
+
+    def problem(self, path: Path, message: str, fix: str, *, entry: str | None = None) -> Problem:
+        line, column = self.place(path)
+        return Problem(self.file, line, column, message, fix, entry)
+
+    @cached_property
+    def _marked(self) -> marked.Marked:
+        return marked.build(self._text, file=self.file)
+
+
+def parse(data: bytes | str, *, file: str) -> Document:
+    """Read one file.
+
+    Raises:
+        ConfigError: what is no UTF-8, no YAML, or YAML that has no place here.
+    """
+    text = _utf8(data, file)
+    if not text.strip():
+        return Document(file, text, None, {})
+    with _collector_paused(len(text)):
+        plain = _plain(text)
+        if plain is not None:
+            return Document(file, text, *plain)
+        found = marked.build(text, file=file)
+    document = Document(file, text, found.value, None)
+    document.__dict__["_marked"] = found
+    return document
+
+
+def top_value(data: bytes, key: str) -> object:
+    """Return the text that the top-level `key` has; None if it has none, or the file is no YAML."""
+    loader = marked.LOADER(data)
+    depth, wanted = 0, False
+    try:
+        for event in iter(loader.get_event, None):
+            kind = type(event)
+            if kind is ScalarEvent and depth == 1:
+                if wanted:
+                    return str(event.value)
+                wanted = event.value == key
+                continue
+            if kind is MappingStartEvent or kind is SequenceStartEvent:
+                depth += 1
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                depth -= 1
+            if depth > marked.MAX_DEPTH:
+                return None
+            # A nested value, and whatever follows it, is not what was asked for.
+            wanted = False
+    except yaml.YAMLError:
+        return None
+    finally:
+        loader.dispose()
+    return None
+
+
+class _Values(dict[str, Any]):
+    """What plain scalars stand for; most of them occur many times."""
+
+    def __missing__(self, text: str) -> Any:
+        value = self[text] = scalar.resolve(text)
+        return value
+
+
+class _Keys(dict[str, str]):
+    """Plain scalars that are text, and so may be keys; '<<' is none, it merges."""
+
+    def __missing__(self, text: str) -> str:
+        if text == "<<" or not isinstance(scalar.resolve(text), str):
+            raise scalar.ScalarError("no key", "")
+        self[text] = text
+        return text
+
+
+def _plain(text: bytes) -> tuple[Any, dict[int, Any]] | None:
+    """Build the values and the marks of containers; None: something unusual, or a mistake."""
+    loader = None
+    try:
+        loader = marked.LOADER(text)
+        return _values(loader)
+    except (yaml.YAMLError, scalar.ScalarError):
+        return None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _values(loader: Any) -> tuple[Any, dict[int, Any]] | None:  # noqa: C901  a call for each event would double the time
+    root: list[Any] = []
+    container: Any = root
+    key: str | None = None
+    mapping = False
+    starts: dict[int, Any] = {}
+    values, keys = _Values(), _Keys()
+    stack: list[tuple[Any, bool]] = []
+    documents = 0
+    for event in iter(loader.get_event, None):
+        kind = type(event)
+        if kind is ScalarEvent:
+            if event.anchor is not None or event.tag is not None:
+                return None
+            if not mapping:
+                container.append(values[event.value] if event.implicit[0] else event.value)
+            elif key is None:
+                key = keys[event.value] if event.implicit[0] else event.value
+                if key in container:
+                    return None
+            else:
+                container[key] = values[event.value] if event.implicit[0] else event.value
+                key = None
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            container, mapping = stack.pop()
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if event.anchor is not None or event.tag is not None:
+                return None
+            if len(stack) >= marked.MAX_DEPTH or (mapping and key is None):
+                return None
+            stack.append((container, mapping))
+            inner: Any = {} if kind is MappingStartEvent else []
+            if mapping:
+                container[key] = inner
+            else:
+                container.append(inner)
+            starts[id(inner)] = event.start_mark
+            container, key, mapping = inner, None, kind is MappingStartEvent
+        elif kind is AliasEvent:
+            return None
+        elif kind is DocumentStartEvent:
+            documents += 1
+            if documents > 1:
+                return None
+    return (root[0] if root else None), starts
+
+
+def _utf8(data: bytes | str, file: str) -> bytes:
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_BYTES:
+        message = f"the file has {len(raw):,} bytes, and {MAX_BYTES:,} are allowed"
+        raise ConfigError([Problem(file, 0, 0, message, "split the project")])
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError([Problem(file, 1, 1, "the file is UTF-16", "save it as UTF-8")])
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        start = raw.rfind(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = len(raw[start : error.start].decode()) + 1
+        message = f"the file is not UTF-8: byte 0x{raw[error.start]:02x}"
+        raise ConfigError([Problem(file, line, column, message, "save it as UTF-8")]) from error
+    if raw.count(b"\n") + raw.count(b",") > MAX_PIECES:
+        message = f"the file has more than {MAX_PIECES:,} lines and commas"
+        raise ConfigError([Problem(file, 0, 0, message, "split the project")])
+    return raw
+
+
+@contextmanager
+def _collector_paused(size: int) -> Iterator[None]:
+    # Nothing that is built here can be garbage, yet every 700 new containers set the collector off:
+    # half of the time for a long file.
+    pause = size > _PAUSE_GC_ABOVE and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()

@@ -1,0 +1,168 @@
+"""Who hears whom: the declared inputs, or the default ones.
+
+By default indicators hear every data source; strategies every data source and indicator; executors
+every strategy and the data that it trades on. Fills go back from an executor to the strategies that
+it serves.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ntp.contract.launch import Listen, Trading
+from ntp.contract.names import Kind
+from orchestrator.spec.model import Desired, Input, PluginSpec
+
+
+class Channel(StrEnum):
+    DATA = "data"
+    INDICATOR = "indicator"
+    SIGNAL = "signal"
+    FILL = "fill"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edge:
+    """`symbols` sorted; empty: all that the producer has. `bars` as written, such as 5m; None: ticks."""
+
+    consumer: str
+    channel: Channel
+    producer: str
+    bars: str | None = None
+    symbols: tuple[str, ...] = ()
+
+
+_CHANNELS = {
+    Kind.DATA_SOURCE: Channel.DATA,
+    Kind.INDICATOR: Channel.INDICATOR,
+    Kind.STRATEGY: Channel.SIGNAL,
+    Kind.EXECUTOR: Channel.FILL,
+}
+_HEARD_BY_DEFAULT = {
+    Kind.DATA_SOURCE: (),
+    Kind.INDICATOR: (Kind.DATA_SOURCE,),
+    Kind.STRATEGY: (Kind.DATA_SOURCE, Kind.INDICATOR),
+    Kind.EXECUTOR: (Kind.STRATEGY,),
+}
+
+
+class Wiring:
+    """All edges of a Desired, found once. For many questions: `edges` and `listens` compute anew."""
+
+    def __init__(self, desired: Desired) -> None:
+        self._plugins = desired.plugins
+        self._by_kind: dict[Kind, list[str]] = defaultdict(list)
+        for name in sorted(desired.plugins):
+            self._by_kind[desired.plugins[name].kind].append(name)
+        self._into: dict[str, list[Edge]] = {name: [] for name in desired.plugins}
+        # In this order, for an executor's data is that of its strategies.
+        for kind in (Kind.INDICATOR, Kind.STRATEGY, Kind.EXECUTOR):
+            for name in self._by_kind[kind]:
+                self._into[name] += self._declared(desired.plugins[name])
+        for name in self._by_kind[Kind.EXECUTOR]:
+            self._serve(name)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, by consumer; within one: data, indicators, signals, fills, then by producer."""
+        return tuple(edge for name in sorted(self._into) for edge in self.into(name))
+
+    def into(self, name: str) -> tuple[Edge, ...]:
+        """Return what `name` hears."""
+        order = list(Channel)
+        return tuple(
+            sorted(
+                self._into[name],
+                key=lambda edge: (order.index(edge.channel), edge.producer, edge.bars or ""),
+            )
+        )
+
+    def listens(self, name: str) -> tuple[Listen, ...]:
+        """Return the inputs of `name` as its launch file shows them, in the order of `into`."""
+        return tuple(self._listen(edge) for edge in self.into(name))
+
+    def _declared(self, spec: PluginSpec) -> Iterator[Edge]:
+        for each in spec.inputs or self._default(spec.kind):
+            producer = self._plugins.get(each.producer)
+            if producer is not None:
+                channel = _CHANNELS[producer.kind]
+                symbols = tuple(sorted(set(each.symbols)))
+                yield Edge(spec.name, channel, each.producer, each.bars, symbols)
+
+    def _default(self, kind: Kind) -> Iterator[Input]:
+        for heard in _HEARD_BY_DEFAULT[kind]:
+            for name in self._by_kind[heard]:
+                yield Input(name)
+
+    def _serve(self, executor: str) -> None:
+        """Add the data that an executor trades on, and its fills."""
+        signals = [edge for edge in self._into[executor] if edge.channel is Channel.SIGNAL]
+        traded = [edge for edge in self._into[executor] if edge.channel is Channel.DATA]
+        for signal in signals:
+            fill = Edge(signal.producer, Channel.FILL, executor, symbols=signal.symbols)
+            self._into[signal.producer].append(fill)
+            traded += (
+                replace(edge, consumer=executor, bars=None, symbols=common)
+                for edge in self._into[signal.producer]
+                if edge.channel is Channel.DATA
+                and (common := _common(edge.symbols, signal.symbols)) is not None
+            )
+        self._into[executor] = [*signals, *_united(traded)]
+
+    def _listen(self, edge: Edge) -> Listen:
+        producer, consumer = self._plugins[edge.producer], self._plugins[edge.consumer]
+        traded = producer.kind is Kind.STRATEGY and consumer.kind is Kind.EXECUTOR
+        sources: list[str] = []
+        if traded or producer.kind is Kind.INDICATOR:
+            data = (each for each in self._into[edge.producer] if each.channel is Channel.DATA)
+            sources = sorted({each.producer for each in data})
+        return Listen(
+            instance=edge.producer,
+            kind=producer.kind,
+            symbols=list(edge.symbols),
+            bars=edge.bars,
+            trading=trading(producer) if traded else None,
+            listens_to=sources,
+        )
+
+
+def edges(desired: Desired) -> tuple[Edge, ...]:
+    """Return every edge of the wiring, in a fixed order."""
+    return Wiring(desired).edges
+
+
+def listens(desired: Desired, name: str) -> tuple[Listen, ...]:
+    """Return the inputs of one instance. For many instances ask one `Wiring`."""
+    return Wiring(desired).listens(name)
+
+
+def trading(spec: PluginSpec) -> Trading:
+    """Return how a strategy's signals become positions, for its own launch file and its executors'."""
+    return Trading(
+        capital=format(spec.capital, "f"),
+        short=spec.short,
+        pyramid=spec.pyramid,
+        risk=dict(spec.risk),
+    )
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the symbols in both, where none means all; None if nothing is in both."""
+    if not one or not other:
+        return one or other
+    return tuple(sorted(set(one) & set(other))) or None
+
+
+def _united(traded: Iterable[Edge]) -> Iterator[Edge]:
+    """Return one edge for each producer, with the symbols of all of them; none means all."""
+    symbols: Mapping[str, set[str]] = defaultdict(set)
+    whole: set[str] = set()
+    first: dict[str, Edge] = {}
+    for edge in traded:
+        first.setdefault(edge.producer, edge)
+        symbols[edge.producer].update(edge.symbols)
+        if not edge.symbols:
+            whole.add(edge.producer)
+    for name, edge in first.items():
+        yield replace(edge, symbols=() if name in whole else tuple(sorted(symbols[name])))
