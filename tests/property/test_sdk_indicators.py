@@ -92,7 +92,7 @@ def test_ema_is_the_recursion_begun_with_the_sma(prices, period):
         expected = np.mean(prices[:period])
         for later in prices[period:count]:
             expected = weight * later + (1 - weight) * expected
-        assert value == pytest.approx(expected, rel=1e-9)
+        assert close(value, expected, max(prices[:count]))
 
 
 def wilder(values, period):

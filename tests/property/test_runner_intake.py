@@ -1,0 +1,159 @@
+"""Ticks meet their indicator values, whichever comes first, and nobody waits for ever."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntp.contract.launch import Listen
+from ntp.contract.messages import DataBatch, IndicatorBatch, MarketData
+from ntp.contract.names import Kind
+from ntp.runner.core.edge import new_incarnation
+from ntp.runner.core.intake import Intake
+
+NOON = datetime(2024, 8, 8, 12, tzinfo=UTC)
+LIFE = new_incarnation(2000, "a")
+NEXT = new_incarnation(3000, "b")
+INPUTS = [
+    Listen("src", Kind.DATA_SOURCE),
+    Listen("rsi", Kind.INDICATOR, listens_to=["src"]),
+    Listen("sma", Kind.INDICATOR, listens_to=["src"], symbols=["BTC"]),
+]
+
+
+def ticks(first, count):
+    return [
+        MarketData(NOON + timedelta(seconds=i), "BTC", 1.0, 1.0, id=f"src:{i}")
+        for i in range(first, first + count)
+    ]
+
+
+def data(first, count, *, end=False, life=LIFE):
+    return DataBatch("src", life, "BTC", first, ticks(first, count), end)
+
+
+def values(name, first, count, life=LIFE):
+    made = [float(i) for i in range(first, first + count)]
+    return IndicatorBatch(name, "i", "src", life, "BTC", first, made)
+
+
+def intake(patience_s=1.0):
+    made = Intake(INPUTS, patience_s)
+    made.listening_ms = 1000
+    return made
+
+
+def seen(runs):
+    return [
+        (run.seq + i, tick.metadata.get("indicators"))
+        for run in runs
+        for i, tick in enumerate(run.ticks)
+    ]
+
+
+def cut(total, sizes):
+    first = 1
+    for size in [*sizes, total]:
+        count = min(size, total - first + 1)
+        if count > 0:
+            yield first, count
+            first += count
+
+
+SIZES = st.lists(st.integers(1, 9), max_size=10)
+
+
+@given(st.integers(1, 50), SIZES, SIZES, SIZES, st.randoms())
+def test_every_tick_meets_its_own_values(total, one, two, three, random):
+    streams = [
+        [("data", data(first, count)) for first, count in cut(total, one)],
+        [("values", values("rsi", first, count)) for first, count in cut(total, two)],
+        [("values", values("sma", first, count)) for first, count in cut(total, three)],
+    ]
+    made, runs = intake(), []
+    while any(streams):
+        what, batch = random.choice([stream for stream in streams if stream]).pop(0)
+        runs += made.data(batch, 0.0) if what == "data" else made.values(batch)
+    assert seen(runs) == [(i, {"rsi": float(i), "sma": float(i)}) for i in range(1, total + 1)]
+    assert all(flow.late == 0 for flow in made.flows())
+
+
+@given(st.integers(1, 50), SIZES, st.integers(0, 50))
+def test_past_the_deadline_a_tick_goes_without_and_is_counted(total, sizes, valued):
+    made, runs = intake(patience_s=1.0), []
+    valued = min(valued, total)
+    for first, count in cut(total, sizes):
+        runs += made.data(data(first, count), now=10.0)
+    if valued:
+        runs += made.values(values("rsi", 1, valued))
+        runs += made.values(values("sma", 1, valued))
+    runs += made.expire(10.9)
+    assert [i for i, _ in seen(runs)] == list(range(1, valued + 1))
+    runs += made.expire(11.0)
+    assert seen(runs) == [
+        (i, {"rsi": float(i), "sma": float(i)} if i <= valued else {"rsi": None, "sma": None})
+        for i in range(1, total + 1)
+    ]
+    late = {flow.peer: flow.late for flow in made.flows() if flow.channel == "ind"}
+    assert late == {"rsi": total - valued, "sma": total - valued}
+
+
+def test_an_indicator_that_values_other_symbols_is_not_waited_for():
+    made = intake()
+    eth = DataBatch("src", LIFE, "ETH", 1, ticks(1, 2))
+    assert made.data(eth, 0.0) == []
+    batch = IndicatorBatch("rsi", "i", "src", LIFE, "ETH", 1, [1.0, 2.0])
+    assert seen(made.values(batch)) == [(1, {"rsi": 1.0}), (2, {"rsi": 2.0})]
+
+
+def test_values_that_were_lost_hold_nobody_up():
+    made = intake()
+    made.values(values("sma", 1, 3))
+    assert made.data(data(1, 4), 0.0) == []
+    made.values(values("sma", 4, 1))
+    runs = made.values(values("rsi", 1, 1))
+    runs += made.values(values("rsi", 4, 1))
+    assert [found["rsi"] for _, found in seen(runs)] == [1.0, None, None, 4.0]
+    assert {flow.peer: flow.lost for flow in made.flows() if flow.channel == "ind"}["rsi"] == 2
+
+
+def test_values_of_an_earlier_life_of_the_source_are_not_taken_for_those_of_the_next():
+    made = intake()
+    for name in ("rsi", "sma"):
+        made.values(values(name, 1, 5))
+    assert len(seen(made.data(data(1, 5), 0.0))) == 5
+    fresh = DataBatch("src", NEXT, "BTC", 1, ticks(6, 2))
+    assert made.data(fresh, 0.0) == []
+    made.values(IndicatorBatch("rsi", "i", "src", NEXT, "BTC", 1, [6.5, 7.5]))
+    runs = made.values(IndicatorBatch("sma", "i", "src", NEXT, "BTC", 1, [6.0, 7.0]))
+    assert seen(runs) == [(1, {"rsi": 6.5, "sma": 6.0}), (2, {"rsi": 7.5, "sma": 7.0})]
+
+
+def test_it_has_ended_when_all_sources_have_and_nothing_waits():
+    made = Intake([Listen("src", Kind.DATA_SOURCE), Listen("other", Kind.DATA_SOURCE)])
+    assert not made.ended
+    made.data(data(1, 2), 0.0)
+    (run,) = made.data(data(3, 0, end=True), 0.0)
+    assert (run.end, made.ended) == (True, False)
+    made.data(DataBatch("other", LIFE, "ETH", 1, [], end=True), 0.0)
+    assert made.ended
+    made.data(DataBatch("other", NEXT, "ETH", 1, []), 0.0)
+    assert not made.ended
+
+
+def test_an_end_waits_for_the_values_of_the_ticks_before_it():
+    made = intake()
+    made.data(data(1, 2), 0.0)
+    assert made.data(data(3, 0, end=True), 0.0) == []
+    assert not made.ended
+    made.values(values("rsi", 1, 2))
+    runs = made.values(values("sma", 1, 2))
+    assert [(len(run.ticks), run.end) for run in runs] == [(2, False), (0, True)]
+    assert made.ended
+
+
+def test_what_was_not_subscribed_to_is_not_taken():
+    made = Intake([Listen("src", Kind.DATA_SOURCE, symbols=["BTC"])])
+    assert made.data(DataBatch("src", LIFE, "ETH", 1, ticks(1, 1)), 0.0) == []
+    assert made.data(DataBatch("foreign", LIFE, "BTC", 1, ticks(1, 1)), 0.0) == []
+    assert made.leads == {}
