@@ -27,12 +27,19 @@ class Artifacts:
         self._cache = cache
         self._bundled = bundled
 
-    def record(self, found: Found, manifest: Manifest, code: Path, lock: Lock | None) -> Artifact:
-        """Name the artifact and remember it, with the lock that was found beside it."""
+    def record(
+        self, found: Found, manifest: Manifest, code: Path, lock: Lock | None, *, complete: bool
+    ) -> Artifact:
+        """Name the artifact and remember it, with the lock that was found beside it.
+
+        Without `complete` nobody knows yet which wheels it will have, and copies of it in other
+        places may become something else: then its place is part of its name.
+        """
         requirements = tuple(manifest.requirements)
         fits = lock is not None and lock.fits(requirements)
         wheels = lock.digest(platform_tag()) if lock is not None and fits else None
-        name = _name(found.tree.digest, requirements, wheels)
+        place = "" if complete else str(found.lock.absolute())
+        name = _name(found.tree.digest, requirements, wheels or place)
         if lock is not None and wheels is not None:
             name = self._first_name(name, wheels)
             if self.lock(name) is None:
@@ -106,7 +113,7 @@ class Artifacts:
         if beside is None or not isinstance(record, dict) or not write_lock(lock, beside):
             return
         wheels = lock.digest(platform_tag())
-        later = _name(record["artifact"]["code"], artifact.requirements, wheels)
+        later = _name(record["artifact"]["code"], artifact.requirements, str(wheels))
         self._cache.write(_SAME, later, artifact.digest)
 
     def _first_name(self, name: str, wheels: str) -> str:
@@ -167,5 +174,5 @@ def _parse(path: Path) -> Lock:
         raise LockError("it is not UTF-8") from error
 
 
-def _name(code: str, requirements: tuple[str, ...], wheels: str | None) -> str:
-    return digest("artifact", code, *sorted(requirements), str(wheels))
+def _name(code: str, requirements: tuple[str, ...], wheels: str) -> str:
+    return digest("artifact", code, *sorted(requirements), wheels)

@@ -131,7 +131,11 @@ class LocalCatalog:
         else:
             name = wanted.plugin if found.looked_up else found.module.lower()
             manifest = await self._descriptions.manifest(found, code, name, lock)
-        return await asyncio.to_thread(self._artifacts.record, found, manifest, code, lock)
+        return await asyncio.to_thread(self._record, found, manifest, code, lock)
+
+    def _record(self, found: Found, manifest: Manifest, code: Path, lock: Lock | None) -> Artifact:
+        complete = self._environments.knows(manifest.requirements, lock)
+        return self._artifacts.record(found, manifest, code, lock, complete=complete)
 
     def _prepare(self, artifact: Artifact) -> Environment:
         lock = self._lock(artifact)

@@ -192,10 +192,9 @@ def _valid(requirements: Any) -> tuple[str, ...]:
 
 def _checked(found: Found, name: str, fields: Mapping[str, Any]) -> Manifest:
     """Believe nothing: the fields come from the plugin's own process."""
-    said, table = fields.get("manifest"), fields.get("table")
+    table = fields.get("table")
     document = dict(table) if isinstance(table, dict) else {}
-    if isinstance(said, dict):
-        document |= {key: value for key, value in said.items() if key != "title"}
+    document |= {key: value for key, value in fields["manifest"].items() if key != "title"}
     document |= {"name": name, "requirements": fields.get("requirements", [])}
     manifest, problems = read(document, file=found.shown)
     if manifest is None:

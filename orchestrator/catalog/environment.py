@@ -57,6 +57,10 @@ class Environments:
             return None
         return self._environment(pins)
 
+    def knows(self, requirements: Sequence[str], lock: Lock | None) -> bool:
+        """Whether it is settled which wheels these requirements mean here."""
+        return self._pins(requirements, lock) is not None
+
     def lock(
         self, plugin: str, requirements: Sequence[str], known: Lock | None, *, renew: bool = False
     ) -> Lock | None:

@@ -183,7 +183,9 @@ def _answer(outcome: Mapping[str, Any], limits: Limits) -> Answer:
     if outcome["late"]:
         return Answer({}, f"its import did not end within {limits.deadline_s:.0f} s", early)
     if outcome["oom"]:
-        return Answer({}, f"its import needed more than {limits.memory // 1024**2} MiB", early)
+        return Answer(
+            {}, f"its import needed more than {limits.memory // 1024**2} MiB of memory", early
+        )
     if outcome["overflow"]:
         return Answer({}, f"its import wrote more than {OUTPUT_BYTES // 1024} KiB", "print less")
     if outcome["signal"] is not None:
@@ -201,7 +203,9 @@ def _answer(outcome: Mapping[str, Any], limits: Limits) -> Answer:
         fields = json.loads(document)
     except (ValueError, RecursionError):
         fields = None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or not (
+        isinstance(fields.get("manifest"), dict) or isinstance(fields.get("refused"), dict)
+    ):
         return Answer(
             {},
             "its import disturbed the answer of the program that reads it",
