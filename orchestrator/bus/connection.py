@@ -104,6 +104,11 @@ class NatsBus:
     def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
         return self._book.all()
 
+    @property
+    def forged(self) -> int:
+        """Beats that named somebody else than their sender: dropped."""
+        return self._book.forged
+
     async def changes(self) -> AsyncIterator[str]:
         """Yield names for ever; a name that changed several times meanwhile comes once."""
         while True:

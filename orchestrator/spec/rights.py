@@ -7,25 +7,11 @@ in tests, and the same edge always gives the same rights.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from ntp.contract import subjects
 from ntp.contract.names import Kind
 from orchestrator.spec.model import Consumer, Desired, Export, Import, Rights
-
-
-class Edge(Protocol):
-    """An edge of the wiring (orchestrator.spec.wiring), as far as rights depend on it."""
-
-    @property
-    def producer(self) -> str: ...
-    @property
-    def consumer(self) -> str: ...
-    @property
-    def channel(self) -> str: ...
-    @property
-    def symbols(self) -> Sequence[str]: ...
-
+from orchestrator.spec.wiring import Channel, Edge
 
 CORE = "CORE"
 """The controller's own account; no instance can have this name."""
@@ -76,7 +62,7 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
         streams.append(stream_name(name))
 
     for (producer, channel), symbols in _heard(incoming).items():
-        if channel in {"data", "indicator"}:
+        if channel in {Channel.DATA, Channel.INDICATOR}:
             for item in _flows(producer, channel, symbols):
                 imports.append(item)
                 subscribe.append(item.local)
@@ -100,14 +86,14 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
     )
 
 
-def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, str], frozenset[str]]:
+def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, Channel], frozenset[str]]:
     """Merge edges of one producer and channel; no symbols: all of them.
 
     Two imports that overlap would deliver each message twice.
     """
-    merged: dict[tuple[str, str], frozenset[str]] = {}
+    merged: dict[tuple[str, Channel], frozenset[str]] = {}
     for edge in edges:
-        key = (edge.producer, str(edge.channel))
+        key = (edge.producer, edge.channel)
         symbols = frozenset(edge.symbols)
         if key in merged and merged[key] and symbols:
             merged[key] |= symbols
@@ -118,15 +104,15 @@ def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, str], frozenset[str]]:
     return merged
 
 
-def _flows(producer: str, channel: str, symbols: frozenset[str]) -> list[Import]:
+def _flows(producer: str, channel: Channel, symbols: frozenset[str]) -> list[Import]:
     """Imports straight from the producer's account: no hop through CORE."""
     remote, local = (
         (subjects.data, subjects.data_in)
-        if channel == "data"
+        if channel is Channel.DATA
         else (subjects.indicator, subjects.indicator_in)
     )
     if not symbols:
-        prefix = "data" if channel == "data" else "ind"
+        prefix = "data" if channel is Channel.DATA else "ind"
         return [Import(producer, f"{prefix}.>", local(producer), STREAM)]
     return [
         Import(producer, remote(symbol), local(producer, symbol), STREAM)
@@ -134,8 +120,8 @@ def _flows(producer: str, channel: str, symbols: frozenset[str]) -> list[Import]
     ]
 
 
-def _consumer(name: str, producer: str, channel: str) -> Consumer:
-    if channel == "signal":
+def _consumer(name: str, producer: str, channel: Channel) -> Consumer:
+    if channel is Channel.SIGNAL:
         return Consumer(subjects.signal_stream(producer), name)
     # An executor serves several strategies; each is shown its own fills.
     return Consumer(subjects.fill_stream(producer), name, (f"fill.{producer}.{name}.>",))

@@ -14,7 +14,7 @@ repeated until stored, in order), `pull`/`ack` (the same, received: comes again 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -25,15 +25,19 @@ from ntp.contract.launch import DOOR_SOCKET, BusAddress
 from ntp.inbox import Callback, Inbox
 from ntp.outbox import Ack, Outbox
 from ntp.pull import Message, Puller
-from ntp.transport import LeanClient, Receive, Transport, options
+from ntp.transport import LeanClient, Transport, options
 
 __all__ = ["Ack", "Link", "Message", "Stats", "connect"]
 
-PAYLOAD_LIMIT = 128 * 1024
-"""What an account may send in one message, bytes; a batch should stay under 100 KiB."""
+PAYLOAD_LIMIT = 120 * 1024
+"""Bytes. The broker cuts off who sends more than 128 KiB, headers included."""
 INBOX_MESSAGES = 65_536
 INBOX_BYTES = 64 * 1024 * 1024
 CLOSE_TIMEOUT = 5.0
+REPEAT = 10.0
+"""Seconds until the same error is reported again."""
+INSIST = 1.0
+"""Seconds until a refused subscription is asked for again."""
 
 
 class Stats(msgspec.Struct):
@@ -62,13 +66,16 @@ class Link:
         self._on_error = on_error
         self._inbox = Inbox(INBOX_MESSAGES, INBOX_BYTES)
         self._replies = self._client.new_inbox()
-        self._outbox = Outbox(self._send, self._replies, on_error)
+        self._outbox = Outbox(self._client.send, self._replies, on_error)
         self._pullers: dict[str, Puller] = {}
         self._subscriptions: list[Subscription] = []
         self._unsent = 0
         self._failed: Exception | None = None
         self._failure = asyncio.Event()
         self._replies_wanted = False
+        self._closing = False
+        self._said = ""
+        self._said_at = 0.0
 
     @property
     def connected(self) -> bool:
@@ -87,10 +94,14 @@ class Link:
         )
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        """Send at most once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`."""
-        try:
-            await self._publish(subject, payload)
-        except errors.OutboundBufferLimitError:
+        """Send at most once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`.
+
+        Raises:
+            ValueError: the payload is larger than the broker takes (120 KiB).
+        """
+        if len(payload) > PAYLOAD_LIMIT:
+            raise ValueError(_too_large(payload))
+        if not await self._client.send(subject, payload):
             self._unsent += 1
 
     async def subscribe(self, subject: str, callback: Callback, *, direct: bool = False) -> None:
@@ -148,12 +159,23 @@ class Link:
         """
         puller = self._pullers.get(producer)
         if puller is None:
-            puller = self._pullers[producer] = Puller(producer, self)
+            puller = self._pullers[producer] = Puller(producer, self._client)
         return await puller.pull(batch, expires)
 
     async def ack(self, message: Message) -> None:
         """Say that `message` had its effect, durably. A lost acknowledgement brings it once more."""
         await self.publish(message.reply, b"+ACK")
+
+    async def flush(self) -> None:
+        """Return once the server has taken everything published and subscribed to so far.
+
+        Raises:
+            TimeoutError: it did not within 10 s.
+        """
+        try:
+            await self._client.flush()
+        except errors.FlushTimeoutError as error:
+            raise TimeoutError("the broker did not answer a ping in 10 s") from error
 
     async def drain(self) -> None:
         """Stop receiving, handle what waits, see everything stored; the deadline is the caller's."""
@@ -163,23 +185,7 @@ class Link:
         await self._inbox.join()
         await self._outbox.settle()
         if self._client.is_connected:
-            await self._client.flush()
-
-    # What a Puller needs (ntp.pull.Wire).
-
-    def new_inbox(self) -> str:
-        return self._client.new_inbox()
-
-    async def request(self, subject: str, payload: bytes, reply: str) -> None:
-        """Send a question whose answer may be lost: the asker has a deadline."""
-        with suppress(errors.OutboundBufferLimitError):
-            await self._publish(subject, payload, reply)
-
-    async def receive(self, subject: str, receiver: Receive) -> Subscription:
-        return await self._client.receive(subject, receiver)
-
-    async def release(self, subscription: Subscription) -> None:
-        await self._client.release(subscription)
+            await self.flush()
 
     # The parts that run as long as the link.
 
@@ -195,41 +201,35 @@ class Link:
         self._transport.healthy()
 
     def _parts(self) -> list[Coroutine[None, None, None]]:
-        return [self._inbox.run(), self._outbox.run(), self._watch()]
+        return [self._inbox.run(), self._outbox.run(), self._watch(), self._insist()]
 
     async def _close(self) -> None:
+        self._closing = True
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._client.close()
         except (OSError, errors.Error) as error:
             self._on_error(f"while closing: {error}")
 
+    async def _insist(self) -> None:
+        """A right may come later than its plugin, or come back: the server does not tell."""
+        while True:
+            await self._client.refusal.wait()
+            await asyncio.sleep(INSIST)
+            await self._client.insist()
+
     async def _watch(self) -> None:
         await self._failure.wait()
         if self._failed is not None:
             raise self._failed
-
-    async def _publish(
-        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
-    ) -> None:
-        task = asyncio.current_task()
-        cancelled = task.cancelling() if task else 0
-        await self._client.publish(subject, payload, reply, headers)
-        if task and task.cancelling() != cancelled:  # nats-py swallows it where it waits for room
-            raise asyncio.CancelledError
-
-    async def _send(
-        self, subject: str, payload: bytes, reply: str, headers: dict[str, str]
-    ) -> None:
-        with suppress(errors.OutboundBufferLimitError):  # sent again after the reconnect
-            await self._publish(subject, payload, reply, headers)
 
     def _answer(self, subject: str, _: str, payload: bytes, __: object) -> None:
         self._outbox.answer(subject[len(self._replies) + 1 :], payload)
 
     async def _disconnected(self) -> None:
         self._outbox.online(connected=False)
-        self._on_error("the broker is gone; reconnecting")
+        if not self._closing:
+            self._on_error("the broker is gone; reconnecting")
 
     async def _reconnected(self) -> None:
         self._transport.healthy()
@@ -239,7 +239,14 @@ class Link:
 
     async def _errors(self, error: Exception) -> None:
         text = str(error).removeprefix("nats: ") or type(error).__name__
-        self._on_error(f"broker: {text}")
+        now = asyncio.get_running_loop().time()
+        if text != self._said or now >= self._said_at + REPEAT:  # one line a cause, not one a try
+            self._said, self._said_at = text, now
+            self._on_error(f"broker: {text}")
+
+
+def _too_large(payload: bytes) -> str:
+    return f"a message of {len(payload)} bytes was to be sent; at most {PAYLOAD_LIMIT} may"
 
 
 @asynccontextmanager

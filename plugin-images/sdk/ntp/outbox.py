@@ -14,7 +14,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 _WRONG_LAST_ID = 10070
 """JetStream's error code: the message before this one was not stored (Nats-Expected-Last-Msg-Id)."""
 
-Send = Callable[[str, bytes, str, dict[str, str]], Awaitable[None]]
+Send = Callable[[str, bytes, str, dict[str, str]], Awaitable[object]]
 """subject, payload, reply subject, headers."""
 
 

@@ -20,7 +20,7 @@ class Wire(Protocol):
     """What a Puller needs of the connection."""
 
     def new_inbox(self) -> str: ...
-    async def request(self, subject: str, payload: bytes, reply: str) -> None: ...
+    async def send(self, subject: str, payload: bytes, reply: str) -> bool: ...
     async def receive(
         self, subject: str, receiver: Callable[[str, str, bytes, dict[str, str] | None], None]
     ) -> Any: ...
@@ -114,9 +114,9 @@ class Puller:
         self._left = batch
         self._open_until = now + expires + _GRACE
         body = msgspec.json.encode({"batch": batch, "expires": int(expires * 1e9)})
-        await self._wire.request(
-            subjects.pull(self._producer), body, f"{self._inbox}.{self._request}"
-        )
+        inbox = f"{self._inbox}.{self._request}"
+        if not await self._wire.send(subjects.pull(self._producer), body, inbox):
+            self._left = 0
 
     async def _begin(self) -> None:
         """Listen on an inbox of this connection's own, and set the consumer back.
@@ -129,7 +129,7 @@ class Puller:
         self._inbox = self._wire.new_inbox()
         self._subscription = await self._wire.receive(f"{self._inbox}.*", self._receive)
         self._reset_done.clear()
-        await self._wire.request(subjects.reset(self._producer), b"", f"{self._inbox}.reset")
+        await self._wire.send(subjects.reset(self._producer), b"", f"{self._inbox}.reset")
         try:
             async with asyncio.timeout(_GRACE):
                 await self._reset_done.wait()

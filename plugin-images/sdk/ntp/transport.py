@@ -1,14 +1,16 @@
 """nats-py as a plugin needs it: through the door, reconnecting for ever, never hanging.
 
-Three private names of nats-py are touched here and nowhere else: `_transport` (no public way to
+A few private names of nats-py are touched here and nowhere else: `_transport` (no public way to
 hand one in), `_build_message` (a message goes to its receiver without a queue and a task of its
-own) and `_process_err` (most errors of the server would end the client for good).
-tests/integration/test_connection_*.py fail if one of them changes.
+own), `_process_err` (most errors of the server would end the client for good) and, to ask again for
+a refused subscription, `_subs` and `_send_subscribe`.
+tests/integration/bus fails if one of them changes.
 """
 
 import asyncio
 import base64
 import random
+import re
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -30,6 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 STALL = 10.0
 """Seconds that the kernel may refuse our bytes before the connection counts as dead."""
 
+_REFUSED = re.compile(r'permissions violation for subscription to .* \(sid "(\d+)"\)')
 _CREDENTIALS_LIMIT = 16 * 1024
 
 
@@ -82,6 +85,23 @@ class LeanClient(Client):
         super().__init__()
         self._transport = transport
         self._receivers: dict[int, Receive] = {}
+        self._refused: set[int] = set()
+        self.refusal = asyncio.Event()
+        """Set while the server refuses a subscription: its right was withdrawn, or is not there yet."""
+
+    async def send(
+        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> bool:
+        """Publish; False: disconnected, and the buffer is full."""
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
+        try:
+            await self.publish(subject, payload, reply, headers)
+        except errors.OutboundBufferLimitError:
+            return False
+        if task and task.cancelling() != cancelled:  # nats-py swallows it where it waits for room
+            raise asyncio.CancelledError
+        return True
 
     async def receive(self, subject: str, receiver: Receive) -> Subscription:
         """Subscribe, after reconnects too, until `release`."""
@@ -108,7 +128,18 @@ class LeanClient(Client):
             receiver(subject.decode(), reply.decode(), data, headers)
         # Nothing goes the usual way: this client subscribes by `receive` only.
 
+    async def insist(self) -> None:
+        """Ask again for every subscription that was refused."""
+        refused, self._refused = self._refused, set()
+        self.refusal.clear()
+        for number in refused & self._subs.keys():
+            await self._send_subscribe(self._subs[number])
+
     async def _process_err(self, err_msg: str) -> None:
+        found = _REFUSED.search(err_msg)
+        if found is not None:
+            self._refused.add(int(found[1]))
+            self.refusal.set()
         # nats-py closes for good at a revoked credential, a full account or an unknown error. Where
         # it matters the server cuts the connection by itself, and we come back with a back-off.
         await self._error_cb(errors.Error(f"nats: {err_msg.strip(chr(39))}"))

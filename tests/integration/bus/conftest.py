@@ -1,0 +1,166 @@
+"""A real nats-server on loopback, started as the runtime would start it, and one small wiring."""
+
+import asyncio
+import base64
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from ntp.connection import Link, connect
+from ntp.contract.launch import CREDENTIALS_FILE, BusAddress
+from ntp.contract.names import Kind
+from orchestrator.bus.broker import NatsBroker
+from orchestrator.bus.client import Life, dial
+from orchestrator.errors import UnreachableError
+from orchestrator.spec.model import Desired, Place, PluginSpec, Resources
+from orchestrator.spec.rights import rights
+from orchestrator.spec.wiring import Channel, Edge
+
+DEADLINE = 20.0
+
+
+def plugin(name: str, kind: Kind) -> PluginSpec:
+    return PluginSpec(
+        name=name,
+        kind=kind,
+        plugin=name,
+        version="1.0.0",
+        digest="sha256:0",
+        entrypoint="plugin:Plugin",
+        config={},
+        inputs=(),
+        resources=Resources(memory=1 << 28, cpu=1.0, pids=64, tmp=1 << 20),
+        place=Place("plugins.yaml", 1, 1),
+    )
+
+
+class Server:
+    """The broker's process: what the process runtime does, as far as these tests need it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, argv: Sequence[str]) -> None:
+        assert self._process is None
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(DEADLINE)
+            self._process = None
+
+
+class World:
+    """One project: a broker, its server, and plugins by kind and edge."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.broker = NatsBroker(folder / "broker", project="test")
+        self.server = Server()
+        self.plugins: dict[str, PluginSpec] = {}
+        self.edges: list[Edge] = []
+        self.errors: dict[str, list[str]] = {}
+
+    def add(self, name: str, kind: Kind) -> None:
+        self.plugins[name] = plugin(name, kind)
+
+    def wire(self, producer: str, channel: str, consumer: str, *symbols: str) -> None:
+        self.edges.append(
+            Edge(consumer=consumer, channel=Channel(channel), producer=producer, symbols=symbols)
+        )
+
+    def remove(self, name: str) -> None:
+        del self.plugins[name]
+
+    async def until(self, state: Callable[[], object]) -> None:
+        """Poll until `state()` is true; fail at the deadline."""
+        end = time.monotonic() + DEADLINE
+        while not state():
+            assert time.monotonic() < end, "the state was not reached in time"
+            await asyncio.sleep(0.01)
+
+    def start(self) -> None:
+        launch = self.broker.launch()
+        assert launch is not None
+        self.server.start(launch.argv)
+
+    async def ensure(self) -> None:
+        """As the controller does: again until the broker answers."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            try:
+                await self.broker.ensure(rights(Desired("test", 1, self.plugins), self.edges))
+            except UnreachableError:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+    def refusals(self) -> list[str]:
+        """What the server refused, over all links."""
+        return [words for heard in self.errors.values() for words in heard if "violation" in words]
+
+    async def streams(self) -> set[str]:
+        async with self.core() as core:
+            listed = await core.ask("$JS.API.STREAM.NAMES")
+        return set(listed["streams"] or ())
+
+    async def stored(self, stream: str) -> list[tuple[int, str, bytes]]:
+        """Every message of a stream: sequence, id, payload."""
+        found = []
+        async with self.core() as core:
+            info = await core.ask(f"$JS.API.STREAM.INFO.{stream}")
+            state = info["state"]
+            for seq in range(state["first_seq"], state["last_seq"] + 1):
+                answer = await core.ask(f"$JS.API.STREAM.MSG.GET.{stream}", {"seq": seq})
+                if "message" in answer:
+                    message = answer["message"]
+                    headers = base64.b64decode(message["hdrs"]).decode()
+                    msg_id = headers.partition("Nats-Msg-Id: ")[2].partition("\r\n")[0]
+                    found.append((seq, msg_id, base64.b64decode(message.get("data", ""))))
+        return found
+
+    def core(self) -> AbstractAsyncContextManager[Life]:
+        return dial(self.broker.address(), self.broker.core_credentials(), name="test")
+
+    def link(self, name: str) -> AbstractAsyncContextManager[Link]:
+        """Connect as this plugin, with the credential that it was given."""
+        folder = self.folder / "run" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CREDENTIALS_FILE).write_bytes(self.broker.credentials(name))
+        address = BusAddress(servers=[f"nats://{self.broker.address()}"])
+        heard = self.errors.setdefault(name, [])
+        return connect(folder, address, plain=True, name=name, on_error=heard.append)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Alpha (source) -> beta (strategy) -> gamma (executor) -> fills back to beta."""
+    world = World(tmp_path)
+    world.add("alpha", Kind.DATA_SOURCE)
+    world.add("beta", Kind.STRATEGY)
+    world.add("gamma", Kind.EXECUTOR)
+    world.wire("alpha", "data", "beta")
+    world.wire("alpha", "data", "gamma", "BTCUSDT")
+    world.wire("beta", "signal", "gamma")
+    world.wire("gamma", "fill", "beta")
+    try:
+        async with world.broker:
+            world.start()
+            await world.ensure()
+            yield world
+    finally:
+        world.server.kill()

@@ -1,0 +1,81 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ntp.contract import CONTRACT
+from ntp.contract.beat import Beat, Condition, Stage
+from orchestrator.bus.connection import MISMATCH, BeatBook
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def beat(number: int, *, incarnation: str = "a", started: datetime = NOON, **more) -> bytes:
+    values = {
+        "instance": "beta",
+        "kind": "strategy",
+        "generation": 1,
+        "at": NOON,
+        "stage": Stage.READY,
+        **more,
+    }
+    return msgspec.json.encode(
+        Beat(incarnation=incarnation, number=number, started=started, **values)
+    )
+
+
+def test_a_beat_is_kept_with_the_time_of_its_arrival():
+    book = BeatBook()
+    assert book.take("beta", beat(1), NOON)
+    assert not book.take("beta", beat(2), NOON + timedelta(seconds=1)), "nothing changed"
+    kept, at = book.all()["beta"]
+    assert (kept.number, at) == (2, NOON + timedelta(seconds=1))
+
+
+def test_what_matters_is_told():
+    book = BeatBook()
+    book.take("beta", beat(1), NOON)
+    assert book.take("beta", beat(2, stage=Stage.DRAINING), NOON)
+    late = Condition(type="Late", status=True, reason="Slow", message="", since=NOON)
+    assert book.take("beta", beat(3, stage=Stage.DRAINING, conditions=[late]), NOON)
+    assert book.take("beta", beat(1, incarnation="b", started=NOON + timedelta(1)), NOON)
+
+
+def test_the_subject_says_who_beats_not_the_body():
+    book = BeatBook()
+    assert not book.take("gamma", beat(1), NOON)
+    assert book.all() == {}
+    assert book.forged == 1
+
+
+def test_an_older_life_and_an_older_beat_are_dropped():
+    book = BeatBook()
+    later = NOON + timedelta(minutes=1)
+    book.take("beta", beat(5, incarnation="b", started=later), later)
+    assert not book.take("beta", beat(9, incarnation="a"), later)
+    assert not book.take("beta", beat(5, incarnation="b", started=later), later)
+    assert book.all()["beta"][0].incarnation == "b"
+    assert book.stale == 2
+
+
+def test_a_life_that_claims_to_begin_in_the_future_does_not_silence_the_next():
+    book = BeatBook()
+    book.take("beta", beat(1, incarnation="liar", started=NOON + timedelta(days=9)), NOON)
+    assert book.take("beta", beat(1, incarnation="b", started=NOON + timedelta(seconds=5)), NOON)
+
+
+def test_noise_is_counted():
+    book = BeatBook()
+    for payload in (b"", b"{}", b"\xff", b"[" * 10_000, b'{"instance": 1}'):
+        assert not book.take("beta", payload, NOON)
+    assert book.unreadable == 5
+
+
+def test_another_major_contract_is_kept_and_explained():
+    book = BeatBook()
+    book.take("beta", beat(1, contract="2.0"), NOON)
+    (condition,) = book.all()["beta"][0].conditions
+    assert (condition.reason, condition.status) == (MISMATCH, False)
+    assert f"contract 2.0, the controller {CONTRACT}" in condition.message
+    major = CONTRACT.partition(".")[0]
+    book.take("beta", beat(2, contract=f"{major}.99"), NOON)
+    assert book.all()["beta"][0].conditions == []
