@@ -5,6 +5,7 @@ A world of another adapter (Docker) needs `runtime`, `again`, `launch`, `process
 
 import asyncio
 import inspect
+import json
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ntp.confine import sandbox
 from orchestrator.decide.state import Hashes, Phase
 from orchestrator.ports import Environment, Launch
 from orchestrator.runtime.process.runtime import ProcessRuntime
@@ -47,9 +49,9 @@ class ProcessWorld:
         self.tier = tier
         self.runtime = self.again()
 
-    def again(self):
+    def again(self, **options):
         """Another controller's runtime on the same world, as after a restart."""
-        return ProcessRuntime("trial", self.state, tier=self.tier)
+        return ProcessRuntime("trial", self.state, tier=self.tier, **options)
 
     def launch(self, name, program, **fields):
         """A tiny program in place of a plugin, run by the test's own interpreter."""
@@ -88,6 +90,15 @@ class ProcessWorld:
 
         return await until(end)
 
+    async def until_said(self, name, line):
+        await until(lambda: self._has_said(name, line))
+
+    async def until_used(self, name, claim):
+        await until(lambda: self._uses(name, claim))
+
+    async def until_isolated(self, name):
+        return await until(lambda: self._isolation(name))
+
     async def stop(self, name, grace_s=5.0):
         await self.runtime.stop(name, grace=timedelta(seconds=grace_s), cause="the test is over")
 
@@ -95,6 +106,15 @@ class ProcessWorld:
         """What it printed; `stream` None: on any stream, and what the runtime noted."""
         async with aclosing(self.runtime.logs(name, follow=False, tail=tail)) as lines:
             return [line.text async for line in lines if stream in (line.stream, None)]
+
+    async def _has_said(self, name, line):
+        return line in await self.lines(name)
+
+    async def _uses(self, name, claim):
+        return claim((await self.see(name)).usage)
+
+    async def _isolation(self, name):
+        return (await self.see(name)).isolation
 
     async def _is_ready(self, name):
         instance = await self.see(name)
@@ -110,18 +130,29 @@ class ProcessWorld:
     def folder(self, name):
         return self.state / "run" / name
 
+    def signal(self, name, number):
+        """Send a signal to the plugin itself."""
+        sandbox.terminate(
+            int(json.loads((self.folder(name) / "state.json").read_bytes())["pid"]), number
+        )
+
     def shim(self, name):
         return int((self.folder(name) / "lock").read_text())
 
     def processes(self, name=None):
         """Every process that this world, or one instance of it, has on the machine."""
         mark = str(self.state if name is None else self.folder(name)).encode() + b"/"
-        found = {pid for pid in _pids() if mark in _read(f"/proc/{pid}/cmdline") + b"/"}
+        found = {pid for pid in _pids() if mark in _words(pid)}
         while more := {pid for pid in _pids() if _parent(pid) in found} - found:
             found |= more
         for folder in self.groups(name):
             found |= {int(pid) for pid in _read(f"{folder}/cgroup.procs").split()}
         return found
+
+    def shims(self, name):
+        """Shims without the children that they forked and that still look like them."""
+        alike = {pid for pid in self.processes(name) if b"shim.py" in _words(pid)}
+        return {pid for pid in alike if _parent(pid) not in alike}
 
     def groups(self, name=None):
         """Folders of our control groups."""
@@ -149,6 +180,10 @@ def _read(path):
         return Path(path).read_bytes()
     except OSError:
         return b""
+
+
+def _words(pid):
+    return _read(f"/proc/{pid}/cmdline").replace(b"\0", b"/")
 
 
 def _parent(pid):

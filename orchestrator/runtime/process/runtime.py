@@ -27,8 +27,7 @@ from orchestrator.runtime.process.folder import TRASH, RunFolder
 from orchestrator.runtime.process.instances import Instances
 from orchestrator.spec.model import Resources
 
-END_S = 15.0
-"""What a shim may take, beyond the grace, to kill, record and remove."""
+PATIENCE = timedelta(seconds=15)
 ASK_S = 10.0
 """How long a shim that was just begun may take to listen."""
 STARTS_AT_ONCE = 8
@@ -42,14 +41,23 @@ class ProcessRuntime:
         project: names the control groups, with a digest of `state`: projects of one name may coexist.
         state: the project's folder; `run/`, `storage/` and `seccomp/` in it are ours.
         tier: of the sandbox; None: the best that works here (see ntp.confine.policy).
+        patience: what a shim may take, beyond the grace, to kill, record and remove.
     """
 
     name = "process"
 
-    def __init__(self, project: str, state: Path, *, tier: int | None = None) -> None:
+    def __init__(
+        self,
+        project: str,
+        state: Path,
+        *,
+        tier: int | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> None:
         state = state.absolute()
         owner = f"{project}-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}"
         self._state = state
+        self._patience_s = patience.total_seconds()
         self._instances = Instances(state / "run")
         self._births = Births(owner, state, self._instances, tier=tier)
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="start")
@@ -85,9 +93,9 @@ class ProcessRuntime:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(0.01)
-        if not await lives.ended(folder, deadline_s=grace.total_seconds() + END_S):
+        if not await lives.ended(folder, deadline_s=grace.total_seconds() + self._patience_s):
             await asyncio.to_thread(_force, folder)
-            if not await lives.ended(folder, deadline_s=END_S):
+            if not await lives.ended(folder, deadline_s=self._patience_s):
                 raise ActionError(f"{name} cannot be killed", reason="LeftoverAlive")
         self._births.reap()
         await asyncio.to_thread(_bury, folder)
@@ -133,7 +141,7 @@ class ProcessRuntime:
 
     def _remove(self, name: str, *, delete_data: bool) -> None:
         folder = self._instances.folder(name)
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + self._patience_s
         while folder.path.is_dir():
             with folder.taken() as lock:
                 if lock is not None:

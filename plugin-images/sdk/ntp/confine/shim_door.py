@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from typing import NoReturn
 
 from ntp.confine import door, kernel, shim_files
@@ -19,14 +20,32 @@ def main(settings: Settings) -> NoReturn:
             os.close(fd)
         kernel.die_with_parent(signal.SIGKILL)
         if os.getppid() == parent:
+            refused = f"{settings.folder}/{shim_files.REFUSED}"
+            _load(settings.egress, refused)
             listening = socket.socket(fileno=settings.door)
             door.serve(
                 listening,
                 settings.egress,
-                refused=f"{settings.folder}/{shim_files.REFUSED}",
+                refused=refused,
                 private=settings.private,
                 uid=None if settings.uid < 0 else settings.uid,
             )
             status = 0
+    except Exception:  # noqa: BLE001  # the edge of a process; the shim opens another door
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
+
+
+def _load(egress: list[str], refused: str) -> None:
+    """Import what the door will need of its late imports, while we still can.
+
+    It gives up our uid, and an interpreter below /root or a private home can be read by nobody else.
+    """
+    hosts = [item.rpartition(":")[0] for item in egress]
+    if not all(host.startswith("127.") for host in hosts):
+        from ntp.confine import addresses, door_names  # noqa: F401
+    if not all(map(str.isascii, hosts)):
+        import encodings.idna  # noqa: F401
+    if shim_files.read(refused):
+        import json  # noqa: F401

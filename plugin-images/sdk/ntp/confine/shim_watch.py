@@ -65,6 +65,7 @@ class Watch:
         self._streams = {settings.stdout: "stdout", settings.stderr: "stderr"}
         self._paused: dict[int, float] = {}
         self._door = 0
+        self._door_end = -1
         self._door_since = 0.0
         self._oom_kills = self._count_oom()
         self._look_at = now + (1.0 if settings.quota else TICK_S)
@@ -126,6 +127,8 @@ class Watch:
 
     def _next_time(self, now: float) -> float:
         times = [self._look_at, now + TICK_S, *self._paused.values()]
+        if self._settings.door >= 0 and not self._door:
+            times.append(self._door_since + DOOR_RETRY_S)
         if self._deadline is not None:
             times.append(self._deadline)
         return min(times)
@@ -223,6 +226,8 @@ class Watch:
             self._verifier = 0
         if self._door and os.waitpid(self._door, os.WNOHANG)[0]:
             self._door = 0
+            self._poll.unregister(self._door_end)
+            os.close(self._door_end)
             self.output.note("the door ended; it is opened again")
 
     def _keep_door(self, now: float) -> None:
@@ -234,6 +239,8 @@ class Watch:
             from ntp.confine import shim_door
 
             shim_door.main(self._settings)
+        self._door_end = os.pidfd_open(self._door)
+        self._poll.register(self._door_end, select.POLLIN)
 
 
 def _is_over(pid: int) -> bool:
