@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from ntp.contract.manifest import FILE, Manifest
-from ntp.contract.names import Kind, object_name
+from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
 from orchestrator.catalog.artifacts import Artifacts, lock_at, lock_beside, write_lock
 from orchestrator.catalog.cache import Cache
@@ -83,11 +81,7 @@ class LocalCatalog:
             except FaultError as error:
                 problems.extend(problem for one in group for problem in error.at(one))
                 return
-            for one in group:
-                if (fault := _unfit(one, artifact)) is None:
-                    artifacts[one.name] = artifact
-                else:
-                    problems.append(fault.at(one))
+            artifacts.update((one.name, artifact) for one in group)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -172,31 +166,6 @@ class LocalCatalog:
 def _same_question(wanted: Wanted) -> tuple[str | None, ...]:
     folder = None if wanted.source is None else str(Path(wanted.place.file).parent)
     return wanted.plugin, wanted.source, folder, wanted.image, wanted.pinned
-
-
-def _unfit(wanted: Wanted, artifact: Artifact) -> Fault | None:
-    """What this entry expects and this plugin is not."""
-    if wanted.kind not in {artifact.kind, Kind(artifact.kind).section}:
-        section = Kind(artifact.kind).section
-        return Fault(
-            f"'{wanted.name}' runs {artifact.plugin}, which is a plugin of kind {artifact.kind}",
-            f"move the entry to '{section}:'",
-        )
-    if wanted.version is not None and wanted.pinned is None:
-        try:
-            exact = wanted.version[:1].isdigit()
-            fits = SpecifierSet(f"=={wanted.version}" if exact else wanted.version).contains(
-                artifact.version, prereleases=True
-            )
-        except InvalidSpecifier:
-            fits = wanted.version == artifact.version
-        if not fits:
-            return Fault(
-                f"version {wanted.version} of '{artifact.plugin}' was asked for, and "
-                f"{artifact.origin} is {artifact.version}",
-                f"write 'version: {artifact.version}', or put the other version there",
-            )
-    return None
 
 
 def _check_name(found: Found, manifest: Manifest, wanted: Wanted) -> None:

@@ -174,20 +174,6 @@ async def test_an_entrypoint_must_be_in_the_folder(project):
     assert problem.startswith("plugins/gone/plugin.yaml:4:1: the entrypoint's module 'gone'")
 
 
-async def test_an_entry_in_the_wrong_section_is_told_where_to_go(project):
-    project.strategy("mine")
-    problem = await project.problem("mine", kind="data_source")
-    assert "which is a plugin of kind strategy" in problem
-    assert problem.endswith("fix: move the entry to 'strategies:'")
-
-
-async def test_another_version_is_a_problem(project):
-    project.strategy("mine")
-    assert (await project.artifact("mine", version="1.0.0")).version == "1.0.0"
-    assert (await project.artifact("mine", version=">=0.9")).version == "1.0.0"
-    assert "version 2.0.0 of 'mine' was asked for" in await project.problem("mine", version="2.0.0")
-
-
 async def test_an_image_is_not_yet(project):
     assert "cannot run yet" in await project.problem("mine", image="example/mine:1")
 
