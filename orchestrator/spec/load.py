@@ -97,7 +97,7 @@ class _Reading:
         self._add_defaults(document, said.get("defaults", {}))
         for kind in Kind:
             section = kind.section
-            for at, entry in enumerate(said.get("plugins", {}).get(section) or ()):
+            for at, entry in enumerate(said.get("plugins", {}).get(section, ())):
                 if entry is not None:
                     path = ("plugins", section, at)
                     self.entries.append(Entry(entry["name"], kind, entry, document, path))

@@ -5,7 +5,7 @@ Typed dicts, not models: what an entry does not say stays absent, so that `defau
 
 from typing import Annotated, Any, Final, Required
 
-from pydantic import AfterValidator, Field, StrictBool, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, TypeAdapter
 from typing_extensions import TypedDict
 
 from orchestrator.spec.fields import (
@@ -31,6 +31,8 @@ from orchestrator.spec.fields import (
     said,
 )
 
+# A section whose entries are all commented out is null in YAML; so is such a config.
+_COMMENTED_OUT = BeforeValidator(lambda value: [] if value is None else value)
 _LIST_FIX = "write a list of entries: '- name: …'"
 
 
@@ -119,10 +121,12 @@ class Defaults(TypedDict, total=False):
 
 @closed
 class Plugins(TypedDict, total=False):
-    data_sources: Annotated[list[DataSource] | None, said("Where ticks come from.", _LIST_FIX)]
-    indicators: Annotated[list[Indicator] | None, said("Values of ticks.", _LIST_FIX)]
-    strategies: Annotated[list[Strategy] | None, said("What makes signals.", _LIST_FIX)]
-    executors: Annotated[list[Executor] | None, said("What makes orders.", _LIST_FIX)]
+    data_sources: Annotated[
+        list[DataSource], _COMMENTED_OUT, said("Where ticks come from.", _LIST_FIX)
+    ]
+    indicators: Annotated[list[Indicator], _COMMENTED_OUT, said("Values of ticks.", _LIST_FIX)]
+    strategies: Annotated[list[Strategy], _COMMENTED_OUT, said("What makes signals.", _LIST_FIX)]
+    executors: Annotated[list[Executor], _COMMENTED_OUT, said("What makes orders.", _LIST_FIX)]
 
 
 @closed
