@@ -83,11 +83,9 @@ class PaperExecutor(ExecutorPlugin):
         """Return counts as numbers and amounts as exact decimal text, in quote currency."""
         if self._desk is None or self._ledger is None:
             return {}
-        book, ledger = self._desk.book, self._ledger
+        book = self._desk.book
         return {
-            "signals": ledger.count("signals"),
-            "orders": ledger.count("orders"),
-            "fills": ledger.count("fills"),
+            **self._ledger.counts,
             "waiting": sum(map(len, self._desk.orders.values())),
             "capital": str(tidy(book.capital)),
             "cash": str(tidy(book.cash)),

@@ -27,7 +27,7 @@ class LedgerError(Exception):
 class Ledger:
     """Writes what a desk does, and puts a desk back to where it was.
 
-    `paper_restore.open_ledger` makes one. After any failure of a write the desk is ahead of the
+    `paper_restore.open_ledger` makes one. `counts` has how many rows the tables have had. After any failure of a write the desk is ahead of the
     ledger, so every further call is refused: a restart resumes from what is durable.
     """
 
@@ -35,6 +35,7 @@ class Ledger:
         self.name = name
         self._sql = connection
         self._desk = desk
+        self.counts = {table: self._count(table) for table in ("signals", "orders", "fills")}
         self._touched: set[str] = set()
         self._failed = False
 
@@ -86,6 +87,8 @@ class Ledger:
                 )
             elif number is not None and number % 1000 == 0:
                 self._forget_idle_signals(number)
+        self.counts["signals"] += 1
+        self.counts["orders"] += ordered
 
     def keep_change(self, change: Change) -> None:
         with self._transaction() as sql:
@@ -105,6 +108,7 @@ class Ledger:
                 if number is not None and number % 1000 == 0:
                     self._thin_out()
             self._keep_account(sql)
+        self.counts["fills"] += len(change.fills)
 
     def fills_of(self, signal_id: str) -> list[Fill]:
         return self._fills("WHERE signal_id = ? ORDER BY number", (signal_id,))
@@ -113,8 +117,8 @@ class Ledger:
         """Return the last `count` fills, oldest first."""
         return self._fills("ORDER BY number DESC LIMIT ?", (count,))[::-1]
 
-    def count(self, table: str) -> int:
-        """Return the number of rows that a table has had."""
+    def _count(self, table: str) -> int:
+        """Return how many rows a table has had."""
         row = self._sql.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()  # noqa: S608 - our own names
         return int(row[0])
 
