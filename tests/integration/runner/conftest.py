@@ -127,14 +127,19 @@ class Bench:
             )
             (folder / LAUNCH_FILE).write_bytes(msgspec.json.encode(launch))
             (folder / CREDENTIALS_FILE).write_bytes(self.broker.credentials(name))
-            with (folder / "log").open("ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "ntp.runner"],
-                    env={**os.environ, "NTP_LAUNCH": str(folder), "PYTHONASYNCIODEBUG": "0"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
+            self.start_as_it_is(name)
+
+    def start_as_it_is(self, name: str) -> None:
+        """Start with the launch file that is there."""
+        folder = self.place(name)
+        with (folder / "log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "ntp.runner"],
+                env={**os.environ, "NTP_LAUNCH": str(folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def place(self, name: str) -> Path:
         return self.folder / "run" / name

@@ -106,14 +106,17 @@ def _first(error: BaseException) -> BaseException:
 
 def _end(error: BaseException, code: Path) -> Termination:
     """Tell the log everything, and return it in a few words."""
-    if isinstance(error, EndError):
-        print(f"ntp: {error}", file=sys.stderr)  # noqa: T201 - the container's log
-        return error.termination
-    if isinstance(error, ConfigRefusedError):
-        cause = error.__cause__ or error
+    if isinstance(error, EndError | ConfigRefusedError):
+        where = ""
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        end = Termination("ConfigRefused", f"{error}{place(cause, code)}", permanent=True)
+            where = place(error.__cause__, code)
+        if isinstance(error, EndError):
+            said = error.termination
+        else:
+            said = Termination("ConfigRefused", str(error), permanent=True)
+        message = said.message if where in said.message else said.message + where
+        end = Termination(said.reason, message, said.permanent)
     else:
         traceback.print_exception(error)
         where = place(error, code)

@@ -14,7 +14,6 @@ from ntp.contract.launch import LaunchFile
 from ntp.runner.beats import Beats
 from ntp.runner.core import border
 from ntp.runner.core.edge import new_incarnation
-from ntp.runner.ending import EndError
 from ntp.runner.flag import Flag
 from ntp.runner.part import Part
 from ntp.runner.watch import Watch
@@ -85,7 +84,8 @@ class Life:
             beats = self._beats(link)
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(beats.run())
-                await self._start(link)
+                await self._part.start()
+                await self._part.listen(link)
                 self._ready = True
                 beats.stage = Stage.READY
                 working = tasks.create_task(self._part.run())
@@ -101,17 +101,6 @@ class Life:
             await link.publish(subjects.BEAT, payload)
 
         return Beats(self._launch, self._incarnation, self._refusals, self._part.figures, publish)
-
-    async def _start(self, link: Link) -> None:
-        try:
-            await self._part.start()
-        except EndError:
-            raise
-        except Exception as error:
-            raise EndError(
-                "InitializeFailed", f"initialize() raised {type(error).__name__}: {error}"
-            ) from error
-        await self._part.listen(link)
 
     async def _work(self, beats: Beats) -> None:
         """Wait for the signal to stop; tell when there is nothing more to come."""

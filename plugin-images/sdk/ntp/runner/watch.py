@@ -45,15 +45,21 @@ class Watch:
             await asyncio.sleep(PERIOD_S)
 
     async def deadline(self, name: str, awaitable: Awaitable[Any]) -> Any:
-        """Await a callback, no longer than the timeout."""
+        """Await a callback, no longer than the timeout.
+
+        Raises:
+            EndError: it took longer, or raised (`initialize`: InitializeFailed, and so on).
+        """
         guard = asyncio.timeout(self._timeout_s)
         try:
             async with guard:
                 return await awaitable
-        except TimeoutError:
-            if guard.expired():
+        except Exception as error:
+            if isinstance(error, TimeoutError) and guard.expired():
                 raise self._too_long(name) from None
-            raise
+            raise EndError(
+                f"{name.capitalize()}Failed", f"{name}() raised {type(error).__name__}: {error}"
+            ) from error
 
     def _too_long(self, name: str) -> EndError:
         return EndError(
