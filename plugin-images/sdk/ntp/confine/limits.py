@@ -53,8 +53,11 @@ def impose(folders: Mapping[str, str], policy: Policy) -> tuple[tuple[str, ...],
         ],
         "cpu": [
             ("cpu.cfs_period_us", str(PERIOD_US)),
+            # A burst may not exceed its quota: out of the way before that is lowered.
+            ("cpu.cfs_burst_us", "0"),
             ("cpu.cfs_quota_us", str(quota)),
             ("cpu.cfs_burst_us", burst),
+            ("cpu.max.burst", "0"),
             ("cpu.max", f"{quota} {PERIOD_US}"),
             ("cpu.max.burst", burst),
         ],

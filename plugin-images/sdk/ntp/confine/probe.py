@@ -11,15 +11,14 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ntp.confine import bubblewrap, seccomp, trial
 from ntp.confine.files import number, read
 from ntp.confine.policy import MIB, ConfineError, Policy
 
+_NUMBERS = re.compile(r"\d+ (MiB|CPU cores|processes and threads|open files)$")
 _DEADLINE_S = 30.0
 _TRIAL_UID = 59_999  # nobody's on common systems; the trial owns no file
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
@@ -46,19 +45,13 @@ def probe() -> Finding:
         return Finding(0, missing=(f"no sandbox on {sys.platform}: use Docker Desktop or WSL2",))
     why: list[str] = []
     root = os.geteuid() == 0
-    with tempfile.TemporaryDirectory(prefix="ntp-probe-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # the trial's uid has to get through to its scratch folder
-        program = None
-        with contextlib.suppress(ConfineError):  # `verify` says that it is missing, and the fix
-            program = str(seccomp.export(folder, inet=False))
-        for tier in (3, 1) if root else (2, 1):
-            seen = _try(tier, folder, program, root=root)
-            if "error" not in seen:
-                missing = (*why, *_limits_fix(seen["missing"], root=root))
-                limits = tuple(seen["limits"])
-                return Finding(seen["tier"], _general(seen["active"], limits), missing, limits)
-            why.append(explain(tier, seen["error"]))
+    for tier in (3, 1) if root else (2, 1):
+        seen = _try(tier, root=root)
+        if "error" not in seen:
+            missing = (*why, *_limits_fix(seen["missing"], root=root))
+            limits = tuple(seen["limits"])
+            return Finding(seen["tier"], _general(seen["active"], limits), missing, limits)
+        why.append(explain(tier, seen["error"]))
     return Finding(0, missing=tuple(why))
 
 
@@ -85,33 +78,39 @@ def explain(tier: int, error: str) -> str:
     return f"tier {tier}: {_first(error)}"
 
 
-def _try(tier: int, folder: Path, program: str | None, *, root: bool) -> dict[str, Any]:
-    scratch = folder / f"scratch-{tier}"
-    scratch.mkdir()
-    if root:
-        os.chown(scratch, _TRIAL_UID, _TRIAL_UID)
-    policy = Policy(
-        name=f"probe.{os.getpid()}.{tier}",
-        memory=128 * MIB,
-        cpu=1.0,
-        pids=16,
-        tmp=MIB,
-        uid=_TRIAL_UID if root else None,
-        gid=_TRIAL_UID if root else None,
-        tier=tier,
-        seccomp=program,
-        scratch=str(scratch),
-    )
-    python = os.path.realpath(sys.executable)
+def _try(tier: int, *, root: bool) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        program = None
+        with contextlib.suppress(ConfineError):  # `verify` says that it is missing, and the fix
+            # In memory: whoever is killed here leaves nothing behind.
+            program = stack.enter_context(os.fdopen(os.memfd_create("filter"), "w+b"))
+            program.write(seccomp.compiled(inet=False))
+            program.flush()
+        policy = Policy(
+            name=f"probe.{os.getpid()}.{tier}",
+            memory=128 * MIB,
+            cpu=1.0,
+            pids=16,
+            tmp=MIB,
+            uid=_TRIAL_UID if root else None,
+            gid=_TRIAL_UID if root else None,
+            tier=tier,
+            seccomp=None if program is None else f"/proc/self/fd/{program.fileno()}",
+        )
+        return _run(policy, [] if program is None else [program.fileno()])
+
+
+def _run(policy: Policy, descriptors: list[int]) -> dict[str, Any]:
     complaint = ""
     try:
         done = subprocess.run(
-            [python, "-I", "-S", trial.__file__, policy.to_json()],
+            [os.path.realpath(sys.executable), "-I", "-S", trial.__file__, policy.to_json()],
             capture_output=True,
             text=True,
             timeout=_DEADLINE_S,
             check=False,
             env={"PATH": bubblewrap.PATH},
+            pass_fds=descriptors,
         )
         complaint = done.stderr.strip()
         seen: dict[str, Any] = json.loads(done.stdout)
@@ -119,15 +118,15 @@ def _try(tier: int, folder: Path, program: str | None, *, root: bool) -> dict[st
         return {"error": f"the trial did not end within {_DEADLINE_S:.0f} s"}
     except ValueError:
         return {"error": complaint or "the trial ended without an answer"}
-    if "error" not in seen and seen["tier"] < tier:
+    if "error" not in seen and seen["tier"] < (policy.tier or 0):
         return {"error": f"it held less than it should: {'; '.join(seen['missing'])}"}
     return seen
 
 
 def _general(active: list[str], limits: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the numbers of the trial, which are nobody's limits."""
-    kept = [re.sub(r" \(\d+\)$", "", text) for text in active if not re.search(r"\d", text[:-8])]
-    return (*kept, *(f"{limit} limit" for limit in limits))
+    """Without the numbers of the trial, which are nobody's."""
+    kept = (re.sub(r" \(\d+\)$", "", text) for text in active)
+    return (*(text for text in kept if not _NUMBERS.search(text)), *(f"{n} limit" for n in limits))
 
 
 def _limits_fix(missing: list[str], *, root: bool) -> list[str]:

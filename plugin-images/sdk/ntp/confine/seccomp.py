@@ -29,7 +29,7 @@ getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getre
 getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr
 inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl ioprio_get kill lchown
 lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr lstat madvise
-map_shadow_stack membarrier memfd_create mincore mkdir mkdirat mknod mknodat mlock mlock2 mmap
+map_shadow_stack membarrier mincore mkdir mkdirat mknod mknodat mlock mlock2 mmap
 mprotect mremap mseal msync munlock munlockall munmap nanosleep newfstatat open openat openat2
 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl
 pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read readahead readlink
@@ -45,7 +45,8 @@ timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times
 umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid write writev
 """
 """What CPython, asyncio, numpy and the C library use, and their close relatives; and what setpriv
-needs on its way out of root. socket, socketpair and clone follow below, by argument."""
+needs on its way out of root. socket, socketpair and clone follow below, by argument. Not memfd_create:
+a file in memory can be executed where no file of /tmp can."""
 
 REFUSED = """
 acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module fanotify_init

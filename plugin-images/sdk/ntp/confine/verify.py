@@ -172,7 +172,8 @@ def _landlock(policy: Policy, note: _Note) -> None:
     note(abi >= 4, "cannot connect by itself", "can connect by itself: needs Linux 6.7")
     note(abi >= 6, "cannot signal other programs", "can signal your programs: needs Linux 6.12")
     note(abi >= 9, "no Unix sockets of others", "can reach your programs' Unix sockets")
-    note(False, "", f"temporary files in {policy.scratch} have no limit of size")
+    if policy.scratch is not None:
+        note(False, "", f"temporary files in {policy.scratch} have no limit of size")
 
 
 def _limits(plugin: int, group: Group | None, policy: Policy, note: _Note) -> None:

@@ -1,0 +1,167 @@
+"""Control groups by themselves: made, limited, emptied and removed, on whichever version is here."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ntp.confine import cgroup, hierarchy, limits
+from ntp.confine.files import until
+from ntp.confine.hierarchy import Layout
+from ntp.confine.policy import MIB, ConfineError, Policy
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root"),
+]
+FORKER = "import os\nwhile True:\n try: os.fork()\n except OSError: pass"
+
+
+@pytest.fixture
+def policy(request):
+    return Policy(name="x", memory=64 * MIB, cpu=0.5, pids=20, tmp=MIB)
+
+
+@pytest.fixture
+def name():
+    """A group name of this test alone; nothing of it may be left behind."""
+    unique = f"test.{os.getpid()}.{os.urandom(4).hex()}"
+    yield unique
+    group = cgroup.attach(unique)
+    if group is not None:
+        group.kill()
+        group.remove()
+        pytest.fail(f"left behind: {group.folders}")
+
+
+def start(group, program):
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", f"input()\n{program}"], stdin=subprocess.PIPE
+    )
+    group.join(process.pid)
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    return process
+
+
+def test_every_limit_is_set_and_read_back(name, policy):
+    group = cgroup.create(name, policy)
+    assert set(group.active) == {"memory", "cpu", "pids"}
+    assert group.missing == ()
+    assert limits.enforced(dict(group.folders)) == {"memory": 64 * MIB, "cpu": 0.5, "pids": 20}
+    assert group.remove()
+
+
+def test_a_group_is_found_again_by_its_name(name, policy):
+    assert cgroup.attach(name) is None
+    made = cgroup.create(name, policy)
+    assert cgroup.attach(name) == made
+    assert cgroup.create(name, policy) == made
+    assert made.remove()
+
+
+def test_a_new_policy_on_an_old_group_changes_its_limits(name, policy):
+    cgroup.create(name, policy)
+    group = cgroup.create(name, dataclasses.replace(policy, cpu=0.1, pids=5))
+    assert limits.enforced(dict(group.folders)) == {"memory": 64 * MIB, "cpu": 0.1, "pids": 5}
+    assert group.remove()
+
+
+def test_a_fork_bomb_is_killed_to_the_last_process(name, policy):
+    group = cgroup.create(name, policy)
+    process = start(group, FORKER)
+    assert until(lambda: group.usage().pids_refused > 0, 10.0)
+    assert group.usage().pids <= 20
+    assert group.kill()
+    assert group.pids() == ()
+    assert process.wait() == -signal.SIGKILL
+    assert group.remove()
+
+
+def test_where_there_is_only_the_freezer_nothing_escapes_either(name, policy):
+    mounts = hierarchy.find().v1
+    if "freezer" not in mounts:
+        pytest.skip("this machine has version 2 only, which kills by itself")
+    layout = Layout({key: mounts[key] for key in ("pids", "freezer")}, None)
+    group = cgroup.create(name, policy, layout=layout)
+    process = start(group, FORKER)
+    assert until(lambda: group.usage().pids_refused > 0, 10.0)
+    assert group.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert group.remove()
+
+
+def test_a_group_with_a_process_is_not_removed(name, policy):
+    group = cgroup.create(name, policy)
+    process = start(group, "import signal; signal.pause()")
+    assert not group.remove(timeout_s=0.05)
+    assert group.kill()
+    process.wait()
+    assert group.remove()
+
+
+def test_removing_twice_and_killing_what_is_gone_is_success(name, policy):
+    group = cgroup.create(name, policy)
+    assert group.remove()
+    assert group.remove()
+    assert group.kill()
+    assert group.usage() == cgroup.Usage()
+    assert group.oom_kills() == 0
+
+
+def test_a_dead_process_cannot_join(name, policy):
+    group = cgroup.create(name, policy)
+    process = subprocess.Popen(["/bin/true"])
+    process.wait()
+    with pytest.raises(ConfineError, match="cannot join"):
+        group.join(process.pid)
+    assert group.remove()
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a/b", "-x", ".hidden", "x" * 300, "a\n"])
+def test_a_name_that_is_no_folder_is_refused(bad, policy):
+    with pytest.raises(ConfineError, match="control group name"):
+        cgroup.create(bad, policy)
+    with pytest.raises(ConfineError, match="control group name"):
+        cgroup.attach(bad)
+
+
+def test_neighbours_come_and_go_while_the_parent_comes_and_goes(policy):
+    """The last one out removes the parent; the next one in must not stumble over that."""
+
+    def live(number):
+        for turn in range(20):
+            group = cgroup.create(f"test.{os.getpid()}.{number}.{turn}", policy)
+            assert set(group.active) == {"memory", "cpu", "pids"}, group.missing
+            assert group.remove()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(live, range(4)))
+
+
+def test_who_may_not_make_groups_is_told_why_and_gets_none(name, policy):
+    layout = Layout({"memory": "/proc/sys", "cpu": "/proc/sys"}, None)
+    group = cgroup.create(name, policy, layout=layout)
+    assert group.active == ()
+    assert group.folders == ()
+    assert any(text.startswith("memory limit: /proc/sys/ntp") for text in group.missing)
+    assert any(text.startswith("pids limit: this kernel shows no") for text in group.missing)
+
+
+def test_only_version_2_can_still_kill(name, policy):
+    """A hybrid machine's second tree has no controllers, but cgroup.kill and CPU time."""
+    v2 = hierarchy.find().v2
+    if v2 is None:
+        pytest.skip("this machine has no version 2 tree")
+    group = cgroup.create(name, policy, layout=Layout({}, v2))
+    process = start(group, "while True: pass")
+    assert until(lambda: group.usage().cpu_s > 0, 10.0)
+    assert group.usage().pids == 1
+    assert group.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert group.remove()
