@@ -281,7 +281,11 @@ async def test_a_source_distribution_is_never_built(shop, shelf, tmp_path):
     source = tmp_path / "demo_lib-1.0"
     source.mkdir()
     canary = tmp_path / "ran"
-    (source / "setup.py").write_text(f"open({str(canary)!r}, 'w')\n")
+    # A build that needs nothing from a registry, so that only our own word stops it.
+    (source / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbackend-path = ['.']\nbuild-backend = 'backend'\n"
+    )
+    (source / "backend.py").write_text(f"open({str(canary)!r}, 'w')\n")
     with tarfile.open(shelf.folder / "demo_lib-1.0.tar.gz", "w:gz") as archive:
         archive.add(source, "demo_lib-1.0")
     shop.strategy("mine", ["demo-lib"])
