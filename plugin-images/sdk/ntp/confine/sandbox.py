@@ -2,7 +2,7 @@
 
 Every call here is for a single-threaded caller that forks: the shim. Nothing in a plugin's tree
 outlives `spawn`'s pid in tiers 3 and 2 (its pid namespace ends with it); the control group sees to
-the rest.
+the rest. What only a start needs is imported late: whoever ends a plugin has to be quick.
 """
 # ruff: noqa: PTH123, PTH208  # see files.py
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ntp.confine import bubblewrap, landlock, tree
+from ntp.confine import tree
 from ntp.confine.cgroup import Group
 from ntp.confine.files import write
 from ntp.confine.policy import ConfineError, Policy
@@ -32,6 +32,8 @@ def best_tier() -> int:
     """The highest tier whose parts are here, cheaply; `probe` is the one that really tries."""
     if not _LINUX:
         return 0
+    from ntp.confine import bubblewrap
+
     with contextlib.suppress(ConfineError):
         bubblewrap.tool("bwrap")
         if os.geteuid() == 0:
@@ -219,7 +221,7 @@ def _confine(launch: _Launch) -> list[str]:
     _drop(policy)
     if not _LINUX:
         return list(argv)
-    from ntp.confine import kernel
+    from ntp.confine import kernel, landlock
 
     _follow(launch.parent)
     kernel.no_new_privileges()
@@ -235,7 +237,7 @@ def _confine(launch: _Launch) -> list[str]:
 
 
 def _wrap(launch: _Launch, program: bytes | None) -> list[str]:
-    from ntp.confine import kernel
+    from ntp.confine import bubblewrap, kernel
 
     policy, root = launch.policy, launch.tier == 3
     binds, links = bubblewrap.view(launch.argv, policy)
@@ -283,6 +285,8 @@ def _follow(parent: int) -> None:
 
 
 def _allowed(policy: Policy, argv: Sequence[str]) -> list[tuple[str, int]]:
+    from ntp.confine import landlock
+
     run = landlock.READ | landlock.EXECUTE
     allowed = [(path, run) for path in SYSTEM]
     allowed += [(path, landlock.READ) for path in ETC]

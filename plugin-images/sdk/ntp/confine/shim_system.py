@@ -10,7 +10,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ntp.confine import kernel
 from ntp.confine.cgroup import Group
 from ntp.confine.policy import ConfineError, Policy
 
@@ -95,6 +94,8 @@ def _reset() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(CORE_SCORE)
+    from ntp.confine import kernel
+
     kernel.die_with_parent(signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(127)  # the shim died before we could tie ourselves to it
