@@ -5,15 +5,15 @@ result.signals
 """
 
 import asyncio
+import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ntp import recording
-from ntp.blocks import Blocks
 from ntp.contract.launch import Trading
 from ntp.contract.messages import Fill, MarketData, SignalMessage, TradingSignal
 from ntp.plugin import (
@@ -23,14 +23,11 @@ from ntp.plugin import (
     IndicatorPlugin,
     StrategyPlugin,
 )
-from ntp.rehearsal import LIFE, SOURCE, Meter, Rehearsal
+from ntp.rehearsal import LIFE, SOURCE, Blocks, Meter, Rehearsal
 from ntp.runner.core import border
 from ntp.runner.core.feed import Feed
 from ntp.runner.core.lead import Value
 from ntp.runner.core.objects import Maker
-
-_BLOCK = 10_000
-"""Ticks that are shown together where nothing has to be answered between them."""
 
 Rows = str | Path | Iterable[MarketData | Mapping[str, Any]]
 """A CSV file, ticks, or mappings with the field names of a tick."""
@@ -121,7 +118,15 @@ class PluginTester:
         limit: int | None = None,
         timeout_s: float = 30.0,
     ) -> Result:
-        """Do what `run` does."""
+        """Do what `run` does.
+
+        Raises:
+            ConfigRefusedError: the plugin does not take its config.
+        """
+        with _few_collections():
+            return await self._run(rows, limit, timeout_s)
+
+    async def _run(self, rows: Rows, limit: int | None, timeout_s: float) -> Result:
         result, refusals = Result(), border.Refusals()
         kind = self.plugin if isinstance(self.plugin, type) else type(self.plugin)
         if issubclass(kind, DataSourcePlugin):
@@ -151,22 +156,11 @@ class PluginTester:
             bars=self._bars,
         )
         await rehearsal.start()
-        blocks = Blocks(ticks, 1 if rehearsal.one_by_one else _BLOCK)
+        blocks = Blocks(ticks)
         for block in blocks:
-            first = len(rehearsal.messages)
-            for part in block:
-                await rehearsal.show(part.batch)
-            if len(block) > 1:  # back into the order of the rows
-                parts = {part.batch.symbol: part for part in block}
-                made = sorted(
-                    rehearsal.messages[first:],
-                    key=lambda message: parts[message.tick.symbol].row(message.tick.seq),
-                )
-                rehearsal.messages[first:] = made
-        for end in blocks.ends():
-            await rehearsal.show(end)
+            await rehearsal.show(block)
+        await rehearsal.show(blocks.end())
         await rehearsal.finish()
-        await rehearsal.shutdown()
         result.ticks = blocks.count
         result.messages, result.fills = rehearsal.messages, rehearsal.fills
         result.indicators = rehearsal.strategy.indicators()
@@ -180,11 +174,13 @@ class PluginTester:
     ) -> None:
         meter = Meter(self._maker(self.plugin, self._instance), refusals, self._bars)
         await meter.work.start()
-        blocks = Blocks(ticks, 1)
+        blocks = Blocks(ticks)
         for block in blocks:
+            made: dict[int, Value] = {}
             for part in block:
-                for values in await meter.show(part.batch):
-                    result.values += values.values
+                values = [one for batch in await meter.show(part.batch) for one in batch.values]
+                made.update(zip(part.rows, values, strict=True))
+            result.values += (made[row] for row in sorted(made))
         for one in meter.work.all():
             await one.shutdown()
         result.ticks = blocks.count
@@ -252,3 +248,14 @@ def _ticks(rows: Rows, refusals: border.Refusals, limit: int | None) -> Iterator
 
 def _reports(objects: Mapping[str, BasePlugin]) -> dict[str, Any]:
     return {name: report for name, one in objects.items() if (report := one.report())}
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Have the collector look at millions of ticks less often: they are no garbage in cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

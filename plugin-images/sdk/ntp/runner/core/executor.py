@@ -86,7 +86,7 @@ class ExecutorWork:
                 for mandate in run.lead.work:
                     self._note(await mandate.ticks(run, at, stop))
             elif run.lead.work and overrides(self._shared, "on_data", ExecutorPlugin):
-                self._note(await run.lead.work[0].show(run.ticks[at:stop]))
+                self._note(await run.lead.work[0].in_order(run.ticks[at:stop]))
             run.done(stop - 1)
             at = stop
             if self._clock() >= until:

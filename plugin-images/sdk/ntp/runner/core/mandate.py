@@ -92,11 +92,11 @@ class Mandate:
                     await self._carry_out(due, outcome)
         return outcome
 
-    async def show(self, ticks: Sequence[MarketData]) -> Outcome:
-        """Show ticks to an object that several strategies share."""
+    async def in_order(self, due: Sequence[Due]) -> Outcome:
+        """Carry out what needs no lane: its order is known, or none holds (a shared object's ticks)."""
         outcome = Outcome(self)
         async with self._turn:
-            await self._carry_out(ticks, outcome)
+            await self._carry_out(due, outcome)
         return outcome
 
     async def heard(self, message: SignalMessage | ProgressMessage, token: Any) -> Outcome:
