@@ -18,7 +18,7 @@ from nats.aio.transport import TcpTransport
 
 from orchestrator.errors import UnreachableError
 
-DEADLINE = 3.0
+DEADLINE = 3
 """Seconds for a connect, and for each answer."""
 
 
@@ -73,6 +73,19 @@ class Life:
             words = str(error).removeprefix("nats: ")
             raise UnreachableError(f"the broker did not answer {subject}: {words}") from error
         return bytes(answer.data)
+
+    async def settle(self) -> None:
+        """Return once the server has taken everything said before.
+
+        Raises:
+            UnreachableError: it did not in time.
+        """
+        try:
+            # Twice, for nats-py's first PING overtakes what its own queue still holds.
+            await self.client.flush(timeout=DEADLINE)
+            await self.client.flush(timeout=DEADLINE)
+        except (errors.Error, OSError) as error:
+            raise UnreachableError(f"the broker did not answer a ping: {error}") from error
 
     async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
         """Ask in JSON; an answer that is none counts as no answer."""
@@ -129,6 +142,8 @@ async def dial(address: str, credentials: bytes, *, name: str) -> AsyncIterator[
     except (errors.Error, OSError) as error:
         await _close(client)
         words = life.last_error or str(error).removeprefix("nats: ") or "no answer"
+        if "reset by peer" in words:  # what it said before was lost with it
+            words = "it closed the connection; most likely our credentials are not of this broker"
         raise UnreachableError(f"the broker at {address} is not there: {words}") from error
     except BaseException:
         await _close(client)

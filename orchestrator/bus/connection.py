@@ -128,8 +128,11 @@ class NatsBus:
         life = self._life
         if life is None or life.lost.is_set():
             raise UnreachableError(f"the broker is away; {instance} was not told")
-        await life.client.publish(f"ctl.{instance}", msgspec.json.encode(payload))
-        await life.client.flush(timeout=2)
+        try:
+            await life.client.publish(f"ctl.{instance}", msgspec.json.encode(payload))
+        except errors.Error as error:
+            raise UnreachableError(f"the broker went away; {instance} was not told") from error
+        await life.settle()
 
     async def run(self, address: Callable[[], str], credentials: Callable[[], bytes]) -> None:
         """Listen for ever, dialling again with a back-off whenever the connection breaks."""
@@ -139,7 +142,7 @@ class NatsBus:
             try:
                 async with dial(address(), credentials(), name="ntp controller (bus)") as life:
                     await life.client.subscribe("beat.*", cb=self._heard)
-                    await life.client.flush(timeout=2)
+                    await life.settle()
                     self._life, self.listening_since = life, self._now()
                     pause, said = FIRST_PAUSE, ""
                     await life.lost.wait()

@@ -128,6 +128,12 @@ class LeanClient(Client):
             receiver(subject.decode(), reply.decode(), data, headers)
         # Nothing goes the usual way: this client subscribes by `receive` only.
 
+    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (nats-py's signature)
+        """Return once the server has taken everything said before."""
+        # nats-py's PING overtakes what its own queue still holds.
+        await self._flush_pending(force_flush=True)
+        await super().flush(timeout)
+
     async def insist(self) -> None:
         """Ask again for every subscription that was refused."""
         refused, self._refused = self._refused, set()

@@ -128,7 +128,7 @@ class World:
                 answer = await core.ask(f"$JS.API.STREAM.MSG.GET.{stream}", {"seq": seq})
                 if "message" in answer:
                     message = answer["message"]
-                    headers = base64.b64decode(message["hdrs"]).decode()
+                    headers = base64.b64decode(message.get("hdrs", "")).decode()
                     msg_id = headers.partition("Nats-Msg-Id: ")[2].partition("\r\n")[0]
                     found.append((seq, msg_id, base64.b64decode(message.get("data", ""))))
         return found
