@@ -106,7 +106,8 @@ def _wait(pid: int, pipes: tuple[_Pipe, _Pipe], deadline: float) -> int | None:
 
 
 def main() -> None:
-    sys.path.insert(0, sys.argv[1])
+    # Last: nothing installed beside the SDK may stand in for a module of Python itself.
+    sys.path.append(sys.argv[1])
     os.umask(0o077)
     sys.stdout.write(json.dumps(run(json.load(sys.stdin))))
 

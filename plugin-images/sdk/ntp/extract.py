@@ -269,9 +269,11 @@ def main() -> None:
         "--stand-ins", action="store_true", help="replace modules not installed yet"
     )
     options = parser.parse_args()
-    answer = os.dup(1)
+    answer, this = os.dup(1), os.getpid()
     os.dup2(2, 1)
     document = _encode(describe(options.file.absolute(), stand_ins=options.stand_ins))
+    if os.getpid() != this:
+        os._exit(0)  # the file forked, and this is not who was asked
     with os.fdopen(answer, "wb") as file:
         file.write(document)
     # Not sys.exit: threads and atexit functions of the file would keep the process.
