@@ -11,13 +11,13 @@ from orchestrator.cli.options import project_options
 from orchestrator.cli.output import console, emit, output_option
 from orchestrator.cli.progress import progress_line, settle
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.settings import Settings
 
 DIFFERS = 6
 SIGNS = {
     "start": ("+", "green"),
     "recreate": ("~", "yellow"),
     "update": ("~", "cyan"),
-    "stop": ("-", "red"),
     "remove": ("-", "red"),
     "keep": (" ", "dim"),
 }
@@ -44,6 +44,11 @@ def _show(preview: dict[str, Any]) -> None:
 def _problems(preview: dict[str, Any]) -> None:
     if preview["problems"]:
         raise ConfigError([Problem(**problem) for problem in preview["problems"]])
+
+
+def _ensure(settings: Settings) -> None:
+    if app.ensure_controller(settings):
+        say("started a controller in the background; it does not survive a reboot")
 
 
 @click.command()
@@ -103,6 +108,8 @@ def apply(
     """
     declared = app.declare(files, project)
     app.confirm_sandbox(declared, confirmed=no_sandbox)
+    if app.was_applied(declared.settings) and not dry_run:
+        _ensure(declared.settings)
     preview = app.preview(declared)
     _problems(preview)
     if output == "table":
@@ -112,8 +119,7 @@ def apply(
     stops = [change["name"] for change in preview["changes"] if change["stops"]]
     if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         click.confirm(f"this stops {', '.join(stops)}. Go on?", abort=True, err=True)
-    if app.ensure_controller(declared.settings):
-        say("started a controller in the background; it does not survive a reboot")
+    _ensure(declared.settings)
     try:
         outcome = settle(
             app.apply(

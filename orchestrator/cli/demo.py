@@ -142,10 +142,7 @@ def _show(summary: Summary, took_s: float) -> None:
             Column("EDGE", lambda row: row["edge"]),
             Column("CHANNEL", lambda row: row["channel"]),
             Column("SYMBOL", lambda row: row["symbol"]),
-            *(
-                Column(name.upper(), lambda row, name=name: f"{row[name]:,}", right=True)
-                for name in ("sent", "received", "lost", "late")
-            ),
+            *(_count(name) for name in ("sent", "received", "lost", "late")),
         ],
     )
     console().print()
@@ -159,20 +156,22 @@ def _show(summary: Summary, took_s: float) -> None:
         books,
         [
             Column("STRATEGY", lambda row: row["strategy"]),
-            *(
-                Column(name.upper(), lambda row, name=name: f"{row[name]:,}", right=True)
-                for name in ("signals", "orders", "fills")
-            ),
-            *(
-                Column(name.upper(), lambda row, name=name: f"{row[name]:,.2f}", right=True)
-                for name in ("realised", "unrealised", "fees", "equity")
-            ),
+            *(_count(name) for name in ("signals", "orders", "fills")),
+            *(_amount(name) for name in ("realised", "unrealised", "fees", "equity")),
         ],
     )
     console().print(
         "equity = capital + realised + unrealised - fees; the recording's own prices, on paper\n"
         f"done in {took_s:.1f} s"
     )
+
+
+def _count(name: str) -> Column:
+    return Column(name.upper(), lambda row: f"{row[name]:,}", right=True)
+
+
+def _amount(name: str) -> Column:
+    return Column(name.upper(), lambda row: f"{row[name]:,.2f}", right=True)
 
 
 def _clean(declared: Any, folder: Path) -> None:

@@ -16,7 +16,7 @@ SILENCE_S = 4 * ALIVE_S
 
 
 def call(
-    path: Path, name: str, /, *, within_s: float | None = None, **arguments: Any
+    path: Path, what: str, /, *, within_s: float | None = None, **arguments: Any
 ) -> Iterator[dict[str, Any]]:
     """Yield each event, and at last `{"result": {...}}`; `protocol` lists the calls.
 
@@ -24,7 +24,7 @@ def call(
 
     Args:
         path: the socket in the project's state folder; any length.
-        name: of the call.
+        what: name of the call.
         within_s: for the whole call, seconds; None: as long as the controller says that it is alive.
         **arguments: of the call, as JSON values.
 
@@ -35,7 +35,7 @@ def call(
     ends = None if within_s is None else time.monotonic() + within_s
     with contextlib.closing(_connect(path)) as connection:
         try:
-            connection.sendall(line({"call": name, **arguments}))
+            connection.sendall(line({"call": what, **arguments}))
         except OSError as error:
             # A server that refuses us before it has read everything has said why; read that.
             if not isinstance(error, BrokenPipeError | ConnectionResetError):
@@ -51,10 +51,10 @@ def call(
     raise UnreachableError("the controller hung up in the middle of its answer; was it stopped?")
 
 
-def ask(path: Path, name: str, /, *, within_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
+def ask(path: Path, what: str, /, *, within_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
     """Return the result of a call, without its events."""
     result: dict[str, Any] = {}
-    for message in call(path, name, within_s=within_s, **arguments):
+    for message in call(path, what, within_s=within_s, **arguments):
         result = message.get("result", result)
     return result
 

@@ -1,1 +1,0 @@
-"""The only file that names an adapter: puts the house together."""

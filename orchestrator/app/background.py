@@ -1,0 +1,119 @@
+"""A controller without a terminal: started where none answers, gone after `down`."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from orchestrator.control import client
+from orchestrator.control.protocol import SOCKET
+from orchestrator.errors import UnreachableError
+from orchestrator.settings import Settings
+
+LOG = "controller.log"
+LOG_BYTES = 1 << 20
+PATIENCE_S = 30.0
+LOOK_S = 0.02
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def ensure(settings: Settings) -> bool:
+    """Start a controller where none answers, and wait until it does; tell whether one was started.
+
+    Raises:
+        UnreachableError: it ended, or did not answer in time; with the last lines of its log.
+    """
+    socket = settings.state / SOCKET
+    if client.answers(socket):
+        return False
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = settings.state / LOG
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("ab") as output:
+        # -P: a folder called `orchestrator` where the user stands is not ours.
+        controller = subprocess.Popen(
+            [sys.executable, "-P", "-m", "orchestrator", "serve", "--background",
+             "--project", settings.project, *(f"--file={path}" for path in settings.files if str(path) != "-")],
+            cwd=settings.folder if settings.folder.is_dir() else "/",
+            env={
+                **os.environ,
+                "NTP_STATE": str(settings.state.parent),
+                "NTP_CACHE": str(settings.cache),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        if client.answers(socket):
+            # It outlives us; init, not we, will reap it.
+            controller.returncode = 0
+            return True
+        if controller.poll() is not None:
+            raise UnreachableError(f"the controller ended at once:\n{_tail(log)}")
+        time.sleep(LOOK_S)
+    controller.terminate()
+    raise UnreachableError(f"the controller did not answer in {PATIENCE_S:.0f} s:\n{_tail(log)}")
+
+
+def forget(settings: Settings, *, delete_data: bool) -> None:
+    """Wait until the controller has let go of its lock; then remove socket, log and lock."""
+    lock = settings.state / "controller.lock"
+    ends = time.monotonic() + PATIENCE_S
+    while lock.exists() and _held(lock):
+        if time.monotonic() > ends:
+            raise UnreachableError("the controller still runs; see `ntpctl status`")
+        time.sleep(LOOK_S)
+    if delete_data:
+        shutil.rmtree(settings.state, ignore_errors=True)
+        return
+    for name in (LOG, "controller.log.1", SOCKET, "controller.lock"):
+        (settings.state / name).unlink(missing_ok=True)
+
+
+def left_behind(settings: Settings) -> list[str]:
+    """Return what still names the project's state folder, or lies in its control groups."""
+    mark = str(settings.state)
+    found = [f"process {pid}: {command}" for pid, command in _processes(mark)]
+    mounts = Path("/proc/self/mounts")
+    if mounts.exists():
+        found += [
+            f"mount {line.split()[1]}" for line in mounts.read_text().splitlines() if mark in line
+        ]
+    if settings.state.exists():
+        found.append(f"folder {settings.state}")
+    return found
+
+
+def _processes(mark: str) -> list[tuple[int, str]]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if mark in command and int(entry.name) != os.getpid():
+            found.append((int(entry.name), command.strip()[:120]))
+    return found
+
+
+def _held(lock: Path) -> bool:
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-10:]
+    return "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"

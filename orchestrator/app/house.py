@@ -1,0 +1,150 @@
+"""Puts the house together: the only file that names an adapter."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+import ntp
+from orchestrator.app.logging import configure
+from orchestrator.app.places import packaged
+from orchestrator.bus.broker import NatsBroker
+from orchestrator.bus.connection import listen
+from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.control.protocol import SOCKET
+from orchestrator.control.server import serving
+from orchestrator.controller.controller import Controller
+from orchestrator.controller.outside import Outside
+from orchestrator.controller.reading import Readable, understand
+from orchestrator.decide.changes import changes, differs, render
+from orchestrator.decide.report import Preview
+from orchestrator.decide.state import Hashes, Observed
+from orchestrator.errors import ConfigError, UnreachableError
+from orchestrator.ports import Lease
+from orchestrator.runtime.process.runtime import ProcessRuntime
+from orchestrator.settings import Settings
+from orchestrator.store.lease import FileLease
+from orchestrator.store.secrets import LocalSecrets
+from orchestrator.store.sqlite import SqliteStore
+
+log = structlog.get_logger()
+
+STORE = "state.db"
+
+
+def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalCatalog:
+    """Return the catalog of a project. `said`: what an apply said of PLUGIN_DIR and its folder."""
+    said = said or {}
+    plugin_dir = said.get("PLUGIN_DIR")
+    return LocalCatalog(
+        project_folder=Path(said.get("folder", settings.folder)),
+        cache=settings.cache,
+        bundled=packaged("plugin-images"),
+        plugin_dir=Path(plugin_dir) if plugin_dir else settings.plugin_dir,
+    )
+
+
+def runtime(settings: Settings) -> ProcessRuntime:
+    """Return the runtime that the settings name; today the embedded one is the only one."""
+    return ProcessRuntime(settings.project, settings.state)
+
+
+@contextlib.asynccontextmanager
+async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
+    """Yield everything that a controller is given, open as long as the block lasts."""
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with contextlib.AsyncExitStack() as stack:
+        store = stack.enter_context(SqliteStore.open(settings.state / STORE))
+        broker = await stack.enter_async_context(
+            NatsBroker(settings.state / "broker", project=settings.project)
+        )
+        bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
+        yield Outside(
+            project=settings.project,
+            runtime=runtime(settings),
+            broker=broker,
+            bus=bus,
+            catalog=lambda said: catalog(settings, said),
+            store=store,
+            secrets=LocalSecrets(
+                settings.state, folder=settings.folder, environment=settings.environment
+            ),
+            lease=lease,
+            version=ntp.__version__,
+            state_folder=str(settings.state),
+        )
+
+
+def preview(
+    settings: Settings,
+    *,
+    sources: Sequence[Sequence[str]],
+    said: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what a first apply would do, as the controller's protocol writes it.
+
+    Raises:
+        UnreachableError: something was applied, so what runs is known to a controller alone.
+    """
+    if (settings.state / STORE).exists():
+        raise UnreachableError(
+            f"no controller answers for project '{settings.project}', so what runs is not known\n"
+            "  fix: start it with `ntpctl serve`, or let `ntpctl apply` do it"
+        )
+    files = [(file, text) for file, text in sources]
+    asked = Readable(files, said, {})
+    try:
+        declared = asyncio.run(
+            understand(asked, catalog(settings, said), project=settings.project, revision=1)
+        )
+    except ConfigError as error:
+        return msgspec.to_builtins(Preview(problems=error.problems))  # type: ignore[no-any-return] # builtins of a dataclass
+    found = changes(
+        declared.desired,
+        Observed(instances={}),
+        # Nothing runs that could be compared with them.
+        hashes=dict.fromkeys(declared.desired.plugins, Hashes("", "", "", "", "")),
+        capabilities=runtime(settings).capabilities,
+    )
+    told = Preview(changes=found, differs=differs(found), text=render(found))
+    return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
+
+
+def serve(settings: Settings, *, background: bool) -> None:
+    """Run the controller of a project until SIGTERM, Ctrl-C or `ntpctl down`."""
+    configure()
+    _raise_descriptors()
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(settings, background=background))
+
+
+async def _serve(settings: Settings, *, background: bool) -> None:
+    here = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Plugins are not ours to end: they go on, and the next controller adopts them.
+        loop.add_signal_handler(number, _end, here)
+    async with FileLease(settings.state) as lease, outside(settings, lease) as given:
+        controller = Controller(given)
+        async with serving(settings.state / SOCKET, controller):
+            log.info("controller.start", project=settings.project, epoch=lease.epoch)
+            await controller.run()
+        log.info("controller.end", project=settings.project, background=background)
+
+
+def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+
+
+def _raise_descriptors() -> None:
+    """A plugin costs a few descriptors (its shim, its log): take what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

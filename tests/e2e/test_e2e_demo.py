@@ -1,0 +1,124 @@
+"""The main job, as `make demo` runs it: undisturbed, and with controller and broker killed meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class Demo:
+    """`ntpctl demo` as a process whose lines are read as they come."""
+
+    def __init__(self, cache: Path, tmp: Path, *arguments: str) -> None:
+        self.tmp = tmp
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", "demo", *arguments],
+            env={**os.environ, "NTP_CACHE": str(cache), "TMPDIR": str(tmp)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said: list[str] = []
+
+    def until(self, words: str) -> None:
+        for line in self.process.stderr:
+            self.said.append(line)
+            if words in line:
+                return
+        raise AssertionError(f"the demo never said {words!r}:\n{''.join(self.said)}")
+
+    def end(self) -> tuple[int, str]:
+        out, err = self.process.communicate(timeout=200)
+        self.said.append(err)
+        return self.process.returncode, out
+
+    def pids(self, mark: str) -> list[int]:
+        """Processes of this demo whose command line has `mark`."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if mark in command and str(self.tmp) in (
+                command + (entry / "environ").read_bytes().decode(errors="replace")
+            ):
+                found.append(int(entry.name))
+        return found
+
+
+@pytest.fixture
+def start(cache):
+    # A short folder: what lies in it has Unix sockets, and pytest's own folders are deep.
+    with tempfile.TemporaryDirectory() as folder:
+        yield lambda *arguments: Demo(cache, Path(folder), *arguments)
+
+
+def test_the_demo_adds_up_and_leaves_nothing(start):
+    demo = start("-o", "json")
+    code, out = demo.end()
+
+    assert code == 0, "".join(demo.said)
+    told = json.loads(out)
+    assert told["failures"] == []
+    assert {edge["channel"] for edge in told["edges"]} == {"data", "indicator", "signal", "fill"}
+    for edge in told["edges"]:
+        assert edge["sent"] == edge["received"]
+        assert edge["lost"] == 0
+    for book in told["books"]:
+        assert book["fills"] > 0
+        assert float(book["fees"]) > 0
+    assert list(demo.tmp.iterdir()) == []
+    assert demo.pids(str(demo.tmp)) == []
+
+
+def test_a_controller_killed_meanwhile_changes_no_figure(start):
+    first = start("-o", "json")
+    _, undisturbed = first.end()
+    demo = start("-o", "json")
+    demo.until("ticks sent")
+    for pid in demo.pids("serve"):
+        os.kill(pid, signal.SIGKILL)
+    code, out = demo.end()
+
+    assert code == 0, "".join(demo.said)
+    assert json.loads(out) == json.loads(undisturbed)
+
+
+def test_a_broker_killed_meanwhile_loses_nothing_in_silence(start):
+    demo = start("-o", "json")
+    demo.until("ticks sent")
+    [broker] = demo.pids("nats-server\0-c") or demo.pids("nats-server")[:1]
+    os.kill(broker, signal.SIGKILL)
+    code, out = demo.end()
+
+    if code == 0:
+        assert json.loads(out)["failures"] == []
+        return
+    # Ticks that were under way are gone: then each edge says exactly how many.
+    assert code == 5, "".join(demo.said)
+    for edge in json.loads(out)["edges"]:
+        assert edge["sent"] == edge["received"] + edge["lost"], edge
+
+
+def test_ctrl_c_cleans_up(start):
+    demo = start()
+    demo.until("ready")
+    demo.process.send_signal(signal.SIGINT)
+    code, _ = demo.end()
+
+    assert code == 130
+    ends = time.monotonic() + 30
+    while demo.pids(str(demo.tmp)):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert list(demo.tmp.iterdir()) == []
