@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ _DEADLINE_S = 30.0
 _TRIAL_UID = 59_999  # nobody's on common systems; the trial owns no file
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
 _MAX = "/proc/sys/user/max_user_namespaces"
+_ONE_AT_A_TIME = threading.Lock()
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 
 
@@ -38,9 +40,14 @@ class Finding:
     """Of memory, cpu, pids: those that a control group enforces."""
 
 
-@functools.cache
 def probe() -> Finding:
     """Try from the strongest tier down; some 100 ms, once a process. Blocks: call it in a thread."""
+    with _ONE_AT_A_TIME:  # a cache alone lets two first callers try at once, in one control group
+        return _probe()
+
+
+@functools.cache
+def _probe() -> Finding:
     if sys.platform != "linux":
         return Finding(0, missing=(f"no sandbox on {sys.platform}: use Docker Desktop or WSL2",))
     why: list[str] = []
