@@ -5,7 +5,6 @@ so `ntpctl status` is quick.
 """
 
 import os
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +14,15 @@ from urllib.parse import urlsplit
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.spec import environment as dotenv
+from orchestrator.spec import project_name
 
 RUNTIMES = ("process",)
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
+SUFFIXES = (".yaml", ".yml")
 STDIN = "-"
 MAX_BYTES = 16 * 1024 * 1024
 """All files of a project together."""
 _ENV_BYTES = 1024 * 1024
-_NAME_LINE = re.compile(
-    rb"^\xef\xbb\xbf?name[ \t]*:|^name[ \t]*:|^[\"']name[\"']|\A\s*\{", re.MULTILINE
-)
-_CHARACTERS = re.compile(r"[^a-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ class Settings:
             if str(path) == STDIN or not path.is_dir():
                 paths.append(path)
                 continue
-            inside = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
+            inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
             if not inside:
                 name = _relative(path, self.folder)
                 problems.append(
@@ -143,7 +140,7 @@ def find(
     if folder != here:
         beside, env_file = _dotenv(folder, problems), folder / ".env"
     merged = {**beside, **process}
-    name = project or _name_in(chosen) or _name_of(folder)
+    name = project or _declared_name(chosen) or project_name.of_folder(folder.resolve().name)
     if not is_name(name):
         problems.append(_bad_project(name, given=project is not None))
     settings = Settings(
@@ -185,33 +182,21 @@ def _folder(chosen: Sequence[Path], here: Path) -> Path:
     return folder.parent if folder.name == "config" else folder
 
 
-def _name_in(chosen: Sequence[Path]) -> str | None:
-    """Return the top-level `name:`; None also for a file with mistakes, which `read` reports."""
+def _declared_name(chosen: Sequence[Path]) -> str | None:
     for path in chosen:
         if str(path) == STDIN:
             continue
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
         for file in inside:
-            if path.is_dir() and file.suffix not in (".yaml", ".yml"):
-                continue
             try:
-                content = _read(file, MAX_BYTES)
+                name = project_name.in_file(_read(file, MAX_BYTES))
             except OSError:
                 continue
-            # A cheap look first: most files have no name, and may be long.
-            if _NAME_LINE.search(content):
-                from orchestrator.spec.source import top_value
-
-                name = top_value(content, "name")
-                if isinstance(name, str):
-                    return name
+            if name is not None:
+                return name
     return None
-
-
-def _name_of(folder: Path) -> str:
-    name = _CHARACTERS.sub("-", folder.resolve().name.lower()).strip("-_")[:40].rstrip("-_")
-    name = name.lstrip("0123456789-_")
-    return name if is_name(name) else f"project-{name}"[:40].rstrip("-_")
 
 
 def _bad_project(name: str, *, given: bool) -> Problem:

@@ -29,10 +29,10 @@ _WORDS: Final = {
 }
 
 
-def check_company(entries: Sequence[Entry], broken: Sequence[Entry]) -> list[Problem]:
-    """Return what is wrong between entries. `broken` have mistakes of their own: only names count."""
-    problems = list(_names([*entries, *broken]))
-    company = _Company(entries, broken)
+def check_company(entries: Sequence[Entry]) -> list[Problem]:
+    """Return what is wrong between entries."""
+    problems = list(_names(entries))
+    company = _Company(entries)
     for entry in entries:
         if entry.fields.get("enabled", True) and "inputs" in entry.fields:
             problems += company.inputs(entry)
@@ -59,9 +59,8 @@ def _names(entries: Sequence[Entry]) -> Iterator[Problem]:
 
 
 class _Company:
-    def __init__(self, entries: Sequence[Entry], broken: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry]) -> None:
         self.known = {entry.name: entry for entry in entries}
-        self.broken = {entry.name for entry in broken}
         self.enabled = [entry for entry in entries if entry.fields.get("enabled", True)]
         self.by_kind: dict[Kind, list[str]] = {kind: [] for kind in Kind}
         for entry in self.enabled:
@@ -72,10 +71,7 @@ class _Company:
         good = True
         for at, each in enumerate(entry.fields["inputs"]):
             place, name, bars = ("inputs", at), each["from"], each.get("bars")
-            if name in self.broken:
-                good = False
-                continue
-            words = self._one(entry, name, each)
+            words = self._one(entry, name)
             if words is None and (name, bars) in listed_before:
                 words = (f"'{name}' is listed twice", "put its symbols into one input")
             listed_before.add((name, bars))
@@ -87,8 +83,7 @@ class _Company:
         if good:
             yield from self._purpose(entry)
 
-    def _one(self, entry: Entry, name: str, each: Mapping[str, Any]) -> tuple[str, str] | None:
-        del each
+    def _one(self, entry: Entry, name: str) -> tuple[str, str] | None:
         if name == entry.name:
             return f"'{name}' listens to itself", f"take it out: {_HEARS[entry.kind]}"
         producer = self.known.get(name)
@@ -183,8 +178,7 @@ class _Company:
         return {
             each["from"]
             for each in entry.fields["inputs"]
-            if each["from"] in self.broken
-            or (each["from"] in self.known and self.known[each["from"]].kind is Kind.DATA_SOURCE)
+            if each["from"] in self.known and self.known[each["from"]].kind is Kind.DATA_SOURCE
         }
 
     def too_many(self) -> Iterator[Problem]:

@@ -69,7 +69,8 @@ def _unknown(path: Sequence[str | int]) -> tuple[str, str]:
             return message, f"take it out: it is for {listed(others).replace('_', ' ')}"
     if meant is None and path[0] == "plugins" and len(path) == 2:
         return f"unknown kind '{word}'", f"the kinds are {listed(list(known))}"
-    fix = f"did you mean '{meant}'?" if meant else f"known fields: {listed(sorted(known), 30)}"
+    acting = sorted(name for name, field in known.items() if "not" not in field)
+    fix = f"did you mean '{meant}'?" if meant else f"known fields: {listed(acting, 30)}"
     return f"unknown field '{word}'", fix
 
 

@@ -122,18 +122,19 @@ def not_reserved(name: str) -> str:
     return name
 
 
-def _not_yet(value: Any, field: str, only: Any = None) -> Any:
+def _not_yet(value: Any, only: Any = None) -> Any:
     if only is not None and value == only and type(value) is type(only):
         return value
-    what = f"'{field}'" if only is None else f"'{field}' other than {only}"
-    found = "was found" if only is None else f"was {quantity.shown(value)}"
-    raise refused(f"{found}; {what} does not act yet", "take it out: nothing here would follow it")
+    if only is None:
+        raise refused("does not act yet", "take it out: nothing would follow it")
+    message = f"was {quantity.shown(value)}, and only {only} acts yet"
+    raise refused(message, f"write {only}, or take it out")
 
 
-def later(field: str, only: Any = None) -> tuple[Any, Any, Any]:
+def later(only: Any = None) -> tuple[Any, Any, Any]:
     schema: dict[str, Any] = {"not": {}} if only is None else {"const": only}
     return (
-        PlainValidator(partial(_not_yet, field=field, only=only)),
+        PlainValidator(partial(_not_yet, only=only)),
         WithJsonSchema(schema),
         said("Not yet: acts in a later release.", "take it out: it does not act yet"),
     )
@@ -181,7 +182,10 @@ class Network(TypedDict, total=False):
                 ]
             ],
             Field(max_length=256),
-            said("Hosts that it may connect to, and no other.", egress.FIX),
+            said(
+                "Hosts that it may connect to, and no other.",
+                "write a list of host:port, such as ['stream.example.com:443']",
+            ),
         ]
     ]
 
@@ -253,11 +257,14 @@ Pyramid = Annotated[
     Field(ge=1, le=1000),
     said("Times that a position may be added to.", "write a whole number from 1 to 1000"),
 ]
-Replicas = Annotated[Any, *later("replicas", 1)]
-Update = Annotated[Any, *later("update", "recreate")]
-Restart = Annotated[Any, *later("restart", "always")]
+Replicas = Annotated[Any, *later(1)]
+Update = Annotated[Any, *later("recreate")]
+Restart = Annotated[Any, *later("always")]
 Inputs = Annotated[
     list[Annotated[Input, BeforeValidator(_input, json_schema_input_type=str | Input)]],
     Field(min_length=1, max_length=10_000),
-    said("What it listens to; default: everything of its kinds.", "write '- from: binance_data'"),
+    said(
+        "What it listens to; default: everything of its kinds.",
+        "write '- from: binance_data', or leave it out to hear everything",
+    ),
 ]

@@ -57,8 +57,6 @@ class _Reading:
         self.problems: list[Problem] = []
         self.fallback = surroundings.fallback(environment, self.problems)
         self.entries: list[Entry] = []
-        self.broken: list[Entry] = []
-        """Entries with mistakes, of which name and kind are known: others may listen to them."""
         self.names: list[tuple[str, Document]] = []
         self.defaults: dict[str, Any] = {}
         self._set: dict[tuple[str, ...], Document] = {}
@@ -88,7 +86,7 @@ class _Reading:
             said: Mapping[str, Any] = shape.FILE.validate_python(own)
         except ValidationError as error:
             self.problems += complaints(document, error)
-            said = _good_part(own, {tuple(each["loc"]) for each in error.errors()}, self, document)
+            said = _good_part(own, {tuple(each["loc"]) for each in error.errors()})
         self._add(document, said)
 
     def _add(self, document: Document, said: Mapping[str, Any]) -> None:
@@ -128,7 +126,7 @@ class _Reading:
             if name != self.names[0][0]:
                 message = f"the project was named '{self.names[0][0]}' in {self.names[0][1].file}"
                 self.problems.append(document.problem(("name",), message, "keep one name"))
-        self.problems += check_company(self.entries, self.broken)
+        self.problems += check_company(self.entries)
         if self.problems:
             raise ConfigError(self.problems)
         enabled = [entry for entry in self.entries if entry.fields.get("enabled", True)]
@@ -142,43 +140,42 @@ class _Reading:
         )
 
 
-def _good_part(
-    own: dict[str, Any],
-    mistakes: set[tuple[str | int, ...]],
-    reading: _Reading,
-    document: Document,
-) -> dict[str, Any]:
-    """Return what has no mistake, so that it is checked too; note the names of the rest."""
-    good: dict[str, Any] = {key: own[key] for key in ("name", "defaults") if key in own}
-    for key in list(good):
-        if any(path[:1] == (key,) for path in mistakes):
-            del good[key]
+def _good_part(own: dict[str, Any], mistakes: set[tuple[str | int, ...]]) -> dict[str, Any]:
+    """Return what has no mistake, so that it is checked in company too: every problem at once."""
+    good: dict[str, Any] = {}
+    for key in ("name", "defaults"):
+        if key in own and not any(path[0] == key for path in mistakes):
+            good[key] = own[key]
     sections = own.get("plugins")
-    kept: dict[str, list[Any]] = {}
-    for kind in Kind:
-        section = sections.get(kind.section) if isinstance(sections, dict) else None
-        if not isinstance(section, list):
-            continue
-        kept[kind.section] = list(section)
-        for at, entry in enumerate(section):
-            place = ("plugins", kind.section, at)
-            if any(path[:3] == place for path in mistakes):
-                kept[kind.section][at] = None
-                if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-                    reading.broken.append(Entry(entry["name"], kind, entry, document, place))
-    return _validated({**good, "plugins": kept})
+    good["plugins"] = {
+        kind.section: [
+            _without(entry, {path[3:4] for path in mistakes if path[:3] == (*place, at)})
+            for at, entry in enumerate(sections[kind.section])
+        ]
+        for kind in Kind
+        if isinstance(sections, dict) and isinstance(sections.get(kind.section), list)
+        for place in [("plugins", kind.section)]
+    }
+    return _validated(good)
 
 
-def _validated(own: dict[str, Any]) -> dict[str, Any]:
+def _without(entry: Any, fields: set[tuple[str | int, ...]]) -> dict[str, Any] | None:
+    """Return an entry without those fields; None if nothing of it can be used."""
+    if () in fields or ("name",) in fields:
+        return None
+    return {key: value for key, value in entry.items() if (key,) not in fields}
+
+
+def _validated(good: dict[str, Any]) -> dict[str, Any]:
     """Validate what is known to be good; its entries keep their places, None where one is left out."""
-    sections = own["plugins"]
+    sections = good["plugins"]
     dense = {
         name: [each for each in entries if each is not None] for name, entries in sections.items()
     }
-    said: dict[str, Any] = dict(shape.FILE.validate_python({**own, "plugins": dense}))
-    places = {name: iter(entries) for name, entries in said["plugins"].items()}
+    said: dict[str, Any] = dict(shape.FILE.validate_python({**good, "plugins": dense}))
+    left = {name: iter(entries) for name, entries in said["plugins"].items()}
     said["plugins"] = {
-        name: [None if each is None else next(places[name]) for each in entries]
+        name: [None if each is None else next(left[name]) for each in entries]
         for name, entries in sections.items()
     }
     return said

@@ -69,7 +69,7 @@ class _Resolving:
         self.problems += _kinship(entry, artifact)
         secrets = self._secrets(entry, artifact, config)
         self._check(entry, artifact, config)
-        trading = self._trading(entry.kind, said, artifact)
+        more = self._for_strategies(entry.kind, said, artifact)
         storage = EXECUTOR_STORAGE if entry.kind is Kind.EXECUTOR else 0
         limits: Mapping[str, Any] = said.get("resources", {})
         return PluginSpec(
@@ -86,13 +86,12 @@ class _Resolving:
             ),
             resources=self._resources(tuple(limits.items())),
             place=entry.place,
-            history=self._of("history", said, DEFAULT_HISTORY),
             storage=self._of("storage", said, storage),
             timeout=self._of("timeout", said, self.fallback.timeout),
             egress=self._egress(entry, artifact, config),
             secrets=secrets,
             sandbox=self.fallback.sandbox,
-            **trading,
+            **more,
         )
 
     def _of(self, field: str, said: Mapping[str, Any], otherwise: Any) -> Any:
@@ -111,13 +110,16 @@ class _Resolving:
         }
         return Resources(**limits)
 
-    def _trading(self, kind: Kind, said: Mapping[str, Any], artifact: Artifact) -> dict[str, Any]:
+    def _for_strategies(
+        self, kind: Kind, said: Mapping[str, Any], artifact: Artifact
+    ) -> dict[str, Any]:
         """An entry's word, else that of `defaults`, else what the author recommends."""
         if kind is not Kind.STRATEGY:
             return {}
         advised = {key: value for key, value in artifact.trading.items() if value is not None}
         capital = self._of("capital", said, advised.get("capital", DEFAULT_CAPITAL))
         return {
+            "history": self._of("history", said, DEFAULT_HISTORY),
             "capital": Decimal(str(capital)),
             "short": self._of("short", said, advised.get("short", False)),
             "pyramid": self._of("pyramid", said, advised.get("pyramid", 1)),
@@ -128,13 +130,13 @@ class _Resolving:
         self, entry: Entry, artifact: Artifact, config: Mapping[str, Any]
     ) -> dict[str, SecretRef]:
         found: dict[str, SecretRef] = {}
-        try:
-            for use in secret.uses(config):
-                place = entry.at(("config", *use.path))
-                found[use.key] = SecretRef("env", use.variable, place)
-        except secret.MalformedError as error:
-            at = ("config", *error.path)
-            self.problems.append(entry.problem(at, f"{error.path[-1]} {error}", error.fix))
+        for use in secret.uses(config):
+            place = entry.at(("config", *use.path))
+            found[use.key] = SecretRef("env", use.variable, place)
+        for path, token in secret.malformed(config):
+            message = f"{quantity.shown(token)} names no variable"
+            problem = entry.problem(("config", *path), message, secret.VARIABLE_FIX)
+            self.problems.append(problem)
         for name, reference in entry.fields.get("secrets", {}).items():
             self.problems += _misnamed(entry, artifact, config, name)
             found[name] = SecretRef(reference.source, reference.key, entry.at(("secrets", name)))
@@ -190,6 +192,10 @@ def _kinship(entry: Entry, artifact: Artifact) -> Iterator[Problem]:
 def _misnamed(
     entry: Entry, artifact: Artifact, config: Mapping[str, Any], name: str
 ) -> Iterator[Problem]:
+    if name.startswith(secret.PREFIX):
+        message = f"'{name}' begins with '{secret.PREFIX}', as the names of ${{VAR}} do"
+        yield entry.problem(("secrets", name), message, "choose another name")
+        return
     if name in config:
         message = f"'{name}' stands under 'config' and under 'secrets'"
         yield entry.problem(("secrets", name), message, "keep one of the two")

@@ -59,7 +59,7 @@ def resolve(text: str) -> str | int | float | bool | None:
         return _integer(text, 10)
     if _LEADING_ZERO.match(text):
         raise ScalarError(
-            f"{text[:60]} could be text, {_octal(text)}decimal {text[:60].lstrip('+-0') or '0'}",
+            f"{text[:60]} could be text{_octal(text)}decimal {text[:60].lstrip('+-0') or '0'}",
             f'quote it if it is text: "{text[:60]}"; else leave the zeros out',
         )
     if _FLOAT.match(text):
@@ -88,4 +88,4 @@ def _integer(digits: str, base: int) -> int:
 
 def _octal(text: str) -> str:
     digits = text[:20].lstrip("+-")
-    return f"octal {int(digits, 8)} or " if not set(digits) & {"8", "9"} else ""
+    return " or " if set(digits) & {"8", "9"} else f", octal {int(digits, 8)} or "

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from orchestrator.spec.model import SecretRef
-from orchestrator.spec.quantity import QuantityError, shown
+from orchestrator.spec.quantity import QuantityError
 
+VARIABLE_FIX: Final = "write ${NAME}; for a '${' that stands for itself write '$${'"
 FIX: Final = "write env:NAME or file:path: where the value is, never the value"
 PREFIX: Final = "config."
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
@@ -70,35 +71,25 @@ def reference(value: object) -> Reference:
         (source == "env" and _ENV.match(key)) or (source == "file" and 0 < len(key) <= 4096)
     ):
         return Reference(source, key)
-    raise QuantityError("is no reference", FIX)
+    raise QuantityError("is no reference to a secret", FIX)
 
 
 def uses(config: Mapping[str, Any]) -> Iterator[Use]:
-    """Yield every variable that a config names, in order.
-
-    Raises:
-        MalformedError: a `${` that names none.
-    """
+    """Yield every variable that a config names, in order."""
     for path, text in _texts((), config):
         seen: list[str] = []
         for token in _TOKEN.finditer(text):
-            if token[0] == "$${":
-                continue
-            if token[1] is None or _ENV.match(token[1]) is None:
-                raise MalformedError(path, token[0])
-            if token[1] not in seen:
+            if token[1] and _ENV.match(token[1]) and token[1] not in seen:
                 yield Use(_key(path, token[1], first=not seen), path, token[1])
                 seen.append(token[1])
 
 
-class MalformedError(ValueError):
-    """`path`: where in the config."""
-
-    fix = "write ${NAME}; for a '${' that stands for itself write '$${'"
-
-    def __init__(self, path: tuple[str | int, ...], token: str) -> None:
-        super().__init__(f"names no variable: {shown(token)}")
-        self.path = path
+def malformed(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every `${` that names no variable: where it stands, and how it is written."""
+    for path, text in _texts((), config):
+        for token in _TOKEN.finditer(text):
+            if token[0] != "$${" and not (token[1] and _ENV.match(token[1])):
+                yield path, token[0]
 
 
 def fill(

@@ -57,7 +57,7 @@ class Plugin(TypedDict, total=False):
         Field(min_length=1, max_length=4096),
         said("Its file or folder, relative to this file.", "write a path"),
     ]
-    image: Annotated[Any, *later("image")]
+    image: Annotated[Any, *later()]
     version: Annotated[
         str,
         Field(min_length=1, max_length=64),
@@ -71,10 +71,10 @@ class Plugin(TypedDict, total=False):
     ]
     secrets: Secrets
     replicas: Replicas
-    shard_by: Annotated[Any, *later("shard_by")]
+    shard_by: Annotated[Any, *later()]
     update: Update
     restart: Restart
-    kubernetes: Annotated[Any, *later("kubernetes")]
+    kubernetes: Annotated[Any, *later()]
 
 
 @closed
@@ -94,7 +94,7 @@ class Strategy(Plugin, total=False):
     capital: Capital
     short: Short
     pyramid: Pyramid
-    risk: Annotated[Any, *later("risk")]
+    risk: Annotated[Any, *later()]
 
 
 @closed
@@ -113,7 +113,7 @@ class Defaults(TypedDict, total=False):
     capital: Capital
     short: Short
     pyramid: Pyramid
-    risk: Annotated[Any, *later("risk")]
+    risk: Annotated[Any, *later()]
     replicas: Replicas
     update: Update
     restart: Restart
@@ -137,7 +137,10 @@ class File(TypedDict, total=False):
     defaults: Annotated[Defaults, said("For all entries.", "write a mapping, or take it out")]
     plugins: Annotated[
         Plugins,
-        said("The plugins by kind.", "write data_sources, indicators, strategies or executors"),
+        said(
+            "The plugins by kind.",
+            "write data_sources, indicators, strategies or executors; {} declares nothing",
+        ),
     ]
 
 

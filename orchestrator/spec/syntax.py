@@ -24,13 +24,13 @@ _WORDS: tuple[tuple[str, str, str, str], ...] = (
         "expected key",
         "block mapping",
         "this line does not fit the mapping that begins above",
-        "give every key of a mapping the same indentation, in spaces",
+        "indent it like the keys above it, in spaces; quote a value that goes on",
     ),
     (
         "expected '-' indicator",
         "",
         "this line does not fit the list that begins above",
-        "give every '-' of a list the same indentation, in spaces",
+        "indent it like the lines above it, in spaces",
     ),
     ("could not find expected ':'", "", "a key has no ':'", "write 'key: value'"),
     (

@@ -1,0 +1,83 @@
+"""One file per mistake, and exactly what a person is told about it."""
+
+from pathlib import Path
+
+import pytest
+
+from ntp.contract.config_schema import expand
+from orchestrator.errors import ConfigError
+from orchestrator.spec import load, schema
+from orchestrator.spec.model import Artifact
+
+ROOT = Path(__file__).parents[3]
+MISTAKES = sorted((ROOT / "tests" / "fixtures" / "invalid").glob("*.yaml"))
+
+
+def bundled() -> dict[str, Artifact]:
+    return {
+        manifest.name: Artifact(
+            plugin=manifest.name,
+            kind=manifest.kind.value,
+            version=manifest.version,
+            digest=f"sha256:{manifest.name}",
+            entrypoint=manifest.entrypoint,
+            config_schema=expand(manifest.config_schema),
+            egress=tuple(manifest.egress),
+            secrets=tuple(manifest.secrets),
+            requirements=tuple(manifest.requirements),
+            code=Path("nowhere"),
+            origin="bundled",
+            trading=manifest.trading.model_dump(exclude_none=True),
+            finite=manifest.finite,
+        )
+        for manifest in schema.manifests(ROOT / "plugin-images")
+    }
+
+
+def complaint(file: Path) -> str:
+    """What `ntpctl validate` prints of a file."""
+    plugins = bundled()
+    try:
+        declared = load.read([(file.name, file.read_bytes())], environment={}, project="desk")
+        found = {each.name: plugins[each.plugin] for each in declared.wanted()}
+        load.resolve(declared, found, revision=1)
+    except ConfigError as error:
+        return f"{error}\n"
+    return ""
+
+
+@pytest.mark.parametrize("file", MISTAKES, ids=lambda file: file.stem)
+def test_a_mistake_is_told_with_place_and_fix(file):
+    assert complaint(file) == file.with_suffix(".txt").read_text()
+
+
+def test_every_mistake_has_a_text_and_every_text_a_mistake():
+    texts = {text.stem for text in MISTAKES[0].parent.glob("*.txt")}
+    assert {mistake.stem for mistake in MISTAKES} == texts
+    assert len(texts) >= 30
+
+
+@pytest.mark.parametrize("name", ["plugins.yaml", "examples/exchanges.yaml"])
+def test_the_files_that_we_ship_have_no_mistake(name):
+    file = ROOT / "config" / name
+    declared = load.read([(name, file.read_bytes())], environment={}, project="desk")
+    plugins = bundled()
+    known = {
+        each.name: plugins[each.plugin] for each in declared.wanted() if each.plugin in plugins
+    }
+    if name == "plugins.yaml":
+        desired = load.resolve(declared, known, revision=1)
+        assert list(desired.plugins) == [
+            "replay_data",
+            "rsi_indicator",
+            "bollinger_strategy",
+            "momentum_strategy",
+            "paper_executor",
+        ]
+    else:
+        assert list(declared.entries) == [
+            "binance_data",
+            "polygon_data",
+            "bollinger_strategy",
+            "momentum_strategy",
+        ]

@@ -1,0 +1,182 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator import settings
+from orchestrator.errors import ConfigError
+
+
+def find(folder, *files, project=None, **environment):
+    return settings.find(files, project=project, environment=environment, cwd=folder)
+
+
+def problems(*arguments, **named):
+    with pytest.raises(ConfigError) as refused:
+        find(*arguments, **named)
+    return [(problem.file, problem.line, problem.message) for problem in refused.value.problems]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    folder = tmp_path / "My Desk"
+    (folder / "config").mkdir(parents=True)
+    return folder
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_the_folder_names_the_project(desk):
+    found = find(desk)
+    assert (found.project, found.folder) == ("my-desk", desk)
+    assert found.files == (desk / "config" / "plugins.yaml",)
+    assert found.state.name == "my-desk"
+    assert (found.sandbox, found.runtime, found.nats, found.plugin_dir) == (
+        True,
+        "process",
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Über uns", "uber-uns"), ("2024", "project-2024"), ("--", "project"), ("a" * 60, "a" * 40)],
+)
+def test_any_folder_has_a_name_that_containers_may_bear(tmp_path, folder, name):
+    (tmp_path / folder).mkdir()
+    assert find(tmp_path / folder).project == name
+
+
+def test_the_file_names_the_project_before_the_folder_and_an_option_before_the_file(desk):
+    write(desk / "config" / "plugins.yaml", "plugins: {}\nname: night\n")
+    assert find(desk).project == "night"
+    assert find(desk, project="day").project == "day"
+    assert problems(desk, project="Day Trade")[0][0] == "--project"
+
+
+def test_the_file_is_found_where_the_contract_says(desk):
+    plain = write(desk / "plugins.yaml", "plugins: {}")
+    assert find(desk).files == (plain,)
+    below = write(desk / "config" / "plugins.yaml", "plugins: {}")
+    assert find(desk).files == (below,)
+    other = write(desk / "other.yaml", "plugins: {}")
+    assert find(desk, PLUGIN_CONFIG="other.yaml").files == (other,)
+    assert find(desk, "plugins.yaml", PLUGIN_CONFIG="other.yaml").files == (plain,)
+
+
+def test_a_file_elsewhere_brings_its_own_project(desk, tmp_path):
+    write(desk / ".env", "PLUGIN_DIR=mine\n")
+    write(desk / "config" / "plugins.yaml", "plugins: {}")
+    found = find(tmp_path, str(desk / "config" / "plugins.yaml"))
+    assert (found.folder, found.project) == (desk, "my-desk")
+    assert found.plugin_dir == desk / "mine"
+    assert found.sources() == (("config/plugins.yaml", b"plugins: {}"),)
+
+
+def test_the_process_wins_over_the_dotenv(desk):
+    write(
+        desk / ".env",
+        "# the user's own\nPLUGIN_DIR=./plugins\nPLUGIN_MAX_MEMORY=256MB\n"
+        "export PLUGIN_TIMEOUT='10'\nPLUGIN_SANDBOX=false\nKEY=a${B}$c\n",
+    )
+    found = find(desk, PLUGIN_SANDBOX="true", PLUGIN_TIMEOUT="5")
+    assert found.sandbox
+    assert found.plugin_dir == desk / "plugins"
+    assert found.environment["KEY"] == "a${B}$c"
+    assert found.plugin_settings == {
+        "PLUGIN_DIR": "./plugins",
+        "PLUGIN_MAX_MEMORY": "256MB",
+        "PLUGIN_SANDBOX": "true",
+        "PLUGIN_TIMEOUT": "5",
+    }
+    assert "a${B}" not in repr(found)
+
+
+def test_plugin_config_may_stand_in_the_dotenv(desk):
+    other = write(desk / "conf" / "desk.yaml", "plugins: {}")
+    write(desk / ".env", "PLUGIN_CONFIG=conf/desk.yaml\n")
+    assert find(desk).files == (other,)
+
+
+def test_every_mistake_of_the_settings_is_told(desk):
+    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nnot an assignment\nNTP_RUNTIME=docker\n")
+    found = problems(desk, NTP_NATS="http://user:hunter2@example.com")
+    assert found == [
+        (".env", 2, "the line is no assignment"),
+        ("environment", 0, "NTP_NATS is no address of a NATS server"),
+        ("environment", 0, "NTP_RUNTIME was 'docker'"),
+        ("environment", 0, "PLUGIN_SANDBOX was 'perhaps'"),
+    ]
+
+
+def test_a_dotenv_that_is_no_text_is_a_problem_with_a_line(desk):
+    (desk / ".env").write_bytes(b"A=1\nB=\xff\n")
+    assert problems(desk) == [(".env", 2, "the file is not UTF-8")]
+
+
+def test_folders_for_state_and_cache(desk, tmp_path):
+    found = find(
+        desk, NTP_STATE=str(tmp_path / "s"), NTP_CACHE=str(tmp_path / "c"), NTP_NATS="tls://h:1"
+    )
+    assert (found.state, found.cache) == (tmp_path / "s" / "my-desk", tmp_path / "c")
+    assert found.nats == "tls://h:1"
+
+
+def test_a_folder_of_files_is_read_in_the_order_of_names(desk):
+    write(desk / "b.yml", "b")
+    write(desk / "a.yaml", "a")
+    write(desk / "c.txt", "c")
+    write(desk / "other.yaml", "o")
+    assert find(desk, ".").sources() == (("a.yaml", b"a"), ("b.yml", b"b"), ("other.yaml", b"o"))
+    assert find(desk, "other.yaml", "a.yaml").sources() == (("other.yaml", b"o"), ("a.yaml", b"a"))
+
+
+def test_standard_input(desk):
+    found = find(desk, "-")
+    assert (found.folder, found.sources(b"plugins: {}")) == (desk, (("<stdin>", b"plugins: {}"),))
+
+
+def refused_sources(found):
+    with pytest.raises(ConfigError) as refused:
+        found.sources()
+    return [(problem.file, problem.message) for problem in refused.value.problems]
+
+
+def test_what_is_no_file_is_told_at_once(desk):
+    os.mkfifo(desk / "pipe.yaml")
+    (desk / "loop.yaml").symlink_to("loop.yaml")
+    (desk / "empty").mkdir()
+    found = find(desk, "missing.yaml", "pipe.yaml", "loop.yaml", "empty", "/dev/zero")
+    told = dict(refused_sources(found))
+    assert told["missing.yaml"] == "the file does not exist"
+    assert "no regular file" in told["pipe.yaml"]
+    assert "cannot be read" in told["loop.yaml"]
+    assert told["empty"] == "the folder has no .yaml file"
+    assert "no regular file" in told["/dev/zero"]
+
+
+def test_too_much_is_not_read(desk):
+    with (desk / "big.yaml").open("wb") as file:
+        file.truncate(settings.MAX_BYTES + 5)
+    assert refused_sources(find(desk, "big.yaml")) == [
+        ("big.yaml", "all files together have more than 16 MiB")
+    ]
+
+
+def test_settings_are_quick_because_they_import_little():
+    code = (
+        "import sys; from orchestrator import settings; settings.find(environment={});"
+        "print([m for m in ('pydantic', 'jsonschema', 'nats', 'docker') if m in sys.modules])"
+    )
+    folder = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
