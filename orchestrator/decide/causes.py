@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from orchestrator.decide.layers import Layers, describe
 from orchestrator.decide.memory import running_generation
 from orchestrator.decide.state import Exit, Instance, Phase, Record
 from orchestrator.decide.words import reason, sentence, span
@@ -27,12 +26,9 @@ def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
     return "nothing of that name runs"
 
 
-def why_changed(
-    record: Record, before: Layers | None, wanted: Layers | None, differ: Collection[str]
-) -> str:
+def why_changed(record: Record, told: str, differ: Collection[str]) -> str:
     if running_generation(record) < record.generation:
         return fell_back(record)
-    told = describe(before, wanted) if before and wanted else ""
     return f"changed: {told or ', '.join(differ)}"
 
 

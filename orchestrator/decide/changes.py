@@ -3,14 +3,14 @@
 `plan` names only the next step (a recreated plugin is stopped first); this names the whole way.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.decide.context import Capabilities
-from orchestrator.decide.layers import RECREATE, Layers, describe, differing
-from orchestrator.decide.memory import NOBODY
-from orchestrator.decide.state import Hashes, Instance, Observed, Phase
+from orchestrator.decide.layers import RECREATE, differing
+from orchestrator.decide.memory import NOBODY, labelled
+from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
 from orchestrator.spec.model import Desired
 
 
@@ -43,16 +43,15 @@ def changes(
     hashes: Mapping[str, Hashes],
     capabilities: Capabilities,
     system: Iterable[str] = (),
-    layers: Mapping[str, Layers] | None = None,
-    layers_before: Mapping[str, Layers] | None = None,
+    difference: Callable[[str], str] = lambda _name: "",
 ) -> list[Change]:
     """Return one change for each plugin that is wanted or there, sorted by name.
 
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
+    `difference` says in words what of a running plugin is to be changed.
     """
     if observed.instances is None:
         return []
-    wanted, before = layers or {}, layers_before or {}
     found: list[Change] = []
     for name in sorted({*desired.plugins, *observed.instances} - {*system}):
         instance = observed.instances.get(name)
@@ -66,9 +65,10 @@ def changes(
             cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
             found.append(Change(name, spec.kind.value, Do.KEEP, cause, stops=False))
             continue
-        do, cause = _compare(instance, hashes[name], capabilities)
-        if do in (Do.RECREATE, Do.UPDATE) and name in wanted and name in before:
-            cause = describe(before[name], wanted[name]) or cause
+        record = observed.records.get(name, NOBODY)
+        do, cause = _compare(instance, record, hashes[name], capabilities)
+        if do in (Do.RECREATE, Do.UPDATE):
+            cause = difference(name) or cause
         found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE))
     return found
 
@@ -93,13 +93,13 @@ def _lines(listed: list[Change]) -> Iterator[str]:
 
 
 def _compare(
-    instance: Instance | None, wanted: Hashes, capabilities: Capabilities
+    instance: Instance | None, record: Record, wanted: Hashes, capabilities: Capabilities
 ) -> tuple[Do, str]:
     if instance is None:
         return Do.START, "new"
     if instance.phase in (Phase.EXITED, Phase.CREATED):
         return Do.START, "not running"
-    layers = differing(instance.hashes, wanted)
+    layers = differing(labelled(record, instance), wanted)
     if any(layer in RECREATE for layer in layers):
         return Do.RECREATE, f"other {', '.join(layers)}"
     if "resources" in layers:

@@ -1,10 +1,9 @@
 """What a plan depends on besides desired and observed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from orchestrator.decide.layers import Layers
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.state import Hashes
 
@@ -38,7 +37,5 @@ class Context:
     system: Mapping[str, Hashes] = field(default_factory=dict)
     """Instances that come before every plugin: the embedded broker. Never recreated for a changed hash."""
     previous: Mapping[str, Previous] = field(default_factory=dict)
-    layers: Mapping[str, Layers] = field(default_factory=dict)
-    """What is wanted, for words."""
-    layers_before: Mapping[str, Layers] = field(default_factory=dict)
-    """What the running instances were started with, for words."""
+    difference: Callable[[str, int], str] = lambda _name, _generation: ""
+    """Says how the wanted state of a name differs from a generation of it, in words."""

@@ -9,7 +9,8 @@ from ntp.contract.beat import Beat, Stage
 from orchestrator.decide.actions import StopReason
 from orchestrator.decide.backoff import delay
 from orchestrator.decide.policy import Policy
-from orchestrator.decide.state import Exit, Instance, Observed, Phase, Record
+from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
+from orchestrator.errors import ActionError
 
 READY = frozenset({Stage.READY, Stage.EXHAUSTED})
 NOBODY = Record()
@@ -71,14 +72,11 @@ def remember(
         record = _ended(name, record, instance, instance.exit, policy, may_give_up=beats)
     if fallback and _failed(record, instance, observed, now, policy.generation_deadline + timeout):
         record = replace(
-            record,
+            accepted(record),
             failed_generation=record.generation,
             failures=0,
             not_before=None,
             gave_up=False,
-            refusal="",
-            refusal_reason="",
-            refusal_permanent=False,
             attempt=0,
         )
     return record
@@ -99,17 +97,14 @@ def begin(record: Record, *, attempt: int, by_itself: bool, now: datetime) -> Re
     )
 
 
-def renew(record: Record, now: datetime) -> Record:
+def renew(record: Record, now: datetime, *, number: int | None = None) -> Record:
     """The entry was changed: a new generation, which the failures of the old one do not burden."""
     return replace(
-        record,
-        generation=record.generation + 1,
+        accepted(record),
+        generation=record.generation + 1 if number is None else number,
         failures=0,
         not_before=None,
         gave_up=False,
-        refusal="",
-        refusal_reason="",
-        refusal_permanent=False,
         attempt=0,
         wanted=now,
         begun=None,
@@ -120,40 +115,42 @@ def renew(record: Record, now: datetime) -> Record:
 def forgive(record: Record) -> Record:
     """A person said "try again": nothing holds the next start back."""
     return replace(
-        record,
+        accepted(record),
         failures=0,
         not_before=None,
         gave_up=False,
         stopped_by_hand=False,
-        refusal="",
-        refusal_reason="",
-        refusal_permanent=False,
         failed_generation=0,
         begun=None,
         last_exit=None if record.last_exit and record.last_exit.permanent else record.last_exit,
     )
 
 
-def refused(
-    record: Record,
-    name: str,
-    *,
-    message: str,
-    reason: str,
-    permanent: bool,
-    now: datetime,
-    policy: Policy,
-) -> Record:
+def refused(record: Record, name: str, why: ActionError, now: datetime, policy: Policy) -> Record:
     """A start, or what must come before it, was refused: say why, and try again later."""
-    failures = record.failures + 1
-    wait = delay(failures, first=policy.first_delay, longest=policy.longest_delay, seed=name)
+    refusals = record.refusals + 1
+    wait = delay(refusals, first=policy.first_delay, longest=policy.longest_delay, seed=name)
     return replace(
         record,
-        failures=failures,
         not_before=now + wait,
-        refusal=message,
-        refusal_reason=reason,
-        refusal_permanent=permanent,
+        refusal=str(why),
+        refusal_reason=why.reason,
+        refusal_permanent=why.permanent,
+        refusals=refusals,
+    )
+
+
+def accepted(record: Record) -> Record:
+    """What was refused is not any more."""
+    if not record.refusal:
+        return record
+    return replace(
+        record,
+        refusal="",
+        refusal_reason="",
+        refusal_permanent=False,
+        refusals=0,
+        not_before=None,
     )
 
 
@@ -161,8 +158,8 @@ def _alive(
     record: Record, instance: Instance, now: datetime, policy: Policy, *, ready: bool
 ) -> Record:
     lived = now - (instance.started or now)
-    if lived >= policy.stable and record.failures and not record.refusal:
-        record = replace(record, failures=0, not_before=None)
+    if lived >= policy.stable and record.failures:
+        record = replace(record, failures=0)
     newer = instance.generation > record.healthy_generation
     if ready and newer and lived >= policy.healthy:
         record = replace(record, healthy_generation=instance.generation)
@@ -191,6 +188,13 @@ def _ended(
         not_before=end.at + wait,
         gave_up=may_give_up and failures >= policy.give_up_after,
     )
+
+
+def labelled(record: Record, instance: Instance) -> Hashes:
+    """Return the hashes of a life: its label's, but for limits changed since, which no label shows."""
+    if record.updated != instance.id:
+        return instance.hashes
+    return replace(instance.hashes, resources=record.updated_resources)
 
 
 def running_generation(record: Record) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import (
     ending,
@@ -21,11 +21,11 @@ from orchestrator.decide.causes import (
 from orchestrator.decide.context import Capabilities, Context
 from orchestrator.decide.hold import held_for
 from orchestrator.decide.layers import RECREATE, differing
-from orchestrator.decide.memory import is_ready, remember, running_generation
+from orchestrator.decide.memory import is_ready, labelled, remember, running_generation
 from orchestrator.decide.silence import unresponsive
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
 from orchestrator.spec.model import Desired
-from orchestrator.spec.wiring import Channel, edges
+from orchestrator.spec.wiring import edges
 
 
 def plan(
@@ -142,17 +142,17 @@ class _Planner:
         if name in self.context.system:
             return None
         wanted = self._target(name, record)
-        layers = differing(self._hashes_of(record, instance), wanted)
+        layers = differing(labelled(record, instance), wanted)
         recreate = [layer for layer in layers if layer in RECREATE]
         in_place = self.capabilities.update_in_place
         if recreate or ("resources" in layers and not in_place):
             return self._unless_refused(
-                record, Stop(name, self._changed(name, record, layers), StopReason.CHANGED)
+                record, Stop(name, self._changed(record, instance, layers), StopReason.CHANGED)
             )
         if name in self.silent:
             return Stop(name, self.silent[name], StopReason.UNRESPONSIVE)
         if "resources" in layers:
-            cause = self._changed(name, record, layers)
+            cause = self._changed(record, instance, layers)
             return self._unless_refused(record, Update(name, cause))
         return None
 
@@ -256,16 +256,9 @@ class _Planner:
             return previous.hashes
         return self.hashes[name]
 
-    def _hashes_of(self, record: Record, instance: Instance) -> Hashes:
-        """As labelled, but for limits that were changed since: a label cannot be."""
-        if record.updated != instance.id:
-            return instance.hashes
-        old = instance.hashes
-        return Hashes(old.identity, record.updated_resources, old.wiring, old.config, old.policy)
-
-    def _changed(self, name: str, record: Record, differ: Collection[str]) -> str:
-        before, wanted = self.context.layers_before.get(name), self.context.layers.get(name)
-        return why_changed(record, before, wanted, differ)
+    def _changed(self, record: Record, instance: Instance, differ: Collection[str]) -> str:
+        told = self.context.difference(instance.name, instance.generation)
+        return why_changed(record, told, differ)
 
     def _absent(self, record: Record, instance: Instance | None) -> str:
         return why_absent(record, instance, self.desired.revision)

@@ -1,6 +1,6 @@
 """Which running plugins have fallen silent. Silence counts from when we began to listen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from orchestrator.decide.memory import beat_of
@@ -19,7 +19,8 @@ def unresponsive(
 ) -> Mapping[str, str]:
     """Return name -> cause of each plugin that runs and was not heard for too long.
 
-    When all are silent the fault is ours, or the bus's: then nobody is.
+    While nobody is heard the fault is ours, or the bus's; and the silence before somebody was heard
+    again says nothing of those who are still on their way back.
     """
     if observed.instances is None or observed.listening_since is None:
         return {}
@@ -28,16 +29,27 @@ def unresponsive(
         for name, instance in observed.instances.items()
         if instance.phase is Phase.RUNNING and name in desired.plugins
     }
+    alone = len(running) == 1
+    if observed.hearing_since is None and not alone:
+        return {}
+    ears = observed.listening_since if alone else observed.hearing_since
     silent: dict[str, str] = {}
     for name, instance in running.items():
         heard = observed.heard.get(name) if beat_of(name, observed) else None
-        since = max(
-            moment for moment in (heard, observed.listening_since, instance.started) if moment
-        )
+        moments = (heard, observed.listening_since, ears, instance.started)
+        since = max(moment for moment in moments if moment is not None)
         patience = policy.beat_interval * policy.beats_missed + desired.plugins[name].timeout
-        if len(running) == 1:
-            patience *= ALONE
-        if now - since > patience:
+        if now - since > patience * (ALONE if alone else 1):
             what = "fell silent" if heard else "was never heard"
-            silent[name] = f"Unresponsive: {what}, no beat for {span(now - since)}"
-    return silent if len(silent) < len(running) or len(running) == 1 else {}
+            silent[name] = f"{what}: no beat for {span(now - since)}"
+    return silent
+
+
+def hearing(
+    before: datetime | None, heard: Iterable[datetime], *, now: datetime, policy: Policy
+) -> datetime | None:
+    """Return `Observed.hearing_since`, given what it was at the look before this one."""
+    newest = max(heard, default=None)
+    if newest is None or now - newest > policy.beat_interval * policy.beats_missed:
+        return None
+    return before or now

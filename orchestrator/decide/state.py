@@ -110,6 +110,8 @@ class Record:
     refusal_reason: str = ""
     """CamelCase word for `refusal`: SecretMissing, InstallFailed, …"""
     refusal_permanent: bool = False
+    refusals: int = 0
+    """Refusals in a row: they have a back-off of their own."""
     attempt: int = 0
     """The last life of `generation` that was begun, written before it was begun."""
     wanted: datetime | None = None
@@ -140,3 +142,5 @@ class Observed:
     """When the last beat of each instance arrived."""
     records: Mapping[str, Record] = field(default_factory=dict)
     listening_since: datetime | None = None
+    hearing_since: datetime | None = None
+    """Since when beats of anybody have been arriving without a gap; None: nobody is heard."""

@@ -76,7 +76,12 @@ class Simulation:
             heard=dict(self.heard),
             records=dict(self.records),
             listening_since=self.listening_since,
+            hearing_since=self.listening_since if self._hears() else None,
         )
+
+    def _hears(self) -> bool:
+        newest = max(self.heard.values(), default=None)
+        return newest is not None and self.now - newest <= timedelta(seconds=3)
 
     def plan(self, *, blind: bool = False) -> list[Action]:
         return plan(

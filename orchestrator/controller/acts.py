@@ -1,0 +1,162 @@
+"""Carry out one action. What must survive a crash in the middle is written before the middle."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import assert_never
+
+from orchestrator.controller.bus_rights import BusRights
+from orchestrator.controller.desk import Desk
+from orchestrator.controller.journal import Journal
+from orchestrator.controller.launches import Launches
+from orchestrator.controller.memories import Memories
+from orchestrator.controller.outside import Outside
+from orchestrator.controller.picture import BROKER
+from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.layers import hashes, on_bus
+from orchestrator.decide.memory import accepted, begin, refused
+from orchestrator.decide.state import Instance, Phase, Record
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
+
+MARGIN = timedelta(seconds=2)
+"""Beyond a plugin's own grace, so that it ends by itself and says why."""
+GRACE = timedelta(seconds=5)
+
+
+class Acts:
+    def __init__(
+        self,
+        outside: Outside,
+        *,
+        desk: Desk,
+        memories: Memories,
+        journal: Journal,
+        rights: BusRights,
+        launches: Launches,
+    ) -> None:
+        self._outside = outside
+        self._desk = desk
+        self._memories = memories
+        self._journal = journal
+        self._rights = rights
+        self._launches = launches
+
+    async def carry_out(self, action: Action, instance: Instance | None) -> None:
+        """Do it; `instance` is what was observed when it was decided.
+
+        Raises:
+            UnreachableError: something did not answer; to be tried again, nothing is counted.
+            ConflictError: the world was not as observed; to be looked at again.
+        """
+        if not self._outside.lease.held():
+            raise ConflictError("this controller no longer holds the project's lock")
+        try:
+            async with asyncio.timeout(self._outside.tempo.act.total_seconds()):
+                await self._do(action, instance)
+        except TimeoutError as error:
+            raise UnreachableError(f"{type(action).__name__} did not end in time") from error
+        except ActionError as error:
+            self._refuse(action, error)
+
+    async def _do(self, action: Action, instance: Instance | None) -> None:
+        match action:
+            case Start():
+                await self._start(action, instance)
+            case Stop():
+                await self._stop(action, instance)
+            case Remove():
+                await self._remove(action)
+            case Update():
+                await self._update(action, instance)
+            case Wait():
+                return
+            case _:
+                assert_never(action)
+
+    async def _start(self, action: Start, instance: Instance | None) -> None:
+        name, epoch = action.name, self._outside.lease.epoch
+        record = self._memories.of(name)
+        if name == BROKER:
+            launch = self._launches.of_broker(attempt=action.attempt, epoch=epoch)
+            self._rights.doubt()
+        else:
+            generation = self._desk.generation(name, action.generation)
+            await self._launches.prepare(generation)
+            await self._rights.ensure()
+            launch = await self._launches.of(generation, attempt=action.attempt, epoch=epoch)
+            record = self._memories.of(name)
+        now = self._outside.now()
+        by_itself = _ended_by_itself(record, instance)
+        self._memories.put(
+            name, begin(record, attempt=action.attempt, by_itself=by_itself, now=now)
+        )
+        await self._outside.runtime.start(launch)
+        self._accepted(name)
+        self._journal.note(name, "Started", action.cause)
+
+    async def _stop(self, action: Stop, instance: Instance | None) -> None:
+        name = action.name
+        if action.reason is StopReason.CHANGED:
+            await self._prepare_successor(name)
+        if instance is not None:
+            record = self._memories.of(name)
+            told = replace(record, stopping=instance.id, stop_reason=action.reason.value)
+            if action.reason is not StopReason.UNWANTED or record.generation:
+                self._memories.put(name, told)
+        await self._outside.runtime.stop(
+            name, grace=self._grace(name, instance), cause=action.cause
+        )
+        if action.reason is StopReason.UNRESPONSIVE:
+            self._journal.warn(name, "Unresponsive", action.cause)
+        else:
+            self._journal.note(name, "Stopped", action.cause)
+
+    async def _prepare_successor(self, name: str) -> None:
+        """Nobody is stopped for one who could not be started in his place."""
+        entry = self._desk.book.entries[name]
+        await self._launches.prepare(entry.now)
+        if self._outside.bus.listening_since is None:
+            raise UnreachableError("the broker does not answer; a change waits until it does")
+        self._accepted(name)
+
+    async def _remove(self, action: Remove) -> None:
+        await self._outside.runtime.remove(action.name, delete_data=action.delete_data)
+        self._memories.forget(action.name)
+        self._journal.note(action.name, "Removed", action.cause)
+
+    async def _update(self, action: Update, instance: Instance | None) -> None:
+        generation = self._desk.book.entries[action.name].now
+        await self._outside.runtime.update(action.name, generation.spec.resources)
+        self._accepted(action.name)
+        if instance is not None:
+            address = self._outside.broker.address()
+            digest = hashes(on_bus(generation.layers, address)).resources
+            record = self._memories.of(action.name)
+            self._memories.put(
+                action.name, replace(record, updated=instance.id, updated_resources=digest)
+            )
+        self._journal.note(action.name, "Updated", action.cause)
+
+    def _accepted(self, name: str) -> None:
+        self._memories.put(name, accepted(self._memories.of(name)))
+
+    def _refuse(self, action: Action, error: ActionError) -> None:
+        now, policy = self._outside.now(), self._outside.policy
+        record = self._memories.of(action.name)
+        self._memories.put(action.name, refused(record, action.name, error, now, policy))
+        what = type(action).__name__.lower()
+        self._journal.warn(action.name, error.reason, f"{what} was refused: {error}")
+
+    def _grace(self, name: str, instance: Instance | None) -> timedelta:
+        entry = self._desk.book.entries.get(name)
+        if entry is None:
+            return GRACE + MARGIN
+        number = instance.generation if instance else entry.wanted
+        return entry.kept.get(number, entry.now).spec.grace + MARGIN
+
+
+def _ended_by_itself(record: Record, instance: Instance | None) -> bool:
+    if instance is None or instance.phase is not Phase.EXITED:
+        return False
+    told = record.stopping == instance.id
+    return not told or record.stop_reason == StopReason.UNRESPONSIVE

@@ -1,0 +1,237 @@
+"""From edited files to an applied revision. A broken edit changes nothing; what runs keeps running."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator.controller.desk import Book, hashes_of
+from orchestrator.controller.loop import Loop
+from orchestrator.controller.outside import Settings
+from orchestrator.controller.picture import BROKER
+from orchestrator.controller.reading import Declared, Readable, understand
+from orchestrator.controller.rooms import Rooms
+from orchestrator.controller.telling import Telling, is_ready
+from orchestrator.decide.changes import changes, differs, render
+from orchestrator.decide.guard import objection
+from orchestrator.decide.memory import accepted
+from orchestrator.decide.report import Outcome, Preview, Progress
+from orchestrator.decide.state import Phase
+from orchestrator.errors import ActionError, ConfigError, ConflictError
+from orchestrator.ports import Catalog, Revision, Secrets
+
+RUNTIME = "runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`expect`: revision that the caller saw, 0 for none; None: any. `wait` None: do not."""
+
+    readable: Readable
+    secrets: Mapping[str, str]
+    expect: int | None
+    allow_deletes: bool
+    wait: timedelta | None
+
+
+class Applying:
+    def __init__(self, rooms: Rooms, loop: Loop, telling: Telling) -> None:
+        self._rooms = rooms
+        self._outside = rooms.outside
+        self._loop = loop
+        self._telling = telling
+        self._one = asyncio.Lock()
+
+    async def preview(self, readable: Readable, secrets: Mapping[str, str]) -> Preview:
+        """Return what applying would do, or every problem. Changes nothing."""
+        catalog = self._outside.catalog(readable.settings)
+        try:
+            declared = await self._understand(readable, catalog)
+        except ConfigError as error:
+            return Preview(problems=error.problems, revision=self._rooms.desk.book.revision)
+        await self._telling.refreshed()
+        book = self._propose(declared, self._passing(readable, secrets))
+        return self._compare(declared, book, readable)
+
+    async def apply(self, order: Order) -> AsyncGenerator[Preview | Progress | Outcome, None]:
+        """Yield the plan, then progress, then the outcome.
+
+        Raises:
+            ConfigError: the files have problems; the last good revision keeps running.
+            ConflictError: another revision than `expect` was applied meanwhile.
+            ActionError: GuardedDeletion, RuntimeChanged, GoingDown.
+        """
+        async with self._one:
+            yield await self._accept(order)
+        if order.wait is None:
+            yield Outcome(self._rooms.desk.book.revision, ready=False, plugins=[])
+            return
+        async for item in self._telling.until(None, is_ready, deadline=order.wait):
+            yield item
+
+    async def restore(self) -> None:
+        """Take up what was applied last; read it again only if a crash cut its apply off."""
+        kept, revision = self._rooms.desk.load(), self._outside.store.current()
+        if revision is None:
+            return
+        settings = settings_of(revision)
+        self._rooms.launches.catalog = self._outside.catalog(settings)
+        folder = settings.get("folder")
+        self._rooms.launches.secrets = self._outside.secrets.passing(
+            {}, Path(folder) if folder else None
+        )
+        if kept:
+            return
+        readable = Readable(revision.sources, settings, revision.resolved)
+        try:
+            declared = await self._understand(readable, self._rooms.launches.catalog)
+        except (ConfigError, ActionError) as error:
+            self._invalid(error)
+            return
+        book = self._propose(declared, self._rooms.launches.secrets)
+        self._rooms.desk.commit(replace(book, revision=revision.number))
+
+    async def _accept(self, order: Order) -> Preview:
+        if self._loop.down is not None:
+            raise ActionError("everything is being taken down", reason="GoingDown")
+        self._check_expected(order.expect)
+        self._check_runtime()
+        readable = order.readable
+        catalog = self._outside.catalog(readable.settings)
+        try:
+            declared = await self._understand(readable, catalog)
+        except ConfigError as error:
+            self._invalid(error)
+            raise
+        await self._telling.refreshed()
+        secrets = self._passing(readable, order.secrets)
+        book = self._propose(declared, secrets)
+        preview = self._compare(declared, book, readable)
+        if preview.guard and not order.allow_deletes:
+            raise ActionError(
+                f"refused: {preview.guard}\n  fix: if that is meant, apply with --allow-deletes",
+                reason="GuardedDeletion",
+                permanent=True,
+            )
+        self._keep(readable, declared, book)
+        self._rooms.launches.catalog = catalog
+        self._rooms.launches.secrets = secrets
+        self._forgive_refusals()
+        self._rooms.journal.condition("ConfigValid", status=True, reason="Applied")
+        self._loop.agenda.mark_all()
+        return replace(preview, revision=self._rooms.desk.book.revision)
+
+    async def _understand(self, readable: Readable, catalog: Catalog) -> Declared:
+        revision = self._rooms.desk.book.revision + 1
+        project = self._outside.project
+        return await understand(readable, catalog, project=project, revision=revision)
+
+    def _propose(self, declared: Declared, secrets: Secrets) -> Book:
+        instances = self._loop.observed.instances or {}
+        return self._rooms.desk.propose(
+            declared,
+            revision=declared.desired.revision,
+            secrets=secrets,
+            records=self._loop.observed.records,
+            running={name: each.generation for name, each in instances.items()},
+        )
+
+    def _compare(self, declared: Declared, book: Book, readable: Readable) -> Preview:
+        desk, observed = self._rooms.desk, self._loop.observed
+        try:
+            address = self._outside.broker.address()
+        except ActionError:
+            address = ""
+        instances = observed.instances or {}
+        found = changes(
+            declared.desired,
+            observed,
+            hashes=hashes_of(book, address),
+            capabilities=self._outside.runtime.capabilities,
+            system={BROKER},
+            difference=lambda name: desk.difference(name, instances[name].generation, book),
+        )
+        current = self._outside.store.current()
+        running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}
+        return Preview(
+            changes=found,
+            differs=differs(found),
+            guard=objection(
+                applied=current.sources if current and desk.book.entries else (),
+                new=readable.sources,
+                # Blind, what was wanted has to stand for what runs.
+                running=running if observed.instances is not None else set(desk.book.entries),
+                kept=declared.desired.plugins.keys(),
+            ),
+            revision=desk.book.revision,
+            text=render(found),
+        )
+
+    def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:
+        """Write the revision, then what is wanted. Cut off in between, `restore` does the rest."""
+        store, current = self._outside.store, self._outside.store.current()
+        fresh = Revision(
+            number=(current.number if current else 0) + 1,
+            applied=self._outside.now(),
+            sources=tuple((file, text) for file, text in readable.sources),
+            resolved=declared.resolved,
+            settings=dict(readable.settings),
+        )
+        if not store.setting(RUNTIME):
+            store.set(RUNTIME, self._outside.runtime.name)
+        if (
+            current is not None
+            and current.number == self._rooms.desk.book.revision
+            and _same(current, fresh)
+        ):
+            self._rooms.desk.commit(replace(book, revision=current.number))
+            return
+        store.save(fresh, expect=current.number if current else None)
+        self._rooms.desk.commit(replace(book, revision=fresh.number))
+        files = ", ".join(file for file, _ in fresh.sources)
+        self._rooms.journal.note("", "Applied", f"revision {fresh.number}: {files}")
+
+    def _check_expected(self, expect: int | None) -> None:
+        now = self._rooms.desk.book.revision
+        if expect is not None and expect != now:
+            raise ConflictError(
+                f"revision {now or 'none'} is applied, your plan was made for {expect or 'none'}; plan again"
+            )
+
+    def _check_runtime(self) -> None:
+        before, now = self._outside.store.setting(RUNTIME), self._outside.runtime.name
+        if before and before != now:
+            raise ActionError(
+                f"this project was applied on the runtime '{before}', this controller has '{now}'; "
+                f"what runs there would be left behind\n  fix: run `ntpctl down` with '{before}' first",
+                reason="RuntimeChanged",
+                permanent=True,
+            )
+
+    def _passing(self, readable: Readable, values: Mapping[str, str]) -> Secrets:
+        folder = readable.settings.get("folder")
+        secrets = self._rooms.launches.secrets
+        return secrets.passing(values, Path(folder) if folder else None)
+
+    def _forgive_refusals(self) -> None:
+        """Whatever was missing may be there now."""
+        records = self._rooms.memories.all()
+        self._rooms.memories.put_all({name: accepted(each) for name, each in records.items()})
+
+    def _invalid(self, error: ConfigError | ActionError) -> None:
+        self._rooms.journal.condition(
+            "ConfigValid", status=False, reason="Refused", message=str(error)
+        )
+
+
+def settings_of(revision: Revision) -> Settings:
+    return {key: str(value) for key, value in revision.settings.items()}
+
+
+def _same(one: Revision, other: Revision) -> bool:
+    return (one.sources, dict(one.resolved), dict(one.settings)) == (
+        other.sources,
+        dict(other.resolved),
+        dict(other.settings),
+    )

@@ -1,0 +1,77 @@
+"""Keeps the broker's accounts as the wiring wants them; never takes from one who still runs."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from orchestrator.controller.journal import Journal
+from orchestrator.errors import ActionError, NtpError, UnreachableError
+from orchestrator.ports import Broker
+from orchestrator.spec.model import Desired, Rights
+from orchestrator.spec.rights import rights
+from orchestrator.spec.wiring import edges
+
+ENSURE_S = 60.0
+
+
+class BusRights:
+    def __init__(self, broker: Broker, journal: Journal) -> None:
+        self._broker = broker
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self._wanted: Mapping[str, Rights] = {}
+        self._for: Desired | None = None
+        self._ensured: Mapping[str, Rights] | None = None
+        """What the broker was last made to be; None: unknown."""
+
+    def want(self, desired: Desired, running: Collection[str]) -> None:
+        """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted."""
+        if self._for is None or self._for.plugins != desired.plugins:
+            fresh = dict(rights(desired, edges(desired)))
+            leaving = {name: each for name, each in self._wanted.items() if name not in fresh}
+            self._wanted = {**leaving, **fresh}
+            self._for = desired
+        gone = [
+            name for name in self._wanted if name not in desired.plugins and name not in running
+        ]
+        if gone:
+            self._wanted = {name: each for name, each in self._wanted.items() if name not in gone}
+
+    def doubt(self) -> None:
+        """The broker was started anew, or was away: what it knows has to be compared."""
+        self._ensured = None
+
+    @property
+    def settled(self) -> bool:
+        return self._ensured is not None and self._ensured == self._wanted
+
+    async def ensure(self) -> None:
+        """Make the broker what is wanted. UnreachableError, ActionError: it is not, for now."""
+        async with self._lock:
+            if self.settled:
+                return
+            wanted = dict(self._wanted)
+            try:
+                async with asyncio.timeout(ENSURE_S):
+                    await self._broker.ensure(wanted)
+            except TimeoutError as error:
+                self._unready("the broker took too long to take over the accounts")
+                raise UnreachableError("the broker took too long") from error
+            except NtpError as error:
+                self._unready(str(error))
+                raise
+            self._ensured = wanted
+            self._journal.condition("BrokerReady", status=True, reason="Ensured")
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what of the broker would break our promises, in words."""
+        try:
+            async with asyncio.timeout(ENSURE_S):
+                found = tuple(await self._broker.check())
+        except (UnreachableError, ActionError, TimeoutError) as error:
+            found = (str(error) or "the broker took too long to answer",)
+        if found:
+            self._unready("; ".join(found))
+        return found
+
+    def _unready(self, message: str) -> None:
+        self._journal.condition("BrokerReady", status=False, reason="NotReady", message=message)

@@ -1,0 +1,272 @@
+"""A controller from its first look to its last: what the socket asks, and what runs beside the passes."""
+
+import asyncio
+import os
+import platform
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Self
+
+from orchestrator.controller.applying import Applying, Order
+from orchestrator.controller.finishing import finishing
+from orchestrator.controller.loop import Loop
+from orchestrator.controller.outside import Outside
+from orchestrator.controller.picture import BROKER
+from orchestrator.controller.reading import Readable
+from orchestrator.controller.rooms import Rooms
+from orchestrator.controller.taking_down import TakingDown
+from orchestrator.controller.telling import Telling, is_ready, is_stopped
+from orchestrator.controller.watchers import Watchers
+from orchestrator.decide.memory import forgive
+from orchestrator.decide.report import (
+    BrokerInfo,
+    Downed,
+    Heard,
+    Info,
+    Outcome,
+    PluginStatus,
+    Preview,
+    Progress,
+    ProjectStatus,
+)
+from orchestrator.decide.state import Isolation, Phase
+from orchestrator.errors import ActionError, NtpError
+from orchestrator.ports import Event, LogLine, Revision
+
+ISOLATION_S = 20.0
+
+
+class Controller:
+    """Made by `restored`; then `run`. Its other public methods are the `Operations` of the socket."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._rooms = Rooms.furnish(outside)
+        self._loop = Loop(self._rooms)
+        self._telling = Telling(self._rooms, self._loop)
+        self._applying = Applying(self._rooms, self._loop, self._telling)
+        self._started = outside.now()
+        self._isolation: Isolation | None = None
+        self._taking_down = TakingDown(self._rooms, self._loop)
+
+    @classmethod
+    async def restored(cls, outside: Outside) -> Self:
+        """Return a controller that knows what was applied last and remembers every plugin.
+
+        Raises:
+            UnreachableError: the store cannot be read.
+        """
+        controller = cls(outside)
+        controller._rooms.memories.load()
+        await controller._applying.restore()
+        controller._taking_down.restore()
+        return controller
+
+    async def run(self) -> bool:
+        """Keep what is applied running; return when all was taken down, and whether with its data.
+
+        Nothing of it runs any more when it has returned, or was cancelled.
+
+        Raises:
+            ConflictError: the project's lock was lost.
+        """
+        watchers = Watchers(self._rooms, self._loop)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(watchers.runtime()),
+                    tasks.create_task(watchers.changes()),
+                    tasks.create_task(watchers.listening()),
+                    tasks.create_task(watchers.broker()),
+                ]
+                try:
+                    await self._loop.run(tasks)
+                finally:
+                    for each in beside:
+                        each.cancel()
+        except* NtpError as group:
+            raise _first(group) from group
+        return await self._taking_down.finish()
+
+    async def info(self) -> Info:
+        current = self._outside.store.current()
+        revision = self._rooms.desk.book.revision
+        return Info(
+            project=self._outside.project,
+            version=self._outside.version,
+            python=platform.python_version(),
+            pid=os.getpid(),
+            epoch=self._outside.lease.epoch,
+            started=self._started,
+            revision=revision,
+            applied=current.applied if current and current.number == revision else None,
+            runtime=self._outside.runtime.name,
+            isolation=await self._isolated(),
+            broker=await self._broker(),
+            listening_since=self._outside.bus.listening_since,
+            conditions=self._rooms.journal.conditions(),
+            state_folder=self._outside.state_folder,
+        )
+
+    async def status(self, name: str | None) -> ProjectStatus:
+        return await self._telling.project(name)
+
+    async def preview(
+        self,
+        sources: Sequence[tuple[str, str]],
+        *,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> Preview:
+        return await self._applying.preview(Readable(sources, settings, {}), secrets)
+
+    async def apply(
+        self,
+        sources: Sequence[tuple[str, str]],
+        *,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, str],
+        expect: int | None,
+        allow_deletes: bool,
+        pins: Mapping[str, str],
+        wait: bool,
+        deadline: timedelta,
+    ) -> AsyncGenerator[Preview | Progress | Outcome, None]:
+        order = Order(
+            readable=Readable(sources, settings, pins),
+            secrets=secrets,
+            expect=expect,
+            allow_deletes=allow_deletes,
+            wait=deadline if wait else None,
+        )
+        async with aclosing(self._applying.apply(order)) as items:
+            async for item in items:
+                yield item
+
+    async def wait(
+        self, names: Sequence[str] | None, *, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        for name in names or ():
+            self._telling.check(name)
+        async with aclosing(self._telling.until(names, is_ready, deadline=deadline)) as items:
+            async for item in items:
+                yield item
+
+    async def events(self, name: str | None, *, limit: int) -> Sequence[Event]:
+        return self._outside.store.events(name=name, limit=limit)
+
+    async def new_events(self, name: str | None) -> AsyncGenerator[Event, None]:
+        async with aclosing(self._rooms.journal.follow(name)) as events:
+            async for event in events:
+                yield event
+
+    async def logs(self, name: str, *, follow: bool, tail: int) -> AsyncGenerator[LogLine, None]:
+        if name != BROKER and name not in (self._loop.observed.instances or {}):
+            self._telling.check(name)
+        lines = self._outside.runtime.logs(name, follow=follow, tail=tail)
+        async with finishing(lines):
+            async for line in lines:
+                yield line
+
+    async def restart(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        """Replace the life that runs; forgive what failed before."""
+        if name != BROKER:
+            self._telling.check(name)
+        instance = (self._loop.observed.instances or {}).get(name)
+        life = instance.id if instance and instance.phase is Phase.RUNNING else ""
+        record = forgive(self._rooms.memories.of(name))
+        asked = replace(record, replace=life, restart_requested=record.restart_requested + 1)
+        self._rooms.memories.put(name, asked)
+        self._rooms.journal.note(name, "RestartAsked", "restart asked for by hand")
+        self._look_at(name)
+        async for item in self._until([name], is_ready, wait=wait, deadline=deadline):
+            yield item
+
+    async def stop(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        """Stop it and keep it stopped, whatever is applied; only `start` clears that."""
+        self._telling.check(name)
+        record = self._rooms.memories.of(name)
+        self._rooms.memories.put(name, replace(record, stopped_by_hand=True))
+        self._rooms.journal.note(name, "StoppedByHand", f"until `ntpctl start {name}`")
+        self._look_at(name)
+        async for item in self._until([name], is_stopped, wait=wait, deadline=deadline):
+            yield item
+
+    async def start(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        """Clear what holds it back: stopped by hand, given up, refused, a generation that failed."""
+        self._telling.check(name)
+        self._rooms.memories.put(name, forgive(self._rooms.memories.of(name)))
+        self._rooms.journal.note(name, "StartAsked", "start asked for by hand")
+        self._look_at(name)
+        async for item in self._until([name], is_ready, wait=wait, deadline=deadline):
+            yield item
+
+    async def down(
+        self, *, delete_data: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Downed, None]:
+        """Take everything down; then `run` returns. See `TakingDown.watch`."""
+        async with aclosing(
+            self._taking_down.watch(delete_data=delete_data, deadline=deadline)
+        ) as items:
+            async for item in items:
+                yield item
+
+    async def beats(self) -> Mapping[str, Heard]:
+        return {
+            name: Heard(heard, beat) for name, (beat, heard) in self._outside.bus.beats().items()
+        }
+
+    async def revisions(self) -> Sequence[Revision]:
+        return self._outside.store.revisions()
+
+    async def _until(
+        self,
+        names: Sequence[str],
+        reached: Callable[[PluginStatus], bool],
+        *,
+        wait: bool,
+        deadline: timedelta,
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        within = deadline if wait and BROKER not in names else timedelta(0)
+        async with aclosing(self._telling.until(names, reached, deadline=within)) as items:
+            async for item in items:
+                yield item
+
+    def _look_at(self, name: str) -> None:
+        self._loop.parking.release(name)
+        self._loop.agenda.mark(name)
+
+    async def _isolated(self) -> Isolation | None:
+        if self._isolation is None:
+            try:
+                async with asyncio.timeout(ISOLATION_S):
+                    self._isolation = await self._outside.runtime.isolation()
+            except (NtpError, TimeoutError):
+                return None
+        return self._isolation
+
+    async def _broker(self) -> BrokerInfo:
+        instance = (self._loop.observed.instances or {}).get(BROKER)
+        try:
+            external = self._outside.broker.launch() is None
+            address = self._outside.broker.address()
+        except ActionError as error:
+            return BrokerInfo("", error.reason, str(error), [str(error)])
+        phase = "external" if external else instance.phase.value if instance else "absent"
+        problems = await self._rooms.rights.check() if self._rooms.rights.settled else ()
+        return BrokerInfo(address, phase.capitalize(), "; ".join(problems), problems)
+
+
+def _first(group: BaseExceptionGroup[NtpError]) -> NtpError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, NtpError) else NtpError(str(found))

@@ -1,0 +1,211 @@
+"""What is wanted, and every generation of it that may still run: kept whole, so that nothing needs
+to be read or computed again after a restart, and an upgrade of this program restarts nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ntp.contract.launch import Listen
+from orchestrator.controller.reading import Declared
+from orchestrator.decide.context import Previous
+from orchestrator.decide.layers import (
+    RECREATE,
+    Layers,
+    carry_over,
+    describe,
+    differing,
+    hashes,
+    layers,
+    on_bus,
+)
+from orchestrator.decide.memory import running_generation
+from orchestrator.decide.state import Hashes, Record
+from orchestrator.errors import ActionError
+from orchestrator.ports import Secrets, Store
+from orchestrator.spec.model import Artifact, Desired, PluginSpec
+from orchestrator.spec.wiring import Wiring
+
+KEY = "desired"
+MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One state of one entry, with all that is needed to start it."""
+
+    number: int
+    spec: PluginSpec
+    artifact: Artifact
+    listens: tuple[Listen, ...]
+    layers: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    wanted: int
+    kept: dict[int, Generation]
+
+    @property
+    def now(self) -> Generation:
+        return self.kept[self.wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The applied revision, as it is kept in the store."""
+
+    project: str
+    revision: int = 0
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+class Desk:
+    """Holds the book; every question about what is wanted is asked here."""
+
+    def __init__(self, project: str, store: Store) -> None:
+        self._store = store
+        self.book = Book(project)
+        self._hashes: tuple[int, str, dict[str, Hashes]] = (-1, "", {})
+
+    def load(self) -> bool:
+        """Take the kept book. False: the newest revision is not in it, and must be read again."""
+        text = self._store.setting(KEY)
+        if text is not None:
+            self.book = msgspec.json.decode(text, type=Book, dec_hook=_path)
+        current = self._store.current()
+        return current is None or current.number == self.book.revision
+
+    def commit(self, book: Book) -> None:
+        self._store.set(KEY, msgspec.json.encode(book, enc_hook=str).decode())
+        self.book = book
+
+    def propose(
+        self,
+        declared: Declared,
+        *,
+        revision: int,
+        secrets: Secrets,
+        records: Mapping[str, Record],
+        running: Mapping[str, int],
+    ) -> Book:
+        """Return the book that `declared` would make; nothing is changed.
+
+        Args:
+            declared: what was read.
+            revision: its number.
+            secrets: only digests are asked for.
+            records: who remembers what, for numbers that were used and generations that were healthy.
+            running: name -> generation that runs.
+        """
+        wiring = Wiring(declared.desired)
+        entries = {}
+        for name, spec in declared.desired.plugins.items():
+            old = self.book.entries.get(name)
+            listens = wiring.listens(name)
+            digests = _digests(spec, secrets, old.now.layers if old else None)
+            fresh = layers(spec, listens=listens, secrets=digests)
+            record = records.get(name, Record())
+            number, kept_layers = _number(old, fresh, record)
+            kept = {} if old is None else _still_needed(old, record, running.get(name))
+            artifact = declared.artifacts[name]
+            kept[number] = Generation(number, spec, artifact, listens, kept_layers)
+            entries[name] = Entry(number, kept)
+        return Book(self.book.project, revision, entries)
+
+    def desired(self, records: Mapping[str, Record]) -> Desired:
+        """Return what is to run: the wanted generations, or the healthy ones before failed ones."""
+        plugins = {
+            name: (self._running(name, records) or entry.now).spec
+            for name, entry in self.book.entries.items()
+        }
+        return Desired(self.book.project, self.book.revision, plugins)
+
+    def hashes(self, address: str) -> Mapping[str, Hashes]:
+        """Return the hashes of every wanted generation, for a bus at `address`."""
+        if self._hashes[:2] != (id(self.book), address):
+            found = hashes_of(self.book, address)
+            self._hashes = (id(self.book), address, found)
+        return self._hashes[2]
+
+    def goes_back(self, records: Mapping[str, Record]) -> Iterator[str]:
+        """Yield the names of which a healthy generation is kept that can be gone back to."""
+        for name, entry in self.book.entries.items():
+            healthy = records[name].healthy_generation if name in records else 0
+            if not 0 < healthy < entry.wanted or healthy not in entry.kept:
+                continue
+            # One that listens to somebody who is gone has nothing to go back to.
+            if all(each.instance in self.book.entries for each in entry.kept[healthy].listens):
+                yield name
+
+    def previous(self, records: Mapping[str, Record], address: str) -> dict[str, Previous]:
+        found = {}
+        for name in self.goes_back(records):
+            healthy = records[name].healthy_generation
+            kept = self.book.entries[name].kept[healthy]
+            found[name] = Previous(healthy, hashes(on_bus(kept.layers, address)))
+        return found
+
+    def difference(self, name: str, number: int, book: Book | None = None) -> str:
+        """Say how what `book` (default: the applied one) wants of `name` differs from generation
+        `number`; empty: unknown.
+        """
+        old, new = self.book.entries.get(name), (book or self.book).entries.get(name)
+        if old is None or new is None or number not in old.kept:
+            return ""
+        return describe(old.kept[number].layers, new.now.layers)
+
+    def generation(self, name: str, number: int) -> Generation:
+        entry = self.book.entries.get(name)
+        if entry is None or number not in entry.kept:
+            raise ActionError(f"generation {number} of {name} is not kept", reason="NoGeneration")
+        return entry.kept[number]
+
+    def _running(self, name: str, records: Mapping[str, Record]) -> Generation | None:
+        record = records.get(name)
+        return (
+            None if record is None else self.book.entries[name].kept.get(running_generation(record))
+        )
+
+
+def hashes_of(book: Book, address: str) -> dict[str, Hashes]:
+    return {name: hashes(on_bus(entry.now.layers, address)) for name, entry in book.entries.items()}
+
+
+def _number(
+    old: Entry | None, fresh: dict[str, dict[str, Any]], record: Record
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Return the generation of `fresh` and its layers: the old ones, if nothing was changed."""
+    if old is None:
+        return record.generation + 1, fresh
+    merged = carry_over(old.now.layers, fresh)
+    changed = set(differing(hashes(old.now.layers), hashes(merged)))
+    if changed & {*RECREATE, "resources"}:
+        return max(old.wanted, record.generation) + 1, merged
+    return old.wanted, merged
+
+
+def _still_needed(old: Entry, record: Record, running: int | None) -> dict[int, Generation]:
+    needed = {old.wanted, record.healthy_generation, running}
+    return {number: each for number, each in old.kept.items() if number in needed}
+
+
+def _digests(spec: PluginSpec, secrets: Secrets, old: Layers | None) -> dict[str, str]:
+    """A secret that cannot be read now is taken as unchanged: who runs with it must not stop."""
+    before = old["config"].get("secrets", {}) if old else {}
+    found = {}
+    for key, reference in spec.secrets.items():
+        try:
+            found[key] = secrets.digest(reference)
+        except ActionError:
+            found[key] = before.get(key, MISSING)
+    return found
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise TypeError(f"the book holds no {kind.__name__}")

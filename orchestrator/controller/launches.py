@@ -1,0 +1,110 @@
+"""From a generation to a Launch: environment, configuration with its secrets, credentials, labels."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from ntp.contract.launch import CREDENTIALS_FILE, LAUNCH_FILE, BusAddress, LaunchFile
+from orchestrator.controller.desk import Generation
+from orchestrator.controller.outside import Outside
+from orchestrator.decide.layers import hashes, on_bus
+from orchestrator.errors import ActionError
+from orchestrator.ports import Catalog, Environment, Launch, Secrets
+from orchestrator.spec.model import HostPort
+from orchestrator.spec.secret import fill
+from orchestrator.spec.wiring import trading
+
+ARGV = ("-S", "-s", "-P", "-m", "ntp.runner")
+CODE, STORAGE = "/plugin", "/storage"
+
+
+class Launches:
+    """Makes launches; `catalog` and `secrets` are those of the last apply."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.catalog: Catalog = outside.catalog({})
+        self.secrets: Secrets = outside.secrets
+
+    async def prepare(self, generation: Generation) -> Environment:
+        """Do all that can fail before the one that runs is stopped.
+
+        Raises:
+            ActionError: requirements cannot be installed, a secret is missing.
+        """
+        self._config(generation)
+        return await self.catalog.prepare(generation.artifact)
+
+    async def of(self, generation: Generation, *, attempt: int, epoch: int) -> Launch:
+        """Return the launch of one life. The instance must have its rights: credentials are in it."""
+        environment = await self.prepare(generation)
+        spec = generation.spec
+        address = self._outside.broker.address()
+        broker = _host_port(address)
+        wanted = on_bus(generation.layers, address)
+        return Launch(
+            project=self._outside.project,
+            name=spec.name,
+            kind=spec.kind.value,
+            generation=generation.number,
+            attempt=attempt,
+            epoch=epoch,
+            hashes=hashes(wanted),
+            spec=json.dumps(wanted, sort_keys=True).encode(),
+            argv=ARGV,
+            environment=environment,
+            code=generation.artifact.code,
+            files={
+                LAUNCH_FILE: self._file(generation, address),
+                CREDENTIALS_FILE: self._outside.broker.credentials(spec.name),
+            },
+            resources=spec.resources,
+            storage=spec.storage,
+            egress=(broker, *spec.egress),
+            private=(broker,),
+            inet=bool(spec.egress),
+            timeout=spec.timeout,
+            grace=spec.grace,
+            sandbox=spec.sandbox,
+        )
+
+    def of_broker(self, *, attempt: int, epoch: int) -> Launch:
+        launch = self._outside.broker.launch()
+        if launch is None:
+            raise ActionError("the broker is not ours to start", reason="ExternalBroker")
+        return replace(
+            launch, project=self._outside.project, generation=1, attempt=attempt, epoch=epoch
+        )
+
+    def _file(self, generation: Generation, address: str) -> bytes:
+        spec = generation.spec
+        return msgspec.json.encode(
+            LaunchFile(
+                project=self._outside.project,
+                instance=spec.name,
+                kind=spec.kind,
+                plugin=spec.plugin,
+                entrypoint=spec.entrypoint,
+                code=CODE,
+                generation=generation.number,
+                bus=BusAddress(servers=[f"nats://{address}"]),
+                config=self._config(generation),
+                inputs=list(generation.listens),
+                history=spec.history,
+                timeout_s=spec.timeout.total_seconds(),
+                grace_s=spec.grace.total_seconds(),
+                trading=trading(spec),
+                storage=STORAGE if spec.storage else None,
+                egress=[str(host) for host in spec.egress],
+            )
+        )
+
+    def _config(self, generation: Generation) -> dict[str, Any]:
+        return fill(generation.spec.config, generation.spec.secrets, self.secrets.resolve)
+
+
+def _host_port(address: str) -> HostPort:
+    host, _, port = address.rpartition(":")
+    return HostPort(host.strip("[]"), int(port))

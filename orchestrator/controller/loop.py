@@ -1,0 +1,250 @@
+"""The passes: look, plan, act. Each look is whole; each action belongs to one name.
+
+Fail static: whoever does not answer (runtime, broker, store, lease) makes a condition, never an action.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from orchestrator.controller.agenda import Agenda
+from orchestrator.controller.parking import Parking
+from orchestrator.controller.picture import BROKER
+from orchestrator.controller.retries import Retries
+from orchestrator.controller.rooms import Rooms
+from orchestrator.decide.actions import Action, Remove, Start, Stop, Update, Wait
+from orchestrator.decide.context import Context
+from orchestrator.decide.plan import plan
+from orchestrator.decide.state import Hashes, Instance, Observed, Phase
+from orchestrator.decide.wind_down import wind_down
+from orchestrator.errors import ActionError, ConflictError, NtpError, UnreachableError
+
+LOOK, RIGHTS = "look at the runtime", "rights on the bus"
+_DOING = {
+    Start: "is being started",
+    Stop: "is being stopped",
+    Update: "its limits are being changed",
+    Remove: "is being removed",
+}
+_NO_HASHES = Hashes("", "", "", "", "")
+
+log = structlog.get_logger()
+
+
+class Loop:
+    """`run` until everything was taken down, or cancelled."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._outside = rooms.outside
+        tempo = rooms.outside.tempo
+        self._retries = Retries(tempo)
+        self._finished: set[str] = set()
+        self._limits: dict[type[Action], asyncio.Semaphore] = {
+            Start: asyncio.Semaphore(tempo.starts),
+            Stop: asyncio.Semaphore(tempo.stops),
+            Update: asyncio.Semaphore(tempo.others),
+            Remove: asyncio.Semaphore(tempo.others),
+        }
+        self._broker_life = ""
+        self._turn = asyncio.Event()
+        self._ensuring = False
+        self.agenda = Agenda()
+        self.parking = Parking(tempo)
+        self.observed = Observed(instances=None)
+        self.actions: dict[str, Action] = {}
+        self.going: dict[str, str] = {}
+        """Name -> words; from the moment an action is begun until a look that began after its end."""
+        self.begun = 0
+        self.done = 0
+        """Number of the last pass that was begun, and of the last that is done."""
+        self.down: bool | None = None
+        """Everything is being taken down; True: with its data."""
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Return when all is down. Actions run as tasks of `tasks`.
+
+        Raises:
+            ConflictError: the project's lock was lost; nothing more may be done.
+        """
+        spacing = 0.0
+        while True:
+            await self.agenda.wait(self._outside.tempo.relist)
+            # At most a third of the time is spent looking, however many plugins there are.
+            await asyncio.sleep(max(spacing, self._outside.tempo.pause.total_seconds()))
+            if not self._outside.lease.held():
+                raise ConflictError("the project's lock was lost; plugins are left as they are")
+            before = self._clock()
+            await self._pass(tasks)
+            spacing = 2 * (self._clock() - before)
+            if self.down is not None and self.observed.instances == {} and not self.going:
+                return
+
+    async def refresh(self) -> None:
+        """Return when a pass that began after this call is done."""
+        number = self.begun
+        self.agenda.wake()
+        while self.done <= number:
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Return when the next pass is done."""
+        await self._turn.wait()
+
+    def parked(self) -> dict[str, str]:
+        return self.parking.parked(self._clock())
+
+    async def _pass(self, tasks: asyncio.TaskGroup) -> None:
+        self.begun += 1
+        number = self.begun
+        for name in self._finished:
+            self.going.pop(name, None)
+        self._finished.clear()
+        marked = self.agenda.take()
+        self.observed = await self._rooms.picture.look()
+        if self.observed.instances is None:
+            self.agenda.put_off(self._retries.later(LOOK, self._clock()))
+        else:
+            self._retries.done(LOOK)
+            for action in self._plan(self.observed.instances, marked):
+                self._take_up(action, self.observed.instances.get(action.name), tasks)
+            self._keep_rights(self.observed.instances, tasks)
+        self.done = number
+        turn, self._turn = self._turn, asyncio.Event()
+        turn.set()
+
+    def _plan(self, instances: Mapping[str, Instance], marked: set[str] | None) -> list[Action]:
+        """Return the next actions of those who are marked; what was planned for the others stays."""
+        if self.down is not None:
+            found = self._wind_down(delete_data=self.down)
+            self.actions = {each.name: each for each in found}
+            return found
+        desk, records = self._rooms.desk, self.observed.records
+        address, going = self._address(), set(self.going)
+        if address is None:
+            # Without knowing where the bus is, nobody who runs can be compared with what is wanted.
+            going |= {n for n, each in instances.items() if each.phase is Phase.RUNNING}
+        found = plan(
+            desk.desired(records),
+            self.observed,
+            hashes=desk.hashes(address or ""),
+            capabilities=self._outside.runtime.capabilities,
+            now=self._outside.now(),
+            going=going,
+            only=marked,
+            context=Context(
+                policy=self._outside.policy,
+                system=dict.fromkeys(self._system(instances), _NO_HASHES),
+                previous=desk.previous(records, address or ""),
+                difference=desk.difference,
+            ),
+        )
+        kept = {} if marked is None else {n: a for n, a in self.actions.items() if n not in marked}
+        self.actions = kept | {each.name: each for each in found}
+        return found
+
+    def _wind_down(self, *, delete_data: bool) -> list[Action]:
+        entries = self._rooms.desk.book.entries
+        return wind_down(
+            self.observed,
+            kinds={name: entry.now.spec.kind for name, entry in entries.items()},
+            system={BROKER},
+            delete_data=delete_data,
+            going=self.going,
+        )
+
+    def _take_up(self, action: Action, instance: Instance | None, tasks: asyncio.TaskGroup) -> None:
+        name, now = action.name, self._clock()
+        if isinstance(action, Wait):
+            if action.until is not None:
+                left = (action.until - self._outside.now()).total_seconds()
+                self.agenda.remind(name, now + max(0.0, left))
+            return
+        due = self._retries.due(name, now)
+        if due is not None:
+            self.agenda.remind(name, due)
+            return
+        was_parked = name in self.parked()
+        if not self.parking.admit(action, now):
+            words = self.parked().get(name)
+            if words and not was_parked:
+                self._rooms.journal.warn(name, "Flapping", words)
+            self.agenda.remind(name, self.parking.until(name) or now)
+            return
+        self.going[name] = _DOING[type(action)]
+        tasks.create_task(self._act(action, instance))
+
+    async def _act(self, action: Action, instance: Instance | None) -> None:
+        name = action.name
+        try:
+            async with self._limits[type(action)]:
+                await self._rooms.acts.carry_out(action, instance)
+        except (UnreachableError, ConflictError) as error:
+            self._postpone(name, type(error).__name__.removesuffix("Error"), str(error))
+        except Exception as error:
+            # The edge of one plugin's business: a bug met with it must not stop the others' repair.
+            log.exception("controller.bug", plugin=name)
+            self._postpone(name, "Bug", f"{type(error).__name__}: {error}")
+        else:
+            self._retries.done(name)
+        self._finished.add(name)
+        if name == BROKER:
+            self.agenda.mark_all()
+        else:
+            self.agenda.mark(name)
+
+    def _postpone(self, name: str, reason: str, message: str) -> None:
+        self._retries.later(name, self._clock())
+        self._rooms.journal.warn(name, reason, message)
+
+    def _keep_rights(self, instances: Mapping[str, Instance], tasks: asyncio.TaskGroup) -> None:
+        """Have the broker know the rights that are wanted now, also when nobody is started."""
+        rights, broker = self._rooms.rights, instances.get(BROKER)
+        alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
+        rights.want(self._rooms.desk.desired(self.observed.records), alive)
+        life = broker.id if broker is not None and broker.phase is Phase.RUNNING else ""
+        if life != self._broker_life:
+            self._broker_life = life
+            rights.doubt()
+        served = bool(life) or not self._system(instances)
+        idle = self._ensuring or rights.settled or self.down is not None
+        if idle or not served or not self._rooms.desk.book.entries:
+            return
+        due = self._retries.due(RIGHTS, self._clock())
+        if due is not None:
+            self.agenda.remind(RIGHTS, due)
+            return
+        self._ensuring = True
+        tasks.create_task(self._ensure())
+
+    async def _ensure(self) -> None:
+        try:
+            await self._rooms.rights.ensure()
+        except NtpError:
+            # Told by the condition BrokerReady.
+            self.agenda.remind(RIGHTS, self._retries.later(RIGHTS, self._clock()))
+        else:
+            self._retries.done(RIGHTS)
+        finally:
+            self._ensuring = False
+            self.agenda.wake()
+
+    def _system(self, instances: Iterable[str]) -> frozenset[str]:
+        """Return who comes before all plugins: our broker, as long as there is anybody to serve."""
+        try:
+            if self._outside.broker.launch() is None:
+                return frozenset()
+        except ActionError:
+            pass  # ours, but not ready: its start will say why
+        served = set(instances) - {BROKER}
+        return frozenset({BROKER}) if self._rooms.desk.book.entries or served else frozenset()
+
+    def _address(self) -> str | None:
+        try:
+            return self._outside.broker.address()
+        except ActionError:
+            return None
+
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()

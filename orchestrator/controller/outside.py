@@ -1,0 +1,52 @@
+"""Everything that a controller is given: the ports, and the few settings of its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.decide.policy import Policy
+from orchestrator.ports import Broker, Bus, Catalog, Lease, Runtime, Secrets, Store
+
+Settings = Mapping[str, str]
+"""PLUGIN_* values and `folder` of one apply: what else decides how its files are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How often and how much at once."""
+
+    relist: timedelta = timedelta(seconds=10)
+    """The longest time between two looks at the world; shortened by up to a third, by chance."""
+    pause: timedelta = timedelta(milliseconds=20)
+    """The shortest time between two looks, so that a burst of events is one look."""
+    starts: int = 4
+    stops: int = 8
+    others: int = 4
+    act: timedelta = timedelta(minutes=15)
+    """The longest that one action may take; installing requirements is part of a start."""
+    look: timedelta = timedelta(seconds=30)
+    """The longest that a listing may take; then the runtime counts as not answering."""
+    first_retry: timedelta = timedelta(milliseconds=250)
+    longest_retry: timedelta = timedelta(seconds=30)
+    """When something outside did not answer."""
+    most_actions: int = 12
+    """Of one plugin within `flapping`; more is no progress, and it is parked."""
+    flapping: timedelta = timedelta(minutes=1)
+    parked: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    project: str
+    runtime: Runtime
+    broker: Broker
+    bus: Bus
+    catalog: Callable[[Settings], Catalog]
+    store: Store
+    secrets: Secrets
+    lease: Lease
+    policy: Policy = field(default_factory=Policy)
+    tempo: Tempo = field(default_factory=Tempo)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    version: str = ""
+    state_folder: str = ""

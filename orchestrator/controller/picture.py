@@ -1,0 +1,117 @@
+"""One look at the world, and what it teaches: a whole listing, the newest beats, records brought up to date."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from orchestrator.controller.desk import Desk
+from orchestrator.controller.journal import Journal
+from orchestrator.controller.memories import Memories
+from orchestrator.controller.outside import Outside
+from orchestrator.decide.causes import ending, fell_back
+from orchestrator.decide.memory import remember, renew
+from orchestrator.decide.silence import hearing
+from orchestrator.decide.state import Instance, Observed, Record
+from orchestrator.decide.words import reason
+from orchestrator.errors import ActionError, UnreachableError
+
+BROKER = "broker"
+
+
+class Picture:
+    def __init__(self, outside: Outside, desk: Desk, memories: Memories, journal: Journal) -> None:
+        self._outside = outside
+        self._desk = desk
+        self._memories = memories
+        self._journal = journal
+
+        self._hearing: datetime | None = None
+
+    async def look(self) -> Observed:
+        """Return what is there. Blind (`instances` None): the runtime or the store does not answer.
+
+        Without the store nothing may be done either: it could not be remembered.
+        """
+        instances = await self._list()
+        observed = self.with_beats(Observed(instances, records=self._memories.all()))
+        now, policy = self._outside.now(), self._outside.policy
+        self._hearing = hearing(self._hearing, observed.heard.values(), now=now, policy=policy)
+        observed = replace(observed, hearing_since=self._hearing)
+        try:
+            self._align()
+            self._remember(replace(observed, records=self._memories.all()))
+        except UnreachableError:
+            observed = replace(observed, instances=None)
+        return replace(observed, records=dict(self._memories.all()))
+
+    def with_beats(self, observed: Observed) -> Observed:
+        """Return `observed` with the newest beats: they arrive without being asked for."""
+        heard = self._outside.bus.beats()
+        return replace(
+            observed,
+            beats={name: beat for name, (beat, _) in heard.items()},
+            heard={name: at for name, (_, at) in heard.items()},
+            listening_since=self._outside.bus.listening_since,
+        )
+
+    async def _list(self) -> Mapping[str, Instance] | None:
+        try:
+            async with asyncio.timeout(self._outside.tempo.look.total_seconds()):
+                found = await self._outside.runtime.observe()
+        except (UnreachableError, ActionError, TimeoutError) as error:
+            words = str(error) or "the listing took too long"
+            self._journal.condition(
+                "RuntimeReachable", status=False, reason="NotAnswering", message=words
+            )
+            return None
+        self._journal.condition("RuntimeReachable", status=True, reason="Answers")
+        return found
+
+    def _align(self) -> None:
+        """Bring records to the wanted generations: what an apply that was cut off has left to do."""
+        now, records = self._outside.now(), self._memories.all()
+        back = set(self._desk.goes_back(records))
+        aligned: dict[str, Record] = {}
+        for name, entry in self._desk.book.entries.items():
+            record = self._memories.of(name)
+            if record.generation != entry.wanted:
+                aligned[name] = renew(record, now, number=entry.wanted)
+            elif record.failed_generation == record.generation and name not in back:
+                # What it went back to is not kept any more: the wanted one has another chance.
+                aligned[name] = replace(record, failed_generation=0, begun=None)
+        if self._desk.book.entries and self._memories.of(BROKER).generation == 0:
+            aligned[BROKER] = renew(Record(), now)
+        self._memories.put_all(aligned)
+
+    def _remember(self, observed: Observed) -> None:
+        now, policy = self._outside.now(), self._outside.policy
+        back = set(self._desk.goes_back(observed.records))
+        before = dict(observed.records)
+        fresh = {
+            name: remember(
+                name,
+                observed,
+                now=now,
+                policy=policy,
+                timeout=entry.now.spec.timeout,
+                fallback=name in back,
+            )
+            for name, entry in self._desk.book.entries.items()
+        }
+        if BROKER in before:
+            fresh[BROKER] = remember(BROKER, observed, now=now, policy=policy, beats=False)
+        self._memories.put_all(fresh)
+        for name, record in fresh.items():
+            if record != before.get(name):
+                self._tell(before.get(name, Record()), record, name, observed)
+
+    def _tell(self, before: Record, after: Record, name: str, observed: Observed) -> None:
+        end = after.last_exit
+        if end is not None and end != before.last_exit:
+            instance = (observed.instances or {}).get(name)
+            self._journal.warn(name, reason(end), ending(end, instance))
+        if after.gave_up and not before.gave_up:
+            self._journal.warn(name, "GaveUp", f"{after.failures} failures in a row")
+        if after.failed_generation and after.failed_generation != before.failed_generation:
+            self._journal.warn(name, "FellBack", fell_back(after))

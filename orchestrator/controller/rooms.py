@@ -1,0 +1,50 @@
+"""The parts of a controller, made once and shared."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from orchestrator.controller.acts import Acts
+from orchestrator.controller.bus_rights import BusRights
+from orchestrator.controller.desk import Desk
+from orchestrator.controller.journal import Journal
+from orchestrator.controller.launches import Launches
+from orchestrator.controller.memories import Memories
+from orchestrator.controller.outside import Outside
+from orchestrator.controller.picture import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    outside: Outside
+    desk: Desk
+    journal: Journal
+    memories: Memories
+    picture: Picture
+    rights: BusRights
+    launches: Launches
+    acts: Acts
+
+    @classmethod
+    def furnish(cls, outside: Outside) -> Self:
+        desk = Desk(outside.project, outside.store)
+        journal = Journal(outside.store, outside.now)
+        memories = Memories(outside.store, journal)
+        rights = BusRights(outside.broker, journal)
+        launches = Launches(outside)
+        return cls(
+            outside=outside,
+            desk=desk,
+            journal=journal,
+            memories=memories,
+            picture=Picture(outside, desk, memories, journal),
+            rights=rights,
+            launches=launches,
+            acts=Acts(
+                outside,
+                desk=desk,
+                memories=memories,
+                journal=journal,
+                rights=rights,
+                launches=launches,
+            ),
+        )

@@ -1,0 +1,142 @@
+"""Says how things are, once or as they change."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+
+from orchestrator.controller.loop import Loop
+from orchestrator.controller.rates import Rates
+from orchestrator.controller.rooms import Rooms
+from orchestrator.decide.memory import beat_of
+from orchestrator.decide.report import Outcome, PluginStatus, Progress, ProjectStatus, Waiting
+from orchestrator.decide.status import Seen, statuses
+from orchestrator.errors import ActionError
+
+REFRESH_S = 2.0
+"""How long a question waits for a fresh look; then the last one has to do."""
+QUIET_S = 1.0
+"""Progress is looked for at least this often: a beat may have come without a pass."""
+
+
+class Telling:
+    def __init__(self, rooms: Rooms, loop: Loop) -> None:
+        self._rooms = rooms
+        self._loop = loop
+        self._rates = Rates()
+        self._told: Mapping[str, PluginStatus] = {}
+
+    def statuses(self) -> Sequence[PluginStatus]:
+        """Return the status of every plugin that is wanted, as of the last look and the newest beats."""
+        now = self._rooms.outside.now()
+        observed = self._rooms.picture.with_beats(self._loop.observed)
+        beats = {n: beat for n in observed.beats if (beat := beat_of(n, observed)) is not None}
+        found = statuses(
+            self._rooms.desk.desired(observed.records),
+            observed,
+            list(self._loop.actions.values()),
+            now=now,
+            seen=Seen(
+                going=self._loop.going,
+                parked=self._loop.parked(),
+                flows=self._rates.flows(beats),
+                cpu=self._rates.cpu(observed.instances or {}, now),
+                before=self._told,
+            ),
+        )
+        self._told = {each.name: each for each in found}
+        return found
+
+    async def refreshed(self) -> Sequence[PluginStatus]:
+        try:
+            async with asyncio.timeout(REFRESH_S):
+                await self._loop.refresh()
+        except TimeoutError:
+            pass
+        return self.statuses()
+
+    async def project(self, name: str | None) -> ProjectStatus:
+        """Return the status of one plugin, or of all. ActionError (NoSuchPlugin) names those there are."""
+        self.check(name)
+        found = await self.refreshed()
+        return ProjectStatus(
+            project=self._rooms.outside.project,
+            revision=self._rooms.desk.book.revision,
+            at=self._rooms.outside.now(),
+            conditions=self._rooms.journal.conditions(),
+            plugins=[each for each in found if name is None or each.name == name],
+        )
+
+    def check(self, name: str | None) -> None:
+        entries = self._rooms.desk.book.entries
+        if name is None or name in entries:
+            return
+        there = ", ".join(sorted(entries)) or "none"
+        raise ActionError(
+            f"no plugin is named '{name}'; there are: {there}",
+            reason="NoSuchPlugin",
+            permanent=True,
+        )
+
+    async def until(
+        self,
+        names: Collection[str] | None,
+        reached: Callable[[PluginStatus], bool],
+        *,
+        deadline: timedelta,
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        """Yield each change of a plugin's state; the last item says whether all have `reached` it.
+
+        Ends before the deadline when those who have not cannot without a person. `names` None: all.
+        """
+        clock = asyncio.get_running_loop().time
+        ends = clock() + deadline.total_seconds()
+        told: dict[str, tuple[str, str]] = {}
+        await self._fresh(ends)
+        while True:
+            found = [each for each in self.statuses() if names is None or each.name in names]
+            missing = [each for each in found if not reached(each)]
+            for each in found:
+                if told.get(each.name) != (each.state, each.message):
+                    told[each.name] = (each.state, each.message)
+                    done = len(found) - len(missing)
+                    yield Progress(done, len(found), each.name, each.state, each.message)
+            seen = self._loop.observed.instances is not None
+            if seen and all(is_stalled(each) for each in missing):
+                break
+            if clock() >= ends:
+                break
+            await self._turn(min(ends, clock() + QUIET_S))
+        yield Outcome(
+            revision=self._rooms.desk.book.revision,
+            ready=seen and not missing,
+            plugins=found,
+            waiting=[Waiting(each.name, each.state, each.message) for each in missing],
+        )
+
+    async def _fresh(self, ends: float) -> None:
+        """Wait for a look that began after now: the last one knows nothing of what was just asked for."""
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._loop.refresh()
+        except TimeoutError:
+            pass
+
+    async def _turn(self, until: float) -> None:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._loop.turn()
+        except TimeoutError:
+            pass
+
+
+def is_ready(status: PluginStatus) -> bool:
+    return status.ready
+
+
+def is_stopped(status: PluginStatus) -> bool:
+    return status.state == "Stopped"
+
+
+def is_stalled(status: PluginStatus) -> bool:
+    """Whether nothing will change without a person."""
+    return any(each.type == "Stalled" and each.status for each in status.conditions)

@@ -1,0 +1,48 @@
+"""The order in which everything is stopped: sources, then those who listen, the broker last.
+
+So nothing that was sent is lost on the way: a strategy still sees its last tick, an executor its
+last signal.
+"""
+
+from collections.abc import Collection, Mapping
+
+from ntp.contract.names import Kind
+from orchestrator.decide.actions import Action, Remove, Stop, StopReason
+from orchestrator.decide.state import Observed, Phase
+
+CAUSE = "everything is taken down"
+
+
+def wind_down(
+    observed: Observed,
+    *,
+    kinds: Mapping[str, Kind],
+    system: Collection[str],
+    delete_data: bool,
+    going: Collection[str] = (),
+) -> list[Action]:
+    """Return the next actions towards nothing; none when blind, or when nothing is left.
+
+    Args:
+        observed: one picture of the world.
+        kinds: of the plugins, as far as they are known.
+        system: names that come last.
+        delete_data: their storage goes too.
+        going: names with an action still under way; who comes after them waits.
+    """
+    instances = observed.instances or {}
+    alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
+    plugins = alive - set(system)
+    sources = {name for name in plugins if kinds.get(name) is Kind.DATA_SOURCE}
+    left = set(instances) - set(system)
+    if sources:
+        first = sources
+    elif plugins:
+        first = plugins
+    elif left:
+        return [Remove(name, CAUSE, delete_data) for name in sorted(left) if name not in going]
+    elif alive:
+        first = alive
+    else:
+        return [Remove(name, CAUSE, delete_data) for name in sorted(instances) if name not in going]
+    return [Stop(name, CAUSE, StopReason.UNWANTED) for name in sorted(first) if name not in going]

@@ -1,0 +1,328 @@
+"""A machine in memory: a Runtime, Broker, Bus and Catalog that keep their promises, and can fail.
+
+Not recordings of calls: a start makes a life, a life beats, a crash ends it. It outlives controllers.
+"""
+
+# ruff: noqa: ARG002 - an implementation of a port takes what the port gives
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.launch import LAUNCH_FILE, LaunchFile
+from ntp.contract.problem import Problem
+from orchestrator.decide.state import Exit, Hashes, Instance, Isolation, Phase, Usage
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.ports import Capabilities, Environment, Launch, LogLine
+from orchestrator.spec.model import Artifact, Resources
+
+
+def utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Machine:
+    """What runs, and who is to fail how. Every fault is a plain value that a test sets."""
+
+    instances: dict[str, Instance] = field(default_factory=dict)
+    launches: dict[str, Launch] = field(default_factory=dict)
+    storage: set[str] = field(default_factory=set)
+    lives: int = 0
+    history: list[tuple[str, str]] = field(default_factory=list)
+    """(start | stop | remove | update, name), in order."""
+    doubles: int = 0
+    """Starts of a name while a life of it ran and was not the same: must stay 0."""
+    away: bool = False
+    """Nothing about the runtime answers."""
+    hangs: bool = False
+    """The runtime takes calls and never returns."""
+    refuse: dict[str, ActionError] = field(default_factory=dict)
+    """Starts of these names are refused."""
+    crash_at_start: dict[str, Exit] = field(default_factory=dict)
+    unready: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    exhausted: set[str] = field(default_factory=set)
+    slow_start_s: float = 0.0
+    closed: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def running(self) -> set[str]:
+        return {n for n, each in self.instances.items() if each.phase is Phase.RUNNING}
+
+    def touch(self) -> None:
+        event, self.changed = self.changed, asyncio.Event()
+        event.set()
+
+    def end(self, name: str, **how: object) -> None:
+        """The life of `name` ends."""
+        instance = self.instances[name]
+        end = Exit(at=utc(), **how)  # type: ignore[arg-type]  # a test's own words
+        self.instances[name] = replace(instance, phase=Phase.EXITED, exit=end, pid=None)
+        self.touch()
+
+    def file(self, name: str) -> LaunchFile:
+        return msgspec.json.decode(self.launches[name].files[LAUNCH_FILE], type=LaunchFile)
+
+
+class MemoryRuntime:
+    def __init__(self, machine: Machine, *, name: str = "memory", update: bool = True) -> None:
+        self.name = name
+        self.machine = machine
+        self.capabilities = Capabilities(update_in_place=update, restarts_by_itself=False)
+
+    async def observe(self) -> Mapping[str, Instance]:
+        await self._answer()
+        return dict(self.machine.instances)
+
+    async def start(self, launch: Launch) -> None:
+        await self._answer()
+        machine, name = self.machine, launch.name
+        await asyncio.sleep(machine.slow_start_s)
+        there = machine.instances.get(name)
+        if there is not None and there.phase in (Phase.RUNNING, Phase.STOPPING):
+            if (there.generation, there.attempt) == (launch.generation, launch.attempt):
+                return
+            machine.doubles += 1
+            raise ConflictError(f"{name} runs already")
+        if name in machine.refuse:
+            raise machine.refuse[name]
+        machine.lives += 1
+        machine.history.append(("start", name))
+        machine.launches[name] = launch
+        if launch.storage:
+            machine.storage.add(name)
+        machine.instances[name] = Instance(
+            name=name,
+            generation=launch.generation,
+            attempt=launch.attempt,
+            hashes=launch.hashes,
+            phase=Phase.RUNNING,
+            id=f"life-{machine.lives}",
+            pid=machine.lives,
+            created=utc(),
+            started=utc(),
+            isolation=Isolation(3, ("memory",), ()),
+            usage=Usage(memory=1 << 20, memory_limit=launch.resources.memory),
+        )
+        if name in machine.crash_at_start:
+            machine.instances[name] = replace(
+                machine.instances[name],
+                phase=Phase.EXITED,
+                exit=replace(machine.crash_at_start[name], at=utc()),
+            )
+        machine.touch()
+
+    async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
+        await self._answer()
+        there = self.machine.instances.get(name)
+        if there is None or there.phase is Phase.EXITED:
+            return
+        self.machine.history.append(("stop", name))
+        self.machine.end(name, signal=15)
+
+    async def remove(self, name: str, *, delete_data: bool) -> None:
+        await self._answer()
+        there = self.machine.instances.get(name)
+        if there is not None and there.phase is not Phase.EXITED:
+            raise ActionError(f"{name} runs: stop it first", reason="StillRunning")
+        if self.machine.instances.pop(name, None) is not None:
+            self.machine.history.append(("remove", name))
+        if delete_data:
+            self.machine.storage.discard(name)
+        self.machine.touch()
+
+    async def update(self, name: str, resources: Resources) -> None:
+        await self._answer()
+        there = self.machine.instances[name]
+        if resources.memory < there.usage.memory:
+            raise ActionError("the limit is below what is used", reason="LimitRefused")
+        self.machine.history.append(("update", name))
+        usage = replace(there.usage, memory_limit=resources.memory)
+        self.machine.instances[name] = replace(there, usage=usage)
+
+    async def logs(self, name: str, *, follow: bool, tail: int) -> AsyncIterator[LogLine]:
+        for number in range(tail):
+            yield LogLine(utc(), "stdout", f"{name} says {number}")
+        while follow:
+            await self.machine.changed.wait()
+            yield LogLine(utc(), "ntp", "something changed")
+
+    async def events(self) -> AsyncIterator[None]:
+        while True:
+            changed = self.machine.changed
+            await self._answer()
+            await changed.wait()
+            yield None
+
+    async def isolation(self) -> Isolation:
+        return Isolation(3, ("memory",), ())
+
+    async def close(self, *, delete_data: bool) -> None:
+        self.machine.closed = True
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(0)
+        if self.machine.away:
+            raise UnreachableError("the machine is away")
+        if self.machine.hangs:
+            await asyncio.Event().wait()
+
+
+class MemoryBus:
+    """Hears whoever runs and is not silent, as long as the broker runs."""
+
+    def __init__(self, machine: Machine, *, broker: str | None = "broker") -> None:
+        self._machine = machine
+        self._broker = broker
+        self._since: datetime | None = None
+        self._heard: dict[str, tuple[Beat, datetime]] = {}
+        self.told: list[tuple[str, Mapping[str, object]]] = []
+
+    @property
+    def listening_since(self) -> datetime | None:
+        there = self._broker is None or self._broker in self._machine.running()
+        if not there:
+            self._since = None
+        elif self._since is None:
+            self._since = utc()
+        return self._since
+
+    def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
+        machine = self._machine
+        if self.listening_since is not None:
+            for name in machine.running() - machine.silent - {self._broker}:
+                self._heard[name] = (self._beat(machine.instances[name]), utc())
+        return dict(self._heard)
+
+    async def changes(self) -> AsyncIterator[str]:
+        while True:
+            changed = self._machine.changed
+            await changed.wait()
+            for name in self._machine.running():
+                yield name
+
+    async def control(self, instance: str, payload: Mapping[str, object]) -> None:
+        self.told.append((instance, payload))
+
+    def _beat(self, instance: Instance) -> Beat:
+        name = instance.name
+        stage = Stage.EXHAUSTED if name in self._machine.exhausted else Stage.READY
+        return Beat(
+            instance=name,
+            kind=self._machine.launches[name].kind,
+            incarnation=instance.id,
+            generation=instance.generation,
+            number=1,
+            at=utc(),
+            started=instance.started or utc(),
+            stage=Stage.STARTING if name in self._machine.unready else stage,
+            sent=[Flow(peer="", channel="data", symbol="BTCUSDT", count=3)],
+        )
+
+
+class MemoryBroker:
+    def __init__(self, machine: Machine, *, external: bool = False) -> None:
+        self._machine = machine
+        self._external = external
+        self.port = 4222
+        self.ensured: list[Mapping[str, object]] = []
+        self.problems: tuple[str, ...] = ()
+
+    def launch(self) -> Launch | None:
+        if self._external:
+            return None
+        return Launch(
+            project="",
+            name="broker",
+            kind="broker",
+            generation=1,
+            attempt=1,
+            epoch=0,
+            hashes=Hashes("broker", "", "", "", ""),
+            spec=b"{}",
+            argv=("nats-server",),
+            environment=None,
+            code=None,
+            files={},
+            resources=Resources(memory=0, cpu=0, pids=0, tmp=0),
+        )
+
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def ensure(self, rights: Mapping[str, object]) -> None:
+        await asyncio.sleep(0)
+        if not self._external and "broker" not in self._machine.running():
+            raise UnreachableError("the broker does not answer")
+        self.ensured.append(dict(rights))
+
+    def credentials(self, instance: str) -> bytes:
+        if not self.ensured or instance not in self.ensured[-1]:
+            raise ActionError(f"{instance} has no rights yet", reason="NoRights")
+        return f"creds of {instance}".encode()
+
+    async def check(self) -> tuple[str, ...]:
+        return self.problems
+
+
+class MemoryCatalog:
+    """Knows every plugin but those in `unknown`; its environments are empty folders that are not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.unknown: set[str] = set()
+        self.refuse: dict[str, ActionError] = {}
+        self.digests: dict[str, str] = {}
+
+    async def resolve(self, wanted):
+        await asyncio.sleep(0)
+        found, problems = {}, []
+        for each in wanted:
+            if each.plugin in self.unknown:
+                place = each.place
+                problems.append(
+                    Problem(
+                        place.file,
+                        place.line,
+                        place.column,
+                        f"no plugin '{each.plugin}' was found",
+                        "put it into PLUGIN_DIR",
+                        each.name,
+                    )
+                )
+                continue
+            digest = each.pinned or self.digests.get(each.plugin, f"sha256:{each.plugin}")
+            found[each.name] = Artifact(
+                plugin=each.plugin,
+                kind=each.kind,
+                version="1.0.0",
+                digest=digest,
+                entrypoint=f"{each.plugin}:Plugin",
+                config_schema={"type": "object"},
+                egress=(),
+                secrets=(),
+                requirements=(),
+                code=self._folder / each.plugin,
+                origin="memory",
+            )
+        return found, problems
+
+    async def prepare(self, artifact: Artifact) -> Environment:
+        await asyncio.sleep(0)
+        if artifact.plugin in self.refuse:
+            raise self.refuse[artifact.plugin]
+        return Environment(Path("python"), (), "environment")
+
+
+async def eventually(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+    """Return when `condition()` is true; AssertionError shows its last value."""
+    ends = asyncio.get_running_loop().time() + within_s
+    while not (value := condition()):
+        assert asyncio.get_running_loop().time() < ends, f"never came: {value!r}"
+        await asyncio.sleep(0.005)
