@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.metadata
 import resource
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,12 +12,12 @@ from typing import Any
 import msgspec
 import structlog
 
-import ntp
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.wheels import Pip
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
@@ -47,6 +48,7 @@ def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalC
         cache=settings.cache,
         bundled=packaged("plugin-images"),
         plugin_dir=Path(plugin_dir) if plugin_dir else settings.plugin_dir,
+        pip=Pip(settings.environment),
     )
 
 
@@ -65,18 +67,25 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             NatsBroker(settings.state / "broker", project=settings.project)
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
+        catalogs: dict[tuple[str | None, str | None], LocalCatalog] = {}
+
+        def one(said: Mapping[str, str]) -> LocalCatalog:
+            # It remembers which copies this process began with: one for each place to look in.
+            key = (said.get("PLUGIN_DIR"), said.get("folder"))
+            return catalogs.setdefault(key, catalog(settings, said))
+
         yield Outside(
             project=settings.project,
             runtime=runtime(settings),
             broker=broker,
             bus=bus,
-            catalog=lambda said: catalog(settings, said),
+            catalog=one,
             store=store,
             secrets=LocalSecrets(
                 settings.state, folder=settings.folder, environment=settings.environment
             ),
             lease=lease,
-            version=ntp.__version__,
+            version=importlib.metadata.version("ntp-orchestrator"),
             state_folder=str(settings.state),
         )
 

@@ -9,7 +9,7 @@ from orchestrator import app
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import project_options
 from orchestrator.cli.output import console, emit, output_option
-from orchestrator.cli.progress import progress_line, settle
+from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import Settings
 
@@ -172,11 +172,12 @@ def down(
         click.confirm("This removes ledgers and history for good. Go on?", abort=True, err=True)
     app.ensure_controller(where)
     result: dict[str, Any] = {}
-    for message in app.call(where, "down", delete_data=delete_data, deadline=deadline):
-        if message.get("event") == "progress":
-            say(progress_line(message))
-        elif "result" in message:
-            result = message["result"]
+    with Progress() as progress:
+        for message in app.call(where, "down", delete_data=delete_data, deadline=deadline):
+            if message.get("event") == "progress":
+                progress.tell(message)
+            elif "result" in message:
+                result = message["result"]
     app.forget(where, delete_data=delete_data)
     if output != "table":
         emit(result, output)

@@ -15,11 +15,13 @@ from orchestrator import app
 from orchestrator.cli.demo_report import Summary, exhausted, summarise
 from orchestrator.cli.failure import say
 from orchestrator.cli.output import Column, console, emit, output_option, table
-from orchestrator.cli.progress import progress_line, settle
+from orchestrator.cli.progress import settle
 from orchestrator.errors import ActionError, NtpError, UnreachableError
 
 LOOK_S = 0.5
 SAY_S = 2.0
+SETTLE_S = 10.0
+"""Fills are on their way back to the strategies when all else is worked off."""
 
 
 @click.command()
@@ -78,6 +80,7 @@ def demo(deadline: float, output: str, *, keep: bool) -> None:
 def _watch(declared: Any, ends: float) -> Mapping[str, Beat]:
     """Follow the beats until everything is worked off; a controller that died is started again."""
     said = 0.0
+    settled_by: float | None = None
     while True:
         try:
             answer = app.ask(declared.settings, "beats")
@@ -95,8 +98,10 @@ def _watch(declared: Any, ends: float) -> Mapping[str, Beat]:
             said = now
             say(_line(beats))
         if exhausted(beats, declared.names):
-            say(_line(beats))
-            return beats
+            settled_by = settled_by or min(ends, now + SETTLE_S)
+            if now >= settled_by or not summarise(beats).failures:
+                say(_line(beats))
+                return beats
         if stalled:
             raise ActionError("the demo failed:\n  " + "\n  ".join(stalled))
         if now > ends:
@@ -177,9 +182,8 @@ def _amount(name: str) -> Column:
 def _clean(declared: Any, folder: Path) -> None:
     try:
         app.ensure_controller(declared.settings)
-        for message in app.call(declared.settings, "down", delete_data=True, deadline=60):
-            if message.get("event") == "progress":
-                say(progress_line(message))
+        for _ in app.call(declared.settings, "down", delete_data=True, deadline=60):
+            pass
         app.forget(declared.settings, delete_data=True)
     except NtpError as error:
         say(f"cleaning up: {error}")

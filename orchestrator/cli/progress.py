@@ -1,33 +1,66 @@
 """Progress of a change on stderr, its outcome on stdout; exit 5 where something was not ready."""
 
 from collections.abc import Iterable
-from typing import Any
-
-import click
+from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.cli.failure import say
-from orchestrator.cli.output import emit
+from orchestrator.cli.output import console, emit
 from orchestrator.errors import ActionError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+QUIET = frozenset({"Waiting", "Preparing", "Starting", "Stopping"})
+
+
+class Progress:
+    """On a terminal one line that changes; elsewhere a line for each plugin that is ready or failing."""
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+        self._ready = -1
+
+    def __enter__(self) -> Self:
+        out = console(stderr=True)
+        if out.is_terminal:
+            from rich.status import Status
+
+            self._status = Status("…", console=out)
+            self._status.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        words = f"{message['ready']}/{message['total']} ready  {message['name']} {message['state']}"
+        if message["message"]:
+            words += f": {message['message']}"
+        if self._status is not None:
+            from rich.text import Text
+
+            self._status.update(Text(words))
+        elif message["state"] not in QUIET or message["ready"] != self._ready:
+            say(words)
+        self._ready = message["ready"]
 
 
 def settle(messages: Iterable[dict[str, Any]], *, output: str) -> dict[str, Any]:
     """Print what happens until the outcome; raise ActionError where it is not what was asked for."""
     outcome: dict[str, Any] = {}
-    for message in messages:
-        if message.get("event") == "progress":
-            say(progress_line(message))
-        elif "result" in message:
-            outcome = message["result"]
+    with Progress() as progress:
+        for message in messages:
+            if message.get("event") == "progress":
+                progress.tell(message)
+            elif "result" in message:
+                outcome = message["result"]
     if output != "table":
         emit(outcome, output)
     waiting = outcome.get("waiting", [])
-    if not outcome.get("ready", True):
+    if waiting and not outcome.get("ready", True):
         for each in waiting:
             say(f"{each['name']}: {each['state']}: {each['message']}")
         raise ActionError(outcome.get("message") or "not everything became ready")
     return outcome
-
-
-def progress_line(message: dict[str, Any]) -> str:
-    words = f"{message['ready']}/{message['total']} ready  {message['name']} {message['state']}"
-    return click.unstyle(f"{words}: {message['message']}" if message["message"] else words)

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from ntp.contract import subjects
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Consumer, Desired, Export, Import, Rights
-from orchestrator.spec.wiring import Channel, Edge
+from orchestrator.spec.wiring import Edge
 
 CORE = "CORE"
 """The controller's own account; no instance can have this name."""

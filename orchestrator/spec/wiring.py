@@ -8,18 +8,10 @@ it serves.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from ntp.contract.launch import Listen, Trading
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Desired, Input, PluginSpec
-
-
-class Channel(StrEnum):
-    DATA = "data"
-    INDICATOR = "indicator"
-    SIGNAL = "signal"
-    FILL = "fill"
 
 
 @dataclass(frozen=True, slots=True, order=True)

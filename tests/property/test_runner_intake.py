@@ -94,7 +94,7 @@ def test_past_the_deadline_a_tick_goes_without_and_is_counted(total, sizes, valu
         (i, {"rsi": float(i), "sma": float(i)} if i <= valued else {"rsi": None, "sma": None})
         for i in range(1, total + 1)
     ]
-    late = {flow.peer: flow.late for flow in made.flows() if flow.channel == "ind"}
+    late = {flow.peer: flow.late for flow in made.flows() if flow.channel == "indicator"}
     assert late == {"rsi": total - valued, "sma": total - valued}
 
 
@@ -114,7 +114,9 @@ def test_values_that_were_lost_hold_nobody_up():
     runs = made.values(values("rsi", 1, 1))
     runs += made.values(values("rsi", 4, 1))
     assert [found["rsi"] for _, found in seen(runs)] == [1.0, None, None, 4.0]
-    assert {flow.peer: flow.lost for flow in made.flows() if flow.channel == "ind"}["rsi"] == 2
+    assert {flow.peer: flow.lost for flow in made.flows() if flow.channel == "indicator"}[
+        "rsi"
+    ] == 2
 
 
 def test_values_of_an_earlier_life_of_the_source_are_not_taken_for_those_of_the_next():

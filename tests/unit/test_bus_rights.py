@@ -5,10 +5,10 @@ from textwrap import dedent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Desired, Place, PluginSpec, Resources, Rights
 from orchestrator.spec.rights import rights
-from orchestrator.spec.wiring import Channel, Edge
+from orchestrator.spec.wiring import Edge
 
 
 def plugin(name: str, kind: Kind) -> PluginSpec:

@@ -13,13 +13,13 @@ import pytest
 
 from ntp.connection import Link, connect
 from ntp.contract.launch import CREDENTIALS_FILE, BusAddress
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
 from orchestrator.errors import UnreachableError
 from orchestrator.spec.model import Desired, Place, PluginSpec, Resources
 from orchestrator.spec.rights import rights
-from orchestrator.spec.wiring import Channel, Edge
+from orchestrator.spec.wiring import Edge
 
 DEADLINE = 20.0
 

@@ -114,7 +114,7 @@ async def test_no_signal_is_lost_with_the_broker(bench, tmp_path):
     for name in ("ten", "paper"):
         for count, lost in bench.flows(name, "data").values():
             assert count + lost == 600
-    sent = sum(count for count, _ in bench.flows("ten", "sig", sent=True).values())
+    sent = sum(count for count, _ in bench.flows("ten", "signal", sent=True).values())
     assert len(made) == sent > 0
 
 

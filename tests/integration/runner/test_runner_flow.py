@@ -87,7 +87,7 @@ async def test_the_authors_strategy_trades_two_symbols_on_paper(bench, tmp_path)
     assert bench.flows("src", "data", sent=True) == {"BTC": (1000, 0), "DOGE": (1000, 0)}
     assert bench.flows("bollinger", "data") == {"BTC": (1000, 0), "DOGE": (1000, 0)}
     assert bench.flows("paper", "data") == {"BTC": (1000, 0), "DOGE": (1000, 0)}
-    made = sum(count for count, _ in bench.flows("bollinger", "sig", sent=True).values())
+    made = sum(count for count, _ in bench.flows("bollinger", "signal", sent=True).values())
     noted = written(notes)
     signals = [one for one in noted if "signal" in one]
     fills = [one for one in noted if "fill" in one]

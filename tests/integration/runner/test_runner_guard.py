@@ -139,7 +139,7 @@ async def test_what_must_not_be_said_is_counted_and_shown(bench):
     beat = bench.beat("one")
     assert beat.refused == 8
     assert beat.last_refusal == "analyze() returned str; give a TradingSignal or None"
-    assert bench.flows("one", "sig", sent=True) == {"BTC": (1, 0), "DOGE": (1, 0)}
+    assert bench.flows("one", "signal", sent=True) == {"BTC": (1, 0), "DOGE": (1, 0)}
 
 
 ENDING = """
@@ -208,3 +208,43 @@ async def test_a_source_is_called_in_the_order_that_its_author_expects(bench):
     said = [line for line in bench.log("src").splitlines() if not line.startswith("ntp:")]
     assert said == ["closed", "unsubscribe ['BTC', 'ETH']", "disconnect", "shutdown"]
     await bench.until(lambda: bench.stage("src") is Stage.DRAINING)
+
+
+async def test_a_changed_symbol_list_is_subscribed_to_by_its_difference(bench):
+    bench.add("src", Kind.DATA_SOURCE, WAITING, config={"symbols": ["BTC", "ETH"]})
+    await bench.open()
+    bench.start()
+    await bench.ready("src")
+    await bench.bus.control("src", {"config": {"symbols": ["ETH", "XRP", "ADA"]}})
+    await bench.until(
+        lambda: ["subscribe", "XRP", "ADA"] in bench.beat("src").report.get("calls", [])
+    )
+    assert "unsubscribe ['BTC']" in bench.log("src")
+    await bench.bus.control("src", {"config": 7})
+    await bench.until(lambda: bench.beat("src").refused == 1)
+    assert await bench.stop("src") == 0
+
+
+async def test_an_import_that_hangs_is_ended_too(bench):
+    bench.add("one", Kind.STRATEGY, "    import time\n    time.sleep(3600)", timeout_s=1.0)
+    await bench.open()
+    bench.start()
+    assert await bench.ended("one") == 1
+    dump = (bench.place("one") / TERMINATION_FILE).read_text()
+    assert dump.startswith("Timeout (")
+    assert 'written.py", line 2' in dump
+
+
+async def test_a_stop_that_takes_longer_than_its_grace_says_what_is_left(bench):
+    slow = RAISING.replace("if len(history) == 5:", "import time; time.sleep(0.2)").replace(
+        'raise KeyError("no such level")', ""
+    )
+    bench.add("src", Kind.DATA_SOURCE, SOURCE, config={"count": 100})
+    bench.add("one", Kind.STRATEGY, slow, grace_s=1.0)
+    await bench.open()
+    bench.start("one")
+    await bench.ready("one")
+    bench.start("src")
+    await bench.exhausted("src")
+    assert await bench.stop("one") == 0
+    assert "the grace of 1 s was too short" in bench.log("one")

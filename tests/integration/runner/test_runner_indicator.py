@@ -60,8 +60,8 @@ async def test_values_are_those_of_the_tick(bench, tmp_path):
     for _, price, before, found in noted:
         value = {"twice": 2 * price, "count": before + 1}
         assert found == {"double": None if before < 2 or before == 6 else value}
-    assert bench.flows("one", "ind") == {"BTC": (300, 0), "DOGE": (300, 0)}
-    assert bench.flows("double", "ind", sent=True) == {"BTC": (300, 0), "DOGE": (300, 0)}
+    assert bench.flows("one", "indicator") == {"BTC": (300, 0), "DOGE": (300, 0)}
+    assert bench.flows("double", "indicator", sent=True) == {"BTC": (300, 0), "DOGE": (300, 0)}
     assert bench.beat("double").refused == 2
     assert bench.beat("one").indicators == {"BTC": {"answer": 42.0}, "DOGE": {"answer": 42.0}}
 
@@ -77,7 +77,7 @@ async def test_a_silent_indicator_delays_a_tick_by_its_deadline_only(bench, tmp_
     bench.start("src")
     await bench.exhausted("one")
     assert [found for *_, found in written(notes)] == [{"double": None}] * 40
-    assert {flow.late for flow in bench.beat("one").received if flow.channel == "ind"} == {20}
+    assert {flow.late for flow in bench.beat("one").received if flow.channel == "indicator"} == {20}
     (late,) = [c for c in bench.beat("one").conditions if c.type == "IndicatorsLate"]
     assert "40 ticks" in late.message
 

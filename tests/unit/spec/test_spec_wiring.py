@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from ntp.contract.launch import Trading
+from ntp.contract.names import Channel
 from orchestrator.spec import load
 from orchestrator.spec.model import Artifact
-from orchestrator.spec.wiring import Channel, Edge, Wiring, edges, listens
+from orchestrator.spec.wiring import Edge, Wiring, edges, listens
 
 
 def desired(text):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ntp.contract import CONTRACT
+from ntp.contract.names import Channel
 
 
 class Stage(StrEnum):
@@ -21,7 +22,7 @@ class Flow(msgspec.Struct, frozen=True):
     """Counts of one edge since this incarnation began. `lost`: sequence numbers that never came."""
 
     peer: str
-    channel: str
+    channel: Channel
     symbol: str
     count: int
     lost: int = 0

@@ -27,6 +27,15 @@ class Kind(StrEnum):
         }[self]
 
 
+class Channel(StrEnum):
+    """What flows along an edge of the wiring."""
+
+    DATA = "data"
+    INDICATOR = "indicator"
+    SIGNAL = "signal"
+    FILL = "fill"
+
+
 def is_name(text: str) -> bool:
     return _NAME.match(text) is not None and text not in RESERVED
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import io
+import logging
 import signal
 import sys
 import traceback
@@ -14,7 +16,7 @@ from ntp.contract.names import Kind
 from ntp.runner import launch as launching
 from ntp.runner.core import border
 from ntp.runner.core.objects import ConfigRefusedError, Maker
-from ntp.runner.ending import EndError, LastWords
+from ntp.runner.ending import EndError, LastWords, say
 from ntp.runner.load import place, plugin_class
 from ntp.runner.part import Part
 from ntp.runner.watch import Watch
@@ -23,6 +25,11 @@ from ntp.runner.watch import Watch
 def main() -> int:
     # As the first process of a container we would not even hear SIGTERM without a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Whatever ends us, the last line that the plugin printed is in the log.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     folder = launching.folder()
     words = LastWords(folder)
     code = Path("/")
@@ -122,7 +129,7 @@ def _end(error: BaseException, code: Path) -> Termination:
         where = place(error, code)
         reason = "PluginRaised" if where else "RunnerFailed"
         end = Termination(reason, f"{type(error).__name__}: {error}{where}")
-    print(f"ntp: {end.reason}: {end.message}", file=sys.stderr)  # noqa: T201 - the container's log
+    say(f"{end.reason}: {end.message}")
     return end
 
 

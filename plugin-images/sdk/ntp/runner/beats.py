@@ -9,7 +9,9 @@ from typing import Any
 from ntp.contract.beat import Beat, Condition, Flow, Stage
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import MarketData
+from ntp.contract.names import Channel
 from ntp.runner.core import border
+from ntp.runner.ending import say
 
 PERIOD_S = 1.0
 MOST_FLOWS = 200
@@ -55,6 +57,7 @@ class Beats:
         self._stage = Stage.STARTING
         self._changed = asyncio.Event()
         self._since: dict[str, datetime] = {}
+        self._told = 0
 
     @property
     def stage(self) -> Stage:
@@ -81,7 +84,20 @@ class Beats:
         now = datetime.now(UTC)
         figures = self._figures()
         self._number += 1
-        beat = Beat(
+        if self._refusals.count > self._told:
+            say(f"refused {self._refusals.count} in all; the last: {self._refusals.last}")
+            self._told = self._refusals.count
+        beat = self._beat(figures, now)
+        try:
+            payload = border.encoded(beat)
+        except border.RefusedError as error:
+            self._refusals.note(f"report(): {error}")
+            figures.report, figures.indicators = {}, {}
+            payload = border.encoded(self._beat(figures, now))
+        await self._publish(payload)
+
+    def _beat(self, figures: Figures, now: datetime) -> Beat:
+        return Beat(
             instance=self._launch.instance,
             kind=self._launch.kind.value,
             incarnation=self._incarnation,
@@ -101,27 +117,6 @@ class Beats:
             conditions=self._conditions(figures.warnings, now),
             report=figures.report,
         )
-        try:
-            payload = border.encoded(beat)
-        except border.RefusedError as error:
-            self._refusals.note(f"report(): {error}")
-            small = Beat(
-                instance=beat.instance,
-                kind=beat.kind,
-                incarnation=beat.incarnation,
-                generation=beat.generation,
-                number=beat.number,
-                at=now,
-                started=beat.started,
-                stage=beat.stage,
-                sent=beat.sent,
-                received=beat.received,
-                refused=self._refusals.count,
-                last_refusal=self._refusals.last[:500],
-                conditions=beat.conditions,
-            )
-            payload = border.encoded(small)
-        await self._publish(payload)
 
     def _conditions(self, warnings: dict[str, str], now: datetime) -> list[Condition]:
         self._since = {name: self._since.get(name, now) for name in warnings}
@@ -134,7 +129,7 @@ class Beats:
 def _told(flows: Sequence[Flow]) -> list[Flow]:
     if len(flows) <= MOST_FLOWS:
         return list(flows)
-    sums: dict[tuple[str, str], list[int]] = {}
+    sums: dict[tuple[str, Channel], list[int]] = {}
     for flow in flows:
         total = sums.setdefault((flow.peer, flow.channel), [0, 0, 0])
         total[0] += flow.count

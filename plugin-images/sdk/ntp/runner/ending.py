@@ -1,6 +1,7 @@
 """A runner's last words: why it ended by its own decision, left where the runtime finds them."""
 
 import os
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,11 @@ from ntp.contract.launch import TERMINATION_FILE, Termination
 
 LONGEST = 4096
 """Bytes of the file, as Kubernetes reads of its terminationMessagePath."""
+
+
+def say(words: str) -> None:
+    """Write a line for `ntpctl logs`."""
+    print(f"ntp: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log
 
 
 class EndError(Exception):

@@ -10,7 +10,7 @@ from ntp.connection import Ack, Link
 from ntp.contract import subjects
 from ntp.contract.beat import Flow
 from ntp.contract.launch import LaunchFile
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from ntp.plugin import BasePlugin, ExecutorPlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
@@ -88,14 +88,15 @@ class ExecutorPart:
         intake = self._listener.intake
         return Figures(
             sent=[
-                Flow(peer=strategy, channel="fill", symbol=symbol, count=count, through=count)
+                Flow(peer=strategy, channel=Channel.FILL, symbol=symbol, count=count, through=count)
                 for (strategy, symbol), count in self._sent.items()
             ],
             received=[
                 *intake.flows(),
                 *(
-                    Flow(peer=name, channel="sig", symbol="*", count=mandate.signals)
+                    Flow(peer=name, channel=Channel.SIGNAL, symbol=symbol, count=count)
                     for name, mandate in self._work.mandates.items()
+                    for symbol, count in mandate.signals.items()
                 ),
             ],
             newest=intake.newest,

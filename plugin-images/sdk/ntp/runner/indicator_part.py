@@ -7,6 +7,7 @@ from ntp.connection import Link
 from ntp.contract import subjects
 from ntp.contract.beat import Flow
 from ntp.contract.launch import LaunchFile
+from ntp.contract.names import Channel
 from ntp.plugin import BasePlugin, IndicatorPlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
@@ -63,7 +64,9 @@ class IndicatorPart:
         }
         return Figures(
             sent=[
-                Flow(peer="", channel="ind", symbol=symbol, count=count, through=through)
+                Flow(
+                    peer="", channel=Channel.INDICATOR, symbol=symbol, count=count, through=through
+                )
                 for symbol, (count, through) in self._sent.items()
             ],
             received=list(intake.flows()),

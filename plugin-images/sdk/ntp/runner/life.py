@@ -1,9 +1,9 @@
 """One life of a plugin on the bus: connect, initialize, listen, work, drain."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ntp.contract.launch import LaunchFile
 from ntp.runner.beats import Beats
 from ntp.runner.core import border
 from ntp.runner.core.edge import new_incarnation
+from ntp.runner.ending import say
 from ntp.runner.flag import Flag
 from ntp.runner.part import Part
 from ntp.runner.watch import Watch
@@ -21,11 +22,6 @@ from ntp.runner.watch import Watch
 LOOK_S = 0.1
 RESERVE = 0.2
 """Share of the grace that is kept for shutdown() and the last messages."""
-
-
-def say(words: str) -> None:
-    """Write a line for `ntpctl logs`."""
-    print(f"ntp: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log
 
 
 class Life:
@@ -93,8 +89,10 @@ class Life:
                 beats.stage = Stage.DRAINING
                 await self._end(link, working)
                 beating.cancel()
-                await beats.once()
-                await link.drain()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._launch.grace_s * RESERVE / 2):
+                        await beats.once()
+                        await link.drain()  # the last beat leaves
 
     def _beats(self, link: Link) -> Beats:
         async def publish(payload: bytes) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+
 from ntp.connection import Link
 from ntp.contract import subjects
 from ntp.contract.launch import LaunchFile
@@ -23,6 +25,12 @@ SLICE_S = 0.05
 LOOK = 32
 """Ticks between looks at the clock."""
 WATERMARK_S = 1.0
+
+
+class Control(msgspec.Struct):
+    """What the controller may say on `ctl`; what it does not name stays."""
+
+    config: dict[str, Any] | None = None
 
 
 class SourcePart:
@@ -67,6 +75,7 @@ class SourcePart:
 
     async def listen(self, link: Link) -> None:
         self._link = link
+        await link.subscribe(subjects.CONTROL, self._control)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -105,6 +114,27 @@ class SourcePart:
 
     def objects(self) -> Iterable[BasePlugin]:
         return [self._plugin]
+
+    async def _control(self, _: str, payload: bytes) -> None:
+        """Take a changed config: what was added is subscribed to, what went is not any more."""
+        try:
+            told = msgspec.json.decode(payload, type=Control)
+            wanted = _symbols(told.config or {})
+        except (msgspec.MsgspecError, border.RefusedError) as error:
+            self._refusals.note(f"a control message cannot be read: {error}")
+            return
+        if told.config is None:
+            return
+        plugin, deadline = self._plugin, self._maker.deadline
+        gone = [symbol for symbol in self._symbols if symbol not in wanted]
+        new = [symbol for symbol in wanted if symbol not in self._symbols]
+        plugin.config = told.config
+        self._symbols = wanted
+        if gone:
+            await deadline("unsubscribe", plugin.unsubscribe(gone))
+        if new and await deadline("subscribe", plugin.subscribe(new)) is False:
+            raise EndError("SubscribeFailed", f"subscribe({new}) returned False")
+        self._feed.expect(new)
 
     async def _stream(self) -> None:
         await self._read()

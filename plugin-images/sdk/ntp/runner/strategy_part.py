@@ -11,7 +11,7 @@ from ntp.contract import subjects
 from ntp.contract.beat import Flow
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import Fill, ProgressMessage
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from ntp.plugin import BasePlugin, StrategyPlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
@@ -93,13 +93,13 @@ class StrategyPart:
         intake = self._listener.intake
         return Figures(
             sent=[
-                Flow(peer="", channel="sig", symbol=symbol, count=count, through=count)
+                Flow(peer="", channel=Channel.SIGNAL, symbol=symbol, count=count, through=count)
                 for symbol, count in self._sent.items()
             ],
             received=[
                 *intake.flows(),
                 *(
-                    Flow(peer=peer, channel="fill", symbol=symbol, count=count)
+                    Flow(peer=peer, channel=Channel.FILL, symbol=symbol, count=count)
                     for (peer, symbol), count in self._fills.items()
                 ),
             ],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ntp.contract.beat import Flow
 from ntp.contract.messages import DataBatch, MarketData
+from ntp.contract.names import Channel
 from ntp.runner.core import border
 
 _FIRST_GUESS = 128
@@ -92,7 +93,7 @@ class Feed:
     def flows(self) -> Iterator[Flow]:
         for channel in self._channels.values():
             sent = channel.seq - 1
-            yield Flow(peer="", channel="data", symbol=channel.name, count=sent, through=sent)
+            yield Flow(peer="", channel=Channel.DATA, symbol=channel.name, count=sent, through=sent)
 
     def _encoded(
         self, channel: _Channel, ticks: list[MarketData]

@@ -11,7 +11,7 @@ import msgspec
 from ntp.contract.beat import Flow
 from ntp.contract.launch import Listen
 from ntp.contract.messages import DataBatch, IndicatorBatch, MarketData
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from ntp.runner.core.edge import Edge
 from ntp.runner.core.lead import MOST_WAITING, Lead, Run, Values
 
@@ -126,7 +126,7 @@ class Intake:
             edge = lead.edge
             yield Flow(
                 peer=edge.source,
-                channel="data",
+                channel=Channel.DATA,
                 symbol=edge.symbol,
                 count=edge.count,
                 lost=edge.lost,
@@ -135,7 +135,7 @@ class Intake:
             for name, known in lead.indicators.items():
                 yield Flow(
                     peer=name,
-                    channel="ind",
+                    channel=Channel.INDICATOR,
                     symbol=edge.symbol,
                     count=known.count,
                     lost=known.lost,

@@ -5,6 +5,7 @@ A signal is acknowledged after the executor has acted on it, never before: until
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -58,7 +59,7 @@ class Mandate:
         self.strategy = listen.instance
         self.plugin = plugin
         self.lane = Lane(listen.instance)
-        self.signals = 0
+        self.signals: Counter[str] = Counter()
         self.fills = 0
         self.busy: tuple[str, float] | None = None
         self._sources = frozenset(listen.listens_to)
@@ -151,8 +152,8 @@ class Mandate:
                     if result is not None:
                         self._keep(result, outcome)
                 continue
-            self.signals += 1
             signal = _told(one)
+            self.signals[signal.symbol] += 1
             self._keep(await self._call("process_signal", plugin.process_signal(signal)), outcome)
             outcome.tokens += self._tokens.pop(one.id, [])
 
