@@ -70,20 +70,21 @@ class Applying:
         async for item in self._telling.until(None, is_ready, deadline=order.wait):
             yield item
 
-    async def restore(self) -> None:
-        """Take up what was applied last; read it again only if a crash cut its apply off."""
-        kept, revision = self._rooms.desk.load(), self._outside.store.current()
-        if revision is None:
+    def restore(self) -> None:
+        """Take up what was applied last, as it was kept."""
+        self._rooms.desk.load()
+        revision = self._outside.store.current()
+        if revision is not None:
+            settings = settings_of(revision)
+            self._rooms.launches.catalog = self._outside.catalog(settings)
+            self._rooms.launches.secrets = self._passing(Readable((), settings, {}), {})
+
+    async def finish_cut_off(self) -> None:
+        """Read the newest revision again, if a crash came between writing it and what it wants."""
+        revision = self._outside.store.current()
+        if revision is None or revision.number == self._rooms.desk.book.revision:
             return
-        settings = settings_of(revision)
-        self._rooms.launches.catalog = self._outside.catalog(settings)
-        folder = settings.get("folder")
-        self._rooms.launches.secrets = self._outside.secrets.passing(
-            {}, Path(folder) if folder else None
-        )
-        if kept:
-            return
-        readable = Readable(revision.sources, settings, revision.resolved)
+        readable = Readable(revision.sources, settings_of(revision), revision.resolved)
         try:
             declared = await self._understand(readable, self._rooms.launches.catalog)
         except (ConfigError, ActionError) as error:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
-from typing import Self
 
 from orchestrator.controller.applying import Applying, Order
 from orchestrator.controller.finishing import finishing
@@ -39,7 +38,13 @@ ISOLATION_S = 20.0
 
 
 class Controller:
-    """Made by `restored`; then `run`. Its other public methods are the `Operations` of the socket."""
+    """Knows from the first moment what was applied last; `run` keeps it running.
+
+    Its other public methods are the `Operations` of the socket.
+
+    Raises:
+        UnreachableError: the store cannot be read.
+    """
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -50,19 +55,9 @@ class Controller:
         self._started = outside.now()
         self._isolation: Isolation | None = None
         self._taking_down = TakingDown(self._rooms, self._loop)
-
-    @classmethod
-    async def restored(cls, outside: Outside) -> Self:
-        """Return a controller that knows what was applied last and remembers every plugin.
-
-        Raises:
-            UnreachableError: the store cannot be read.
-        """
-        controller = cls(outside)
-        controller._rooms.memories.load()
-        await controller._applying.restore()
-        controller._taking_down.restore()
-        return controller
+        self._rooms.memories.load()
+        self._applying.restore()
+        self._taking_down.restore()
 
     async def run(self) -> bool:
         """Keep what is applied running; return when all was taken down, and whether with its data.
@@ -72,6 +67,7 @@ class Controller:
         Raises:
             ConflictError: the project's lock was lost.
         """
+        await self._applying.finish_cut_off()
         watchers = Watchers(self._rooms, self._loop)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -71,13 +71,10 @@ class Desk:
         self.book = Book(project)
         self._hashes: tuple[int, str, dict[str, Hashes]] = (-1, "", {})
 
-    def load(self) -> bool:
-        """Take the kept book. False: the newest revision is not in it, and must be read again."""
+    def load(self) -> None:
         text = self._store.setting(KEY)
         if text is not None:
             self.book = msgspec.json.decode(text, type=Book, dec_hook=_path)
-        current = self._store.current()
-        return current is None or current.number == self.book.revision
 
     def commit(self, book: Book) -> None:
         self._store.set(KEY, msgspec.json.encode(book, enc_hook=str).decode())

@@ -90,7 +90,7 @@ class House:
                 secrets = LocalSecrets(
                     self.folder, folder=self.folder, environment=self.environment
                 )
-                self.controller = await Controller.restored(
+                self.controller = Controller(
                     Outside(
                         project="desk",
                         runtime=self.runtime,
