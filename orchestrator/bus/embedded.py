@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.bus import server_binary
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.claims import PAYLOAD
-from orchestrator.bus.keys import write_private
+from orchestrator.bus.keys import private_folder, write_private
 from orchestrator.decide.state import Hashes
 from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
@@ -46,7 +46,10 @@ class Identity:
 class Embedded:
     """The server of one project, in `folder` (state folder/broker)."""
 
-    def __init__(self, folder: Path, authority: Authority, *, project: str) -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, *, project: str, binary: Path | None = None
+    ) -> None:
+        self._binary = binary
         self._folder = folder
         self._authority = authority
         self._project = project
@@ -74,11 +77,11 @@ class Embedded:
         Raises:
             ActionError: no nats-server, one that is too old, or one that refuses the configuration.
         """
-        binary = server_binary.find()
+        binary = self._binary or server_binary.find()
         words = server_binary.complaint(await server_binary.version(binary))
         if words:
             raise ActionError(words, reason="BrokerTooOld", permanent=True)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._folder)
         self._identity = self._load() if not move else None
         if self._identity is None:
             self._identity = self._choose()

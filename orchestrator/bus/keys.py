@@ -82,9 +82,16 @@ class Keyring:
 
     def _make(self, name: str, prefix: int) -> Key:
         key = make(prefix)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._folder)
         write_private(self._file(name), key.seed + b"\n")
         return key
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone."""
+    if not folder.is_dir():
+        private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(file: Path, content: bytes) -> None:

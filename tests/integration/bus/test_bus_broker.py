@@ -1,0 +1,264 @@
+"""The broker over its lives: restarts, adoption, ports, versions, somebody else's NATS."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from ntp.contract.names import Kind
+from ntp.contract.subjects import data_in
+from orchestrator.bus import server_binary
+from orchestrator.bus.authority import External
+from orchestrator.bus.broker import NatsBroker
+from orchestrator.bus.client import dial
+from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.spec.model import Desired
+from orchestrator.spec.rights import rights
+
+
+async def test_a_healthy_broker_has_nothing_to_complain_of(world):
+    assert await world.broker.check() == []
+
+
+async def test_nothing_in_its_folder_is_for_others(world):
+    await world.broker.check()
+    keys = list((world.folder / "broker" / "keys").iterdir())
+    assert {path.name for path in keys} >= {"operator.nk", "account.beta.nk", "account.SYS.nk"}
+    for path in keys:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for folder in (world.folder / "broker", world.folder / "broker" / "keys"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
+    launch = world.broker.launch()
+    assert launch is not None
+    seeds = [path.read_bytes().strip() for path in keys if path.suffix == ".nk"]
+    text = repr(launch).encode() + (world.folder / "broker" / "server.conf").read_bytes()
+    assert not [seed for seed in seeds if seed in text]
+
+
+async def test_ensure_again_changes_nothing_on_the_server(world):
+    before = _claims(world.folder)
+    await world.ensure()
+    async with NatsBroker(world.folder / "broker", project="test") as other:
+        await other.ensure(rights(Desired("test", 1, world.plugins), world.edges))
+        assert other.credentials("beta") == world.broker.credentials("beta")
+        assert other.launch() == world.broker.launch()
+    assert _claims(world.folder) == before
+
+
+def _claims(folder: Path) -> dict[str, bytes]:
+    found = {
+        path.name: path.read_bytes() for path in (folder / "broker" / "accounts").rglob("*.jwt")
+    }
+    assert len(found) >= 4
+    return found
+
+
+async def test_after_a_restart_of_the_controller_everybody_stays_connected(world):
+    async with world.link("alpha") as alpha, world.link("beta") as beta:
+        heard: list[bytes] = []
+        await beta.subscribe(data_in("alpha"), lambda _, p: heard.append(p))
+        await beta.flush()
+        async with NatsBroker(world.folder / "broker", project="test") as next_controller:
+            world.add("delta", Kind.STRATEGY)
+            desired = rights(Desired("test", 2, world.plugins), world.edges)
+            await next_controller.ensure(desired)
+            await next_controller.ensure({k: v for k, v in desired.items() if k != "delta"})
+            await alpha.publish("data.A", b"still here")
+            await world.until(lambda: heard)
+        assert (alpha.stats.reconnects, beta.stats.reconnects) == (0, 0)
+
+
+async def test_kill_9_keeps_what_was_acknowledged_and_stores_the_rest_once(world):
+    """The server dies in the midst of a burst, again and again; the stream holds each signal once."""
+    count = 1500
+    async with world.link("beta") as beta, world.link("gamma") as gamma:
+        acked: list[int] = []
+
+        async def send() -> None:
+            for number in range(count):
+                future = await beta.submit("sig.BTCUSDT", b"%d" % number, f"id-{number}")
+                future.add_done_callback(lambda _, number=number: acked.append(number))
+            await beta.settle()
+
+        async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(send())
+            for kill_at in (count // 4, count // 2, 3 * count // 4):
+                await world.until(lambda kill_at=kill_at: len(acked) >= kill_at or sending.done())
+                world.server.kill()
+                kept = list(acked)
+                world.start()
+                await world.until(lambda kept=kept: len(acked) > len(kept) or sending.done())
+        assert acked == list(range(count)), "acknowledged in the order in which they were sent"
+        assert beta.stats.repeats >= 1, "nothing was under way when the server died"
+        stored = await world.stored("SIG_beta")
+        assert [msg_id for _, msg_id, _ in stored] == [f"id-{n}" for n in range(count)]
+        got: list[bytes] = []
+        while len(got) < count:
+            messages = await gamma.pull("beta", batch=256)
+            assert messages
+            for message in messages:
+                got.append(message.payload)
+                await gamma.ack(message)
+        assert got == [b"%d" % n for n in range(count)]
+
+
+async def test_ticks_flow_again_after_the_server_came_back(world):
+    async with world.link("alpha") as alpha, world.link("beta") as beta:
+        heard: list[bytes] = []
+        await beta.subscribe(data_in("alpha"), lambda _, p: heard.append(p))
+        await beta.flush()
+        world.server.kill()
+        await world.until(lambda: not alpha.connected and not beta.connected)
+        await alpha.publish("data.A", b"kept in the buffer")
+        world.start()
+        await world.until(lambda: alpha.connected and beta.connected)
+        async with asyncio.timeout(15):
+            while b"after" not in heard:
+                await alpha.publish("data.A", b"after")
+                await asyncio.sleep(0.02)
+        assert (alpha.stats.reconnects, beta.stats.reconnects) == (1, 1)
+
+
+async def test_messages_beyond_the_buffer_are_counted_not_kept(world):
+    async with world.link("alpha") as alpha:
+        world.server.kill()
+        await world.until(lambda: not alpha.connected)
+        for _ in range(50):
+            await alpha.publish("data.A", b"x" * 100_000)
+        assert 25 <= alpha.stats.unsent <= 35
+
+
+async def test_a_lost_store_is_made_again(world):
+    import shutil
+
+    world.server.kill()
+    shutil.rmtree(world.folder / "broker" / "store")
+    shutil.rmtree(world.folder / "broker" / "accounts")
+    world.start()
+    async with asyncio.timeout(20):
+        while True:  # the controller's next passes; the first ones may still see the old connection
+            await world.ensure()
+            try:
+                if await world.streams() == {"SIG_beta", "FILL_gamma"}:
+                    break
+            except UnreachableError:
+                await asyncio.sleep(0.05)
+    async with world.link("beta") as beta:
+        assert (await beta.request_ack("sig.A", b"", "1")).seq == 1
+
+
+async def test_a_server_that_is_away_is_unreachable_soon(world):
+    world.server.kill()
+    with pytest.raises(UnreachableError, match="the broker"):
+        await world.broker.ensure({})
+    (words,) = await world.broker.check()
+    assert "is not there" in words
+    assert world.broker.credentials("beta"), "credentials need no server"
+
+
+async def test_a_port_that_another_program_took_is_left_to_it(world):
+    address = world.broker.address()
+    host, _, port = address.rpartition(":")
+    world.server.kill()
+    with socket.create_server((host, int(port))) as squatter:
+        said = ""
+        async with asyncio.timeout(20):
+            while "taken by another program" not in said:
+                try:
+                    await world.broker.ensure({})
+                except UnreachableError as error:
+                    said = str(error)
+        assert squatter.fileno() >= 0
+        moved = world.broker.address()
+        assert moved != address
+        world.start()
+        await world.ensure()
+        assert await world.broker.check() == []
+        async with world.link("beta") as beta:
+            await beta.request_ack("sig.A", b"", "1")
+    async with NatsBroker(world.folder / "broker", project="test") as again:
+        assert again.address() == moved, "the new port is kept"
+
+
+async def test_our_own_server_is_never_taken_for_a_stranger(world):
+    """Stopped (SIGSTOP) it does not answer, but it lives: the port stays."""
+    import signal
+
+    address = world.broker.address()
+    async with NatsBroker(world.folder / "broker", project="test") as other:
+        os.kill(world.server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(UnreachableError):
+                await other.ensure({})
+        finally:
+            os.kill(world.server.pid, signal.SIGCONT)
+        assert other.address() == address
+
+
+@pytest.mark.parametrize("said", ["nats-server: v2.9.10", "nats-server: v2.12.6"])
+async def test_an_old_server_is_refused_in_words(tmp_path, said):
+    binary = tmp_path / "nats-server"
+    binary.write_text(f"#!/bin/sh\necho {said}\n")
+    binary.chmod(0o755)
+    with pytest.raises(ActionError, match="too old") as caught:
+        async with NatsBroker(tmp_path / "broker", project="test", binary=binary):
+            pass
+    assert caught.value.permanent
+    assert caught.value.reason == "BrokerTooOld"
+
+
+async def test_a_configuration_that_the_server_refuses_does_not_replace_the_good_one(tmp_path):
+    real = server_binary.find()
+    broker = tmp_path / "broker"
+    async with NatsBroker(broker, project="test"):
+        good = (broker / "server.conf").read_text()
+    picky = tmp_path / "picky"
+    picky.write_text(
+        f'#!/bin/sh\ncase "$1" in -t) echo "line 7: no"; exit 1;; esac\nexec {real} "$@"\n'
+    )
+    picky.chmod(0o755)
+    (broker / "identity.json").unlink()
+    with pytest.raises(ActionError, match="line 7: no"):
+        async with NatsBroker(broker, project="test", binary=picky):
+            pass
+    assert (broker / "server.conf").read_text() == good
+
+
+async def test_a_nats_that_is_not_ours_is_one_setting(world, tmp_path):
+    """The embedded server of `world` stands in for somebody's own: same operator, other folder."""
+    keys = world.folder / "broker" / "keys"
+    authority = world.broker._authority
+    external = External(
+        address=world.broker.address(),
+        operator_seed=(keys / "operator-signing.nk").read_bytes().strip(),
+        system_credentials=authority.system_credentials(),
+    )
+    async with NatsBroker(tmp_path / "theirs", project="theirs", external=external) as broker:
+        assert broker.launch() is None
+        assert broker.address() == world.broker.address()
+        world.add("zeta", Kind.STRATEGY)
+        await broker.ensure(rights(Desired("theirs", 1, {"zeta": world.plugins["zeta"]}), []))
+        assert await broker.check() == []
+        async with dial(broker.address(), broker.credentials("zeta"), name="zeta") as life:
+            answer = await life.ask("sig.A", {})
+            assert answer["stream"] == "SIG_zeta"
+    assert await world.streams() == {"SIG_beta", "FILL_gamma"}, "two projects share no stream"
+
+
+async def test_a_revoked_account_comes_back_with_its_rights(world):
+    """A plugin that was removed and added again has new keys; an old credential stays outside."""
+    old = world.broker.credentials("beta")
+    spec = world.plugins["beta"]
+    world.remove("beta")
+    await world.ensure()
+    world.plugins["beta"] = spec
+    await world.ensure()
+    assert world.broker.credentials("beta") != old
+    with pytest.raises(UnreachableError):
+        async with dial(world.broker.address(), old, name="old"):
+            pass
+    async with world.link("beta") as beta:
+        await beta.request_ack("sig.A", b"", "1")
