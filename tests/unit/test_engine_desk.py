@@ -82,6 +82,17 @@ def test_selling_goes_short_where_that_is_allowed():
     assert (floor.held(), floor.desk.book.realised) == (D(1), D(50))
 
 
+def test_a_short_position_of_an_entry_that_no_longer_allows_it_can_only_be_left():
+    floor = Floor(short=True, pyramid=2)
+    floor.wish(SELL, 2.0)
+    floor.tick(100.0)
+    floor.desk.trading = Trading(short=False, pyramid=2)
+    assert floor.wish(SELL) == "already short"
+    floor.wish(BUY, 1.0)
+    floor.tick(100.0)
+    assert floor.held() == 1
+
+
 def test_hold_orders_nothing():
     floor = Floor()
     assert floor.wish(HOLD) == "hold"

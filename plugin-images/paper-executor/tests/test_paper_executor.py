@@ -79,6 +79,32 @@ async def test_a_waiting_order_and_its_levels_survive_a_restart(tmp_path: Path):
     await paper.shutdown()
 
 
+async def test_levels_layers_and_peak_survive_a_restart(tmp_path: Path):
+    events_before = [
+        tick(1, 100.0),
+        signal(1, take_profit=130.0),
+        tick(2, 100.0),
+        tick(70, 120.0),
+        signal(70),
+        tick(71, 120.0),
+        tick(140, 110.0),
+    ]
+    paper = await opened(tmp_path)
+    await run(paper, *events_before)
+    drawdown = paper.report()["max_drawdown"]
+    await paper.shutdown()
+    paper = await opened(tmp_path)
+    assert paper.report()["max_drawdown"] == drawdown != "0"
+    assert await run(paper, tick(200, 110.0), signal(200)) == [
+        "paper:st:1:signal",
+        "paper:st:70:signal",
+    ]
+    assert await run(paper, tick(210, 119.0)) == [], "two layers are the most"
+    assert paper.report()["max_drawdown"] == drawdown
+    assert await run(paper, tick(220, 130.0)) == ["paper:st:70:take_profit"]
+    await paper.shutdown()
+
+
 async def test_ticks_that_a_source_sends_again_after_a_restart_change_nothing(tmp_path: Path):
     paper = await opened(tmp_path)
     await run(paper, tick(1, 100.0), signal(1, stop_loss=95.0), tick(2, 100.0), tick(3, 99.0))

@@ -138,10 +138,13 @@ class Desk:
         fill = self._fill(order, FillReason.SIGNAL, order.side, order.quantity, price, data=data)
         held = self.book.positions.get(order.symbol)
         if held is not None:
+            further = order.layers > 1
             held.layers = order.layers
             held.signal_id = order.signal_id
-            held.stop_loss = order.stop_loss or (held.stop_loss if order.layers > 1 else None)
-            held.take_profit = order.take_profit or (held.take_profit if order.layers > 1 else None)
+            if order.stop_loss is not None or not further:
+                held.stop_loss = order.stop_loss
+            if order.take_profit is not None or not further:
+                held.take_profit = order.take_profit
         return fill
 
     def _protect(self, held: Position, data: MarketData) -> tuple[Fill, ...]:

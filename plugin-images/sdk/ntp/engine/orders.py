@@ -57,8 +57,8 @@ def order_for(
     if same_side and stand.layers >= trading.pyramid:
         return "already long" if buying else "already short"
     opens = buying or trading.short
-    if not opens and not held:
-        return "already flat"
+    if not opens and held <= 0:  # short: the entry allowed it before
+        return "already short" if held else "already flat"
     amount, layers = ZERO, 0
     stop_loss = take_profit = None
     if opens:
