@@ -66,7 +66,10 @@ class ProcessWorld:
             "argv": ("-c", program),
             "environment": Environment(Path(sys.executable), (), "digest"),
             "code": None,
-            "files": {"launch.json": b'{"code": "/plugin"}', "bus.creds": b"canary-\xff"},
+            "files": {
+                "launch.json": b'{"code": "/plugin", "storage": "/storage"}',
+                "bus.creds": b"canary-\xff",
+            },
             "resources": SMALL,
             "sandbox": self.tier != 0,
         }
@@ -191,10 +194,18 @@ def _parent(pid):
     return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
 
 
-@pytest.fixture(params=["process"])
+def _worlds():
+    """The adapters to try here. An ordinary user has two kinds of sandbox, root one."""
+    yield pytest.param((ProcessWorld, {}), id="process")
+    if os.geteuid() != 0 and sandbox.best_tier() > 1:
+        yield pytest.param((ProcessWorld, {"tier": 1}), id="landlock")
+
+
+@pytest.fixture(params=_worlds())
 async def world(request, tmp_path):
     """A fresh world; the test fails if anything of it is left at the end."""
-    made = {"process": ProcessWorld}[request.param](tmp_path / "state")
+    make, options = request.param
+    made = make(tmp_path / "state", **options)
     yield made
     await made.clear()
     await until(lambda: not made.leftovers())

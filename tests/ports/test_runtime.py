@@ -183,7 +183,13 @@ async def test_a_removed_instance_is_forgotten_and_removing_again_is_success(wor
 
 
 async def test_storage_outlives_the_instance_until_its_data_are_deleted(world):
-    keep = "import os; print(sorted(os.listdir('/storage'))); open('/storage/ledger', 'w').close()"
+    keep = """
+import json, os
+with open(os.environ['NTP_LAUNCH'] + '/launch.json') as file:
+    storage = json.load(file)['storage']
+print(sorted(os.listdir(storage)))
+open(f'{storage}/ledger', 'w').close()
+"""
     for delete, expected in ((False, "[]"), (True, "['ledger']"), (True, "[]")):
         await world.run("alpha", keep, storage=1024 * 1024)
         await world.ended("alpha")

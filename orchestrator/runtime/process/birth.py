@@ -106,20 +106,19 @@ class Births:
 
     def _place(self, folder: RunFolder, launch: Launch) -> Place:
         confined = launch.environment is not None
+        sandboxed = confined and launch.sandbox
         storage = self._state / "storage" / launch.name if launch.storage else None
         return Place(
             group=f"{self._owner}.{launch.name}",
             launch=launch_folder(folder.path, f"{self._owner}.{launch.name}"),
             scratch=folder.path / reap.SCRATCH,
             storage=storage if confined else None,
-            uid=self._uid(launch.name) if confined and os.geteuid() == 0 else None,
-            tier=self._tier_for(launch) if confined else 0,
-            seccomp=self._filter(launch) if confined and launch.sandbox else None,
+            uid=self._uid(launch.name) if sandboxed and os.geteuid() == 0 else None,
+            tier=self._tier_for(launch) if sandboxed else 0,
+            seccomp=self._filter(launch) if sandboxed else None,
         )
 
     def _tier_for(self, launch: Launch) -> int:
-        if not launch.sandbox:
-            return 0
         if self._tier is None:
             self._tier = probe.probe().tier
         if self._tier == 0:
@@ -206,8 +205,7 @@ def write_down(folder: RunFolder, label: Label, order: Mapping[str, Any]) -> Non
     launch = Path(order["launch"])
     launch.mkdir(mode=0o700, exist_ok=True)
     shim_files.empty(str(launch))
-    if order["policy"] is not None:
-        _scratch(Path(order["policy"]["scratch"]), label.uid)
+    _scratch(Path(order["scratch"]), label.uid)
     shim_files.write_atomic(folder.file(shim_files.ORDER), json.dumps(order).encode())
     shim_files.write_atomic(folder.file(shim_files.INSTANCE), msgspec.json.encode(label))
     shim_files.remove(folder.file(shim_files.CONTROL))

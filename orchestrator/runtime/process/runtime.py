@@ -217,14 +217,15 @@ def _update(folder: RunFolder, resources: Resources) -> None:
     if label is None or content is None or not folder.is_held():
         raise ActionError(f"{folder.name} does not run: start it", reason="NotRunning")
     order = json.loads(content)
-    if group is None or not group.active or order["policy"] is None:
+    if group is None or not group.active:
         raise ActionError(
             f"{folder.name} has no control group to change: restart it", reason="NotInPlace"
         )
-    order["policy"] |= asdict(resources)
-    order["limits"] = asdict(resources)
+    limits = order["limits"] = asdict(resources)
+    if order["policy"] is not None:
+        order["policy"] |= limits
     try:
-        group.update(Policy.from_json(json.dumps(order["policy"])))
+        group.update(Policy(name=group.name, **limits))
     except ConfineError as e:
         raise ActionError(str(e), reason="UpdateRefused") from e
     shim_files.write_atomic(folder.file(shim_files.ORDER), json.dumps(order).encode())

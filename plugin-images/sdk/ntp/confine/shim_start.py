@@ -82,7 +82,14 @@ class Start:
     def spawn(self, stdout: int, stderr: int) -> int:
         argv, env = self.order["argv"], self.order["env"]
         if self.policy is None:
-            return shim_system.spawn(argv, env, stdout=stdout, stderr=stderr, group=self.group)
+            return shim_system.spawn(
+                argv,
+                env,
+                stdout=stdout,
+                stderr=stderr,
+                group=self.group,
+                workdir=self.order["scratch"],
+            )
         return sandbox.spawn(self.policy, argv, env, stdout=stdout, stderr=stderr, group=self.group)
 
     def record(self, pid: int) -> None:
@@ -112,7 +119,7 @@ class Start:
             signal.alarm(int(VERIFY_S))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             tier, active, missing = (
-                shim_system.isolation(self.group)
+                shim_system.isolation(self.group, self.order["exception"])
                 if self.policy is None
                 else verify.isolation(pid, self.policy, self.group)
             )

@@ -1,6 +1,7 @@
-"""System instances (the broker): a whole program of our own under a shim, without a sandbox.
+"""Programs under a shim without a sandbox: the broker; and, as root, a plugin whose sandbox was
+switched off by name.
 
-Same watch, same records, same repair as a plugin; limits only where some are asked for.
+Same watch, same records, same repair as for any plugin; limits where some are asked for.
 """
 # ruff: noqa: PTH123  # see files.py
 
@@ -35,6 +36,7 @@ def spawn(
     stdout: int,
     stderr: int,
     group: Group | None,
+    workdir: str,
 ) -> int:
     """Start a program in a session of its own; return its pid once exec was done.
 
@@ -49,6 +51,7 @@ def spawn(
             if group is not None:
                 group.join(0)
             _reset()
+            os.chdir(workdir)
             null = os.open("/dev/null", os.O_RDONLY)
             for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
                 os.dup2(source, target)
@@ -66,9 +69,10 @@ def spawn(
     return pid
 
 
-def isolation(group: Group | None) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
-    """Return (tier, active, missing): no sandbox is wanted here, limits perhaps."""
-    return (0, group.active, group.missing) if group else (0, (), ())
+def isolation(group: Group | None, exception: str) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    """Return (tier, active, missing): no sandbox; limits perhaps. `exception`: what was given up."""
+    active, missing = (group.active, group.missing) if group else ((), ())
+    return 0, active, (exception, *missing) if exception else missing
 
 
 def terminate(pid: int) -> None:
