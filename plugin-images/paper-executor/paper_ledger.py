@@ -33,6 +33,8 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, name: str, desk: Desk) -> None:
         self.name = name
+        self.max_points = MAX_POINTS
+        self.max_idle_signals = MAX_IDLE_SIGNALS
         self._sql = connection
         self._desk = desk
         self.counts = {table: self._count(table) for table in ("signals", "orders", "fills")}
@@ -200,7 +202,7 @@ class Ledger:
         )
 
     def _forget_idle_signals(self, newest: int) -> None:
-        oldest_kept = newest - MAX_IDLE_SIGNALS
+        oldest_kept = newest - self.max_idle_signals
         idle = "FROM signals WHERE outcome <> 'ordered' AND number <= ?"
         (time,) = self._sql.execute(f"SELECT max(time) {idle}", (oldest_kept,)).fetchone()
         if time is not None:
@@ -210,7 +212,7 @@ class Ledger:
     def _thin_out(self) -> None:
         """Drop every second point of the curve when it has too many, and space the next ones wider."""
         (points,) = self._sql.execute("SELECT count(*) FROM equity WHERE fill = 0").fetchone()
-        if points <= MAX_POINTS:
+        if points <= self.max_points:
             return
         desk = self._desk
         self._sql.execute(

@@ -1,6 +1,7 @@
 import sqlite3
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from paper_executor import PaperExecutor
-from paper_ledger import LedgerError
+from paper_ledger import LedgerError, micros
 from paper_world import START, TRADING, apply, events, opened
 
 from ntp.contract.launch import Trading
@@ -251,6 +252,38 @@ async def test_a_full_storage_stops_the_executor_and_loses_nothing(tmp_path: Pat
     assert {k: v for k, v in resumed.items() if k != "stale_ticks"} == {
         k: v for k, v in undisturbed.items() if k != "stale_ticks"
     }
+
+
+async def test_the_equity_curve_is_thinned_out_before_it_grows_for_ever():
+    paper = await opened(None, equity_every_s=1)
+    assert paper._ledger is not None
+    paper._ledger.max_points = 1500
+    await run(paper, tick(0, 100.0), signal(0))
+    await run(paper, *(tick(second, 100.0 + second % 7) for second in range(1, 8001)))
+    sql = paper._ledger._sql
+    times = [time // 1_000_000 for (time,) in sql.execute("SELECT time FROM equity WHERE fill = 0")]
+    gaps = {later - earlier for earlier, later in pairwise(times)}
+    await paper.shutdown()
+    assert 500 < len(times) <= 2500
+    assert len(gaps) == 1, "evenly spaced"
+    assert paper._desk is not None
+    assert gaps == {paper._desk.sample_s}
+    assert times[-1] > micros(START) // 1_000_000 + 7900
+
+
+async def test_signals_that_ordered_nothing_are_forgotten_but_not_obeyed_later():
+    paper = await opened(None, Trading())
+    assert paper._ledger is not None
+    paper._ledger.max_idle_signals = 1000
+    await run(paper, *(signal(second, SignalType.SELL) for second in range(5000)))
+    ((kept,),) = paper._ledger._sql.execute("SELECT count(*) FROM signals")
+    assert kept <= 2000
+    assert paper.report()["signals"] == 5000
+    await run(paper, tick(6000, 100.0), signal(6000, SignalType.BUY), tick(6001, 100.0))
+    await run(paper, signal(10, SignalType.SELL), tick(6002, 100.0))
+    report = paper.report()
+    await paper.shutdown()
+    assert report["positions"].keys() == {"BTC"}, "the old wish to sell came again, and was known"
 
 
 async def test_a_signal_without_its_id_is_refused_in_words(tmp_path: Path):
