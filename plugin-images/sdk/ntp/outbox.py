@@ -58,7 +58,17 @@ class Outbox:
     the oldest. The message id makes a repetition harmless (JetStream answers `duplicate`).
     """
 
-    def __init__(self, send: Send, inbox: str, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        inbox: str,
+        report: Callable[[str], None],
+        *,
+        patience: float = PATIENCE,
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
+        self._patience = patience
+        self._first_pause = first_pause
         self._send = send
         self._inbox = inbox
         self._report = report
@@ -67,7 +77,7 @@ class Outbox:
         """How many of `_entries`, from the left, were sent in this round."""
         self._round = 0
         self._last_number = 0
-        self._pause = FIRST_PAUSE
+        self._pause = first_pause
         self._not_before = 0.0
         self._online = False
         self._work = asyncio.Event()
@@ -127,12 +137,14 @@ class Outbox:
                 await self._send_next()
             try:
                 # Without anything under way there is nothing to be patient about.
-                async with asyncio.timeout(PATIENCE if self._online and self._entries else None):
+                async with asyncio.timeout(
+                    self._patience if self._online and self._entries else None
+                ):
                     await self._work.wait()
             except TimeoutError:
                 self._report(
                     f"the broker did not acknowledge {self._entries[0].msg_id!r} in"
-                    f" {PATIENCE:g} s; {len(self._entries)} messages are sent again"
+                    f" {self._patience:g} s; {len(self._entries)} messages are sent again"
                 )
                 self._again()
             async with self._changed:
@@ -154,7 +166,7 @@ class Outbox:
             self._sent -= 1
         if not entry.done.done():
             entry.done.set_result(ack)
-        self._pause = FIRST_PAUSE
+        self._pause = self._first_pause
         self._work.set()
 
     def _refused(self, entry: _Entry, error: _Refusal | None) -> None:
@@ -162,7 +174,7 @@ class Outbox:
             words = error.description if error else "nobody stores this subject (stream missing?)"
             self._report(f"the broker did not take {entry.msg_id!r}: {words}; it is sent again")
             self._not_before = asyncio.get_running_loop().time() + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE * self._first_pause / FIRST_PAUSE)
         self._again()
 
     def _again(self) -> None:
