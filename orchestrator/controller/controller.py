@@ -68,7 +68,7 @@ class Controller:
             ConflictError: the project's lock was lost.
         """
         await self._applying.finish_cut_off()
-        watchers = Watchers(self._rooms, self._loop)
+        watchers = Watchers(self._rooms, self._loop, self._telling)
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [
@@ -76,6 +76,7 @@ class Controller:
                     tasks.create_task(watchers.changes()),
                     tasks.create_task(watchers.listening()),
                     tasks.create_task(watchers.broker()),
+                    tasks.create_task(watchers.rates()),
                 ]
                 try:
                     await self._loop.run(tasks)

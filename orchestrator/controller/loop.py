@@ -53,6 +53,8 @@ class Loop:
         self.agenda = Agenda()
         self.parking = Parking(tempo)
         self.observed = Observed(instances=None)
+        self.looked = rooms.outside.now()
+        """When `observed` was."""
         self.actions: dict[str, Action] = {}
         self.going: dict[str, str] = {}
         """Name -> words; from the moment an action is begun until a look that began after its end."""
@@ -103,6 +105,7 @@ class Loop:
         self._finished.clear()
         marked = self.agenda.take()
         self.observed = await self._rooms.picture.look()
+        self.looked = self._outside.now()
         if self.observed.instances is None:
             self.agenda.put_off(self._retries.later(LOOK, self._clock()))
         else:

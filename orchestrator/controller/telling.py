@@ -8,7 +8,15 @@ from orchestrator.controller.loop import Loop
 from orchestrator.controller.rates import Rates
 from orchestrator.controller.rooms import Rooms
 from orchestrator.decide.memory import beat_of
-from orchestrator.decide.report import Outcome, PluginStatus, Progress, ProjectStatus, Waiting
+from orchestrator.decide.report import (
+    FlowTotals,
+    Outcome,
+    PluginStatus,
+    Progress,
+    ProjectStatus,
+    Waiting,
+)
+from orchestrator.decide.state import Observed
 from orchestrator.decide.status import Seen, statuses
 from orchestrator.errors import ActionError
 
@@ -29,7 +37,7 @@ class Telling:
         """Return the status of every plugin that is wanted, as of the last look and the newest beats."""
         now = self._rooms.outside.now()
         observed = self._rooms.picture.with_beats(self._loop.observed)
-        beats = {n: beat for n in observed.beats if (beat := beat_of(n, observed)) is not None}
+        flows, cpu = self._rate(observed)
         found = statuses(
             self._rooms.desk.desired(observed.records),
             observed,
@@ -38,13 +46,22 @@ class Telling:
             seen=Seen(
                 going=self._loop.going,
                 parked=self._loop.parked(),
-                flows=self._rates.flows(beats),
-                cpu=self._rates.cpu(observed.instances or {}, now),
+                flows=flows,
+                cpu=cpu,
                 before=self._told,
             ),
         )
         self._told = {each.name: each for each in found}
         return found
+
+    def sample(self) -> None:
+        observed = self._rooms.picture.with_beats(self._loop.observed)
+        self._rate(observed)
+
+    def _rate(self, observed: Observed) -> tuple[dict[str, FlowTotals], dict[str, float]]:
+        beats = {n: beat for n in observed.beats if (beat := beat_of(n, observed)) is not None}
+        cpu = self._rates.cpu(observed.instances or {}, self._loop.looked)
+        return self._rates.flows(beats), cpu
 
     async def refreshed(self) -> Sequence[PluginStatus]:
         try:

@@ -8,16 +8,19 @@ from orchestrator.controller.finishing import finishing
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.retries import Retries
 from orchestrator.controller.rooms import Rooms
+from orchestrator.controller.telling import Telling
 from orchestrator.errors import ActionError, UnreachableError
 
 POLL_S = 0.25
 CHECK_S = 60.0
+SAMPLE_S = 2.0
 
 
 class Watchers:
-    def __init__(self, rooms: Rooms, loop: Loop) -> None:
+    def __init__(self, rooms: Rooms, loop: Loop, telling: Telling) -> None:
         self._rooms = rooms
         self._loop = loop
+        self._telling = telling
         self._retries = Retries(rooms.outside.tempo)
 
     async def runtime(self) -> None:
@@ -63,6 +66,12 @@ class Watchers:
                     message="" if since else "beats are not heard; plugins are left running",
                 )
             await asyncio.sleep(POLL_S)
+
+    async def rates(self) -> None:
+        """Sample totals, so that a rate is of the last seconds whenever somebody asks."""
+        while True:
+            self._telling.sample()
+            await asyncio.sleep(SAMPLE_S)
 
     async def broker(self) -> None:
         """Have the broker checked now and then: a full disk wedges it without an error."""

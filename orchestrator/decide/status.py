@@ -146,24 +146,31 @@ def _running(
         what = "the change is refused, the one before keeps running: "
         return _Verdict("Refused", what + refusal(record), stalled=True, next_try=record.not_before)
     troubled = f"failed {record.failures} times of late" if record.failures else ""
-    if beat is None or observed.listening_since is None:
-        if observed.listening_since is None:
-            return _Verdict("Running", "not heard: the bus does not answer; it is left running")
+    if observed.listening_since is None:
+        # Deaf: what was healthy before is taken to be so.
+        known = beat is not None or record.healthy_generation >= instance.generation
+        words = "not heard: the bus does not answer; it is left running"
+        return _Verdict("Running" if known else "Starting", words)
+    if beat is None:
         return _Verdict("Starting", troubled or "started, no beat yet")
     match beat.stage:
         case Stage.STARTING:
-            bad = next((each for each in beat.conditions if not each.status), None)
-            words = f"{bad.reason}: {bad.message}" if bad else troubled
-            return _Verdict("Starting", words)
+            return _Verdict("Starting", _worry(beat) or troubled)
         case Stage.DRAINING:
             return _Verdict("Stopping", "drains")
         case Stage.READY | Stage.EXHAUSTED:
             pending = isinstance(action, Update)
             word = "Running" if beat.stage is Stage.READY else "Exhausted"
             through = "all data is through" if beat.stage is Stage.EXHAUSTED else ""
-            bad = next((each for each in beat.conditions if not each.status), None)
-            words = f"{bad.reason}: {bad.message}" if bad else through or troubled
-            return _Verdict(word, words, ready=not pending)
+            return _Verdict(word, _worry(beat) or through or troubled, ready=not pending)
+
+
+def _worry(beat: Beat) -> str:
+    """The first warning of the plugin itself: one whose type is its reason, or a condition not met."""
+    for each in beat.conditions:
+        if not each.status or each.type == each.reason:
+            return f"{each.reason}: {each.message}"
+    return ""
 
 
 def _absent(
