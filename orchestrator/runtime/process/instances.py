@@ -1,5 +1,6 @@
 """Every instance of one project, read from its run folders. Blocking: call it from a thread."""
 
+import os
 import shutil
 import threading
 import time
@@ -8,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ntp.confine import shim_end
+from ntp.confine import shim_end, tree
 from orchestrator.decide.state import Instance, Phase, Usage
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process import reap
@@ -63,11 +64,6 @@ class Instances:
             self._refresh(found)
             return found
 
-    def shims(self) -> dict[int, RunFolder]:
-        """Pid -> run folder of every shim that lived at the last look."""
-        pids = {folder.shim_pid(): folder for folder in self._folders.values() if folder.is_held()}
-        return {pid: folder for pid, folder in pids.items() if pid is not None}
-
     def _see(self, folder: RunFolder) -> Instance | None:
         label = folder.label()
         if label is None:
@@ -97,7 +93,34 @@ class Instances:
             if read_at > due:
                 return
             instance = running[life]
-            group = shim_end.group_of(str(self._run / instance.name))
-            usage = Usage(**asdict(group.usage())) if group else NOTHING
+            usage = self._read(instance)
             self._usages[life] = (time.monotonic(), usage)
             found[instance.name] = replace(instance, usage=usage)
+
+    def _read(self, instance: Instance) -> Usage:
+        group = shim_end.group_of(str(self._run / instance.name))
+        if group is not None and group.folders:
+            return Usage(**asdict(group.usage()))
+        plugin = tree.plugin(instance.pid) if instance.pid is not None else None
+        return process_usage(plugin) if plugin is not None else NOTHING
+
+
+def process_usage(pid: int) -> Usage:
+    """What one process uses, where no control group counts a whole plugin; zeros if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return NOTHING
+    lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    ticks = stat.rpartition(")")[2].split()[11:13]  # utime, stime: proc(5), fields 14 and 15
+    return Usage(
+        memory=_kib(lines.get("VmRSS", "0")),
+        memory_peak=_kib(lines.get("VmHWM", "0")),
+        cpu_s=sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+        pids=int(lines.get("Threads", "0")),
+    )
+
+
+def _kib(text: str) -> int:
+    return int(text.split(maxsplit=1)[0]) * 1024

@@ -12,38 +12,49 @@ POLL_S = 1.0
 
 
 class Lives:
-    """Waits for the end of every shim it was told of. Belongs to one event loop; `close` it."""
+    """Waits for the end of every life it was told of. Belongs to one event loop; `close` it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self._ends: dict[int, int] = {}
-        """pid of a shim -> pidfd"""
+        self._ends: dict[str, int] = {}
+        """Life -> pidfd of its shim."""
         self._polled: dict[str, RunFolder] = {}
+        self._over: set[str] = set()
+        """Told of once; what is shown for longer, since something of it does not go, is no news."""
 
     def nudge(self) -> None:
         """Something was begun or ended by ourselves."""
         self._changed.set()
 
-    def follow(self, shims: Mapping[int, RunFolder]) -> None:
-        """Wait for these too. `shims`: pid -> run folder that it holds."""
-        for pid, folder in shims.items():
-            if pid in self._ends or folder.name in self._polled:
-                continue
-            try:
-                end = os.pidfd_open(pid)
-            except ProcessLookupError:
-                self.nudge()
-                continue
-            except OSError:
-                self._polled[folder.name] = folder
-                continue
-            if folder.shim_pid() != pid or not folder.is_held():
-                os.close(end)  # it ended before we had hold of it: this may be another process
-                self.nudge()
-                continue
-            self._ends[pid] = end
-            self._loop.add_reader(end, self._ended, pid)
+    def follow(self, living: Mapping[str, RunFolder]) -> None:
+        """Wait for exactly these: id of a life -> its run folder. Those known already cost nothing."""
+        for life in self._ends.keys() - living.keys():
+            self._forget(life)
+        self._polled = {life: self._polled[life] for life in self._polled.keys() & living.keys()}
+        self._over &= living.keys()
+        for life in living.keys() - self._ends.keys() - self._polled.keys() - self._over:
+            self.add(life, living[life])
+
+    def add(self, life: str, folder: RunFolder) -> None:
+        """Wait for this one too."""
+        pid = folder.shim_pid()
+        if pid is None or life in self._ends:
+            return  # it is just beginning; the next look knows more
+        try:
+            end = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._end(life)
+            return
+        except OSError:
+            self._polled[life] = folder
+            return
+        if folder.shim_pid() != pid or not folder.is_held():
+            os.close(end)  # it ended before we had hold of it: this may be another process
+            self._end(life)
+            return
+        self._ends[life] = end
+        self._loop.add_reader(end, self._end, life)
 
     async def change(self) -> None:
         """Return when something may have changed since the last call."""
@@ -52,23 +63,25 @@ class Lives:
                 async with asyncio.timeout(POLL_S if self._polled else None):
                     await self._changed.wait()
             except TimeoutError:
-                for name in [n for n, folder in self._polled.items() if not folder.is_held()]:
-                    del self._polled[name]
-                    self.nudge()
+                for life in [x for x, folder in self._polled.items() if not folder.is_held()]:
+                    self._end(life)
         self._changed.clear()
 
     def close(self) -> None:
-        for pid in list(self._ends):
-            self._forget(pid)
+        for life in list(self._ends):
+            self._forget(life)
 
-    def _ended(self, pid: int) -> None:
-        self._forget(pid)
+    def _end(self, life: str) -> None:
+        self._forget(life)
+        self._over.add(life)
         self.nudge()
 
-    def _forget(self, pid: int) -> None:
-        end = self._ends.pop(pid)
-        self._loop.remove_reader(end)
-        os.close(end)
+    def _forget(self, life: str) -> None:
+        self._polled.pop(life, None)
+        end = self._ends.pop(life, None)
+        if end is not None:
+            self._loop.remove_reader(end)
+            os.close(end)
 
 
 async def ended(folder: RunFolder, *, deadline_s: float) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from ntp.confine import cgroup, probe, shim_end, shim_files
 from ntp.confine.policy import ConfineError, Policy
-from orchestrator.decide.state import Instance, Isolation
+from orchestrator.decide.state import Instance, Isolation, Phase
 from orchestrator.errors import ActionError
 from orchestrator.ports import Capabilities, Launch, LogLine
 from orchestrator.runtime.process import lives, logs, reap
@@ -70,16 +70,25 @@ class ProcessRuntime:
         """Return every instance of this project; see `Instances.look`."""
         self._births.reap()
         found = await asyncio.to_thread(self._instances.look)
-        for follower in self._followers:
-            follower.follow(self._instances.shims())
+        if self._followers:
+            living = {
+                instance.id: self._instances.folder(name)
+                for name, instance in found.items()
+                if instance.phase is not Phase.EXITED
+            }
+            for follower in self._followers:
+                follower.follow(living)
         return found
 
     async def start(self, launch: Launch) -> None:
         """Create and start, or adopt (see the port). ActionError names the step that was refused."""
         loop = asyncio.get_running_loop()
-        pid = await loop.run_in_executor(self._pool, self._births.begin, launch)
+        await loop.run_in_executor(self._pool, self._births.begin, launch)
+        folder = self._instances.folder(launch.name)
+        label = folder.label()
         for follower in self._followers:
-            follower.follow({pid: self._instances.folder(launch.name)})
+            if label is not None:
+                follower.add(label.id, folder)
             follower.nudge()
 
     async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:

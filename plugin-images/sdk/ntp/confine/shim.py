@@ -1,7 +1,7 @@
 """The parent of one plugin: a small process that outlives the controller, as containerd's shim does.
 
-    python -I -S shim.py start FOLDER LOCK FILES REPORT       (descriptors), see shim_start
-    python -I -S shim.py watch FOLDER key=value … -- host:port …     , see shim_watch
+    python -I -S shim.py start FOLDER LOCK FILES REPORT          descriptors; see shim_start
+    python -I -S shim.py watch FOLDER key=value … -- host:port …      see shim_watch
 
 One process, two programs: `start` needs json, ctypes and the whole sandbox, which is 13 MB; when the
 plugin runs it replaces itself (exec: same pid, same children, same lock) by `watch`, which is 9 MB and

@@ -94,9 +94,18 @@ def remove_group(folder: str) -> bool:
 
 
 def ending(
-    status: int, watched: Watched, group: Group | None, *, termination: bytes, code_folder: str
+    status: int,
+    watched: Watched,
+    group: Group | None,
+    *,
+    termination: bytes,
+    code_folder: str,
+    peak: int,
 ) -> Ending:
-    """Say how a life ended, from the surest witness to the least: kernel, shim, plugin."""
+    """Say how a life ended, from the surest witness to the least: kernel, shim, plugin.
+
+    `peak` in bytes counts where the group does not.
+    """
     code, signum = sandbox.outcome(status)
     usage = group.usage() if group else None
     oom = watched.reason == "OOMKilled" or bool(group and group.oom_kills())
@@ -120,7 +129,7 @@ def ending(
         reason=reason,
         message=message[:MESSAGE_CHARS],
         permanent=permanent,
-        memory_peak=usage.memory_peak if usage else 0,
+        memory_peak=(usage.memory_peak if usage else 0) or peak,
         last_output=watched.last,
     )
 
@@ -151,7 +160,7 @@ def last_words(termination: bytes, code_folder: str) -> tuple[str, str, bool]:
     return reason, harmless(str(message).encode("utf-8", "replace")), permanent is True
 
 
-def finish(folder: str, status: int, watched: Watched) -> None:
+def finish(folder: str, status: int, watched: Watched, *, peak: int) -> None:
     """Write the record, then take away everything that only served this life."""
     order = json.loads(shim_files.read(f"{folder}/{shim_files.ORDER}") or b"{}")
     termination = shim_files.read(f"{order['launch']}/termination", TERMINATION_BYTES) or b""
@@ -161,6 +170,7 @@ def finish(folder: str, status: int, watched: Watched) -> None:
         group_of(folder),
         termination=termination,
         code_folder=order["code"],
+        peak=peak,
     )
     shim_files.write_reserved(f"{folder}/{shim_files.EXIT}", end.to_json())
     shim_files.empty(order["launch"])

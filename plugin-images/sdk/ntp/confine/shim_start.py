@@ -115,6 +115,7 @@ class Start:
             return child
         status = 1
         try:
+            kernel.die_with_parent(signal.SIGKILL)  # or it could write into the next life
             os.close(self.lock)  # whoever holds a copy of it is taken for the shim
             signal.alarm(int(VERIFY_S))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)

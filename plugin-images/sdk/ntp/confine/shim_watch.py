@@ -95,16 +95,17 @@ class Watch:
                 elif fd == self._settings.control:
                     self._obey()
 
-    def end(self) -> int:
+    def end(self) -> tuple[int, int]:
         """End what the plugin left running and the door; read what is left in the pipes.
 
-        Returns the wait status of the plugin's outermost process.
+        Returns the wait status of the plugin's outermost process, and the largest memory of any one
+        process of it in bytes: all that is known where no control group counts.
         """
         self._kill()
         if self._door:
             os.kill(self._door, SIGKILL)
             os.waitpid(self._door, 0)
-        _, status = os.waitpid(self._settings.pid, 0)
+        _, status, usage = os.wait4(self._settings.pid, 0)
         left, deadline = DRAIN_BYTES, time.monotonic() + DRAIN_S
         for fd, stream in self._streams.items():
             while left > 0 and time.monotonic() < deadline:
@@ -117,7 +118,7 @@ class Watch:
                 left -= len(data)
                 self.output.feed(stream, data, time.monotonic())
         self.output.finish()
-        return status
+        return status, usage.ru_maxrss * 1024
 
     def _kill(self) -> None:
         from ntp.confine import shim_end
@@ -252,7 +253,7 @@ def main(words: list[str]) -> None:
     settings = Settings(words[0], words[1:])
     watch = Watch(settings)
     watch.run()
-    status = watch.end()
+    status, peak = watch.end()
     from ntp.confine import shim_end
 
-    shim_end.finish(settings.folder, status, watch)
+    shim_end.finish(settings.folder, status, watch, peak=peak)
