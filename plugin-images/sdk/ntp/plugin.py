@@ -66,11 +66,15 @@ class BasePlugin:
         """Release what `initialize` took. Called once, after the last data."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, as plain JSON values."""
+        """Return what `restore` needs to go on from here, as plain JSON values.
+
+        Asked about every few seconds and at the end, where the entry declares `storage`. Data that was
+        seen by then is not shown again to the next life.
+        """
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `snapshot` returned in an earlier life."""
+        """Take back what `snapshot` returned in an earlier life; called after `initialize`."""
 
     def report(self) -> dict[str, Any]:
         """Return figures for `ntpctl status`, as plain JSON values; asked about once a second."""
@@ -133,7 +137,10 @@ class DataSourcePlugin(BasePlugin, ABC):
         )
 
     def resume(self, position: str) -> None:
-        """Go on after the tick with the id `position`, the last one that an earlier life sent."""
+        """Go on after the tick with the id `position`, the last one that an earlier life sent.
+
+        Called before `stream`, where the entry declares `storage`. The ticks need ids of their own.
+        """
 
     async def backfill(
         self, symbol: str, start: datetime, end: datetime

@@ -1,6 +1,5 @@
 """An indicator on the bus."""
 
-import asyncio
 from collections.abc import Iterable
 
 from ntp.connection import Link
@@ -14,7 +13,10 @@ from ntp.runner.core import border
 from ntp.runner.core.indicator import IndicatorWork
 from ntp.runner.core.lead import Run
 from ntp.runner.core.objects import Maker
+from ntp.runner.flag import Flag
+from ntp.runner.keeper import Keeper
 from ntp.runner.listener import Listener
+from ntp.runner.memory import REMEMBER_S, Memory
 
 
 class IndicatorPart:
@@ -30,13 +32,15 @@ class IndicatorPart:
             launch, refusals, open_lead=self._work.open, feed=self._feed, emit=self._emit
         )
         self._sent: dict[str, tuple[int, int]] = {}
-        self._stopped = asyncio.Event()
+        self._stopped = Flag()
+        self._memory = Memory(Keeper(maker.storage), maker, refusals)
         self._link: Link
 
     def prepare(self) -> None:
         self._work.prepare()
 
     async def start(self) -> None:
+        self._memory.begin(self._listener.intake, next(iter(self._work.all())))
         await self._work.start()
 
     async def listen(self, link: Link) -> None:
@@ -44,13 +48,16 @@ class IndicatorPart:
         await self._listener.listen(link)
 
     async def run(self) -> None:
-        await self._stopped.wait()  # all work is done where messages arrive
+        # All work is done where messages arrive.
+        while not await self._stopped.within(REMEMBER_S):
+            self._remember(at_once=False)
 
     def stop(self) -> None:
         self._stopped.set()
 
     async def drain(self) -> None:
         await self._link.drain()
+        self._remember(at_once=True)
 
     def exhausted(self) -> bool:
         return self._listener.intake.ended
@@ -80,6 +87,10 @@ class IndicatorPart:
 
     def objects(self) -> Iterable[BasePlugin]:
         return self._work.all()
+
+    def _remember(self, *, at_once: bool) -> None:
+        objects = {"/".join(key): one for key, one in self._work.objects.items()}
+        self._memory.remember(self._listener.intake, objects, at_once=at_once)
 
     async def _feed(self, run: Run, start: int, until: float) -> int:
         return self._work.feed(run, start, until)

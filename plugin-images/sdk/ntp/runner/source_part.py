@@ -16,8 +16,10 @@ from ntp.plugin import BasePlugin, DataSourcePlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
 from ntp.runner.core.feed import Feed
-from ntp.runner.core.objects import Maker
+from ntp.runner.core.kept import Kept
+from ntp.runner.core.objects import Maker, overrides
 from ntp.runner.ending import EndError
+from ntp.runner.keeper import Keeper
 
 MOST_WAITING = 8192
 """Ticks between stream and link; then the stream waits."""
@@ -53,6 +55,8 @@ class SourcePart:
         self._room = asyncio.Event()
         self._ended = False
         self._stopped = asyncio.Event()
+        self._keeper = Keeper(maker.storage)
+        self._position = ""
         self._reading: asyncio.Task[None] | None = None
         self._link: Link
 
@@ -68,6 +72,9 @@ class SourcePart:
     async def start(self) -> None:
         plugin, deadline = self._plugin, self._maker.deadline
         await self._maker.initialize(plugin)
+        position = self._keeper.load().position
+        if position:
+            plugin.resume(position)
         if await deadline("connect", plugin.connect()) is False:
             raise EndError("ConnectFailed", "connect() returned False")
         if self._symbols and await deadline("subscribe", plugin.subscribe(self._symbols)) is False:
@@ -98,6 +105,7 @@ class SourcePart:
             await deadline("unsubscribe", plugin.unsubscribe(self._symbols))
         await deadline("disconnect", plugin.disconnect())
         await self._link.drain()
+        self._remember()
 
     def exhausted(self) -> bool:
         return self._ended
@@ -146,6 +154,7 @@ class SourcePart:
             )
         await self._flush()
         self._ended = True
+        self._keeper.forget()  # the next life begins at the beginning
         await self._watermarks()
 
     async def _read(self) -> None:
@@ -179,14 +188,26 @@ class SourcePart:
             await self._flush()
             self._room.set()
 
+    def _remember(self) -> None:
+        if (
+            self._position
+            and not self._ended
+            and overrides(self._plugin, "resume", DataSourcePlugin)
+        ):
+            self._keeper.save(Kept(position=self._position))
+
     async def _flush(self) -> None:
+        newest = self._feed.newest
         for batch, payload in self._feed.batches():
             await self._link.publish(self._subject(batch.symbol), payload)
+        if newest is not None:
+            self._position = newest.id
 
     async def _mark(self) -> None:
         while True:
             await asyncio.sleep(WATERMARK_S)
             await self._watermarks()
+            self._remember()
 
     async def _watermarks(self) -> None:
         for batch, payload in self._feed.watermarks(end=self._ended):

@@ -20,7 +20,9 @@ from ntp.runner.core.objects import Maker
 from ntp.runner.core.pace import TICK_S, Pace
 from ntp.runner.core.strategy import StrategyWork
 from ntp.runner.flag import Flag
+from ntp.runner.keeper import Keeper
 from ntp.runner.listener import Listener
+from ntp.runner.memory import Memory
 
 decode_fill = msgspec.json.Decoder(Fill).decode
 
@@ -52,12 +54,15 @@ class StrategyPart:
         self._sent: dict[str, int] = {}
         self._fills: dict[tuple[str, str], int] = {}
         self._stopped = Flag()
+        self._memory = Memory(Keeper(maker.storage), maker, refusals)
         self._link: Link
 
     def prepare(self) -> None:
         self._work.prepare()
 
     async def start(self) -> None:
+        kept = self._memory.begin(self._listener.intake, next(iter(self._work.all())))
+        self._work.holdings.resume(kept.positions, kept.fills)
         await self._work.start()
 
     async def listen(self, link: Link) -> None:
@@ -74,6 +79,7 @@ class StrategyPart:
             while not await self._stopped.within(TICK_S):
                 await self._listener.expire()
                 await self._tell()
+                self._remember(at_once=False)
             for task in hearing:
                 task.cancel()
 
@@ -85,6 +91,7 @@ class StrategyPart:
         await self._listener.flush()
         await self._tell(at_once=True)
         await self._link.settle()
+        self._remember(at_once=True)
 
     def exhausted(self) -> bool:
         return self._end is not None and not self._link.stats.unacked
@@ -151,10 +158,20 @@ class StrategyPart:
             name = f"{self._launch.instance}:{self._incarnation}:progress:{self._told}"
             await self._link.submit(subjects.progress(), border.encoded(message), name)
 
+    def _remember(self, *, at_once: bool) -> None:
+        # What was analysed counts as seen in the next life, so its signals have to be stored by now.
+        if not self._work.made and not self._link.stats.unacked:
+            self._memory.remember(self._listener.intake, self._work.objects, at_once=at_once)
+
     async def _hear_fills(self, executor: str) -> None:
         while True:
-            for message in await self._link.pull(executor):
+            messages = await self._link.pull(executor)
+            for message in messages:
                 await self._fill(executor, message)
+            if messages:
+                self._memory.positions(*self._work.holdings.kept())
+            for message in messages:
+                await self._link.ack(message)
 
     async def _fill(self, executor: str, message: Message) -> None:
         try:
@@ -169,7 +186,6 @@ class StrategyPart:
                     await self._work.fill(fill)
                 key = (executor, fill.symbol)
                 self._fills[key] = self._fills.get(key, 0) + 1
-        await self._link.ack(message)
 
 
 def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ntp.contract.messages import DataBatch, MarketData
+from ntp.runner.core.kept import Mark
 
 _REMEMBERED_INCARNATIONS = 8
 
@@ -50,6 +51,17 @@ class Edge:
     _newest: datetime | None = None
     _newest_ids: set[str] = field(default_factory=set)
     _catching_up: bool = False
+
+    def resume(self, mark: Mark) -> None:
+        """Go on where an earlier life of the listener was."""
+        self.incarnation = mark.incarnation
+        self.through = mark.through
+        self._newest = mark.time
+        self._newest_ids = set(mark.ids)
+
+    def ids_at(self, time: datetime) -> list[str]:
+        """Return the ids of the ticks of this time, if it is the newest."""
+        return sorted(self._newest_ids) if time == self._newest else []
 
     def accept(self, batch: DataBatch) -> tuple[int, Sequence[MarketData]]:
         """Return the new ticks of a batch and the sequence number of the first of them."""

@@ -1,12 +1,14 @@
 """What a strategy holds, as the fills of its executors say."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from ntp.contract.messages import Fill, Side
 
 _REMEMBERED_FILLS = 10_000
+_KEPT_FILLS = 1000
+"""How many ids the next life is told: a fill comes again after seconds, not after days."""
 
 
 class Holdings:
@@ -31,5 +33,13 @@ class Holdings:
         """Return the quantity in base units; negative is short."""
         return float(self._quantity.get(symbol, Decimal(0)))
 
-    def quantities(self) -> Mapping[str, Decimal]:
-        return self._quantity
+    def kept(self) -> tuple[dict[str, str], list[str]]:
+        """Return quantities by symbol, and the ids of the fills that they consist of."""
+        return {symbol: str(held) for symbol, held in self._quantity.items()}, list(self._seen)[
+            -_KEPT_FILLS:
+        ]
+
+    def resume(self, quantities: Mapping[str, str], fills: Iterable[str]) -> None:
+        """Go on with what `kept` returned in an earlier life."""
+        self._quantity = {symbol: Decimal(held) for symbol, held in quantities.items()}
+        self._seen = OrderedDict.fromkeys(fills)

@@ -64,6 +64,7 @@ class IndicatorWork:
             if plugin is None:
                 plugin = self._maker.new()
                 await self._maker.initialize(plugin)
+            self._maker.restore(plugin, "/".join(key))
             self.objects[key] = plugin
         period = lead.bars[0]
         lead.work = _Gauge(plugin, Bars(period) if period else None)

@@ -4,7 +4,7 @@ A tick waits for the values of the indicators that value its source, at most `pa
 then lie in its metadata. Ticks of one symbol of one source never overtake each other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from ntp.contract.launch import Listen
 from ntp.contract.messages import DataBatch, IndicatorBatch, MarketData
 from ntp.contract.names import Channel, Kind
 from ntp.runner.core.edge import Edge
+from ntp.runner.core.kept import Mark
 from ntp.runner.core.lead import MOST_WAITING, Lead, Run, Values
 
 INDICATOR_PATIENCE_S = 1.0
@@ -56,6 +57,23 @@ class Intake:
         self._patient: dict[tuple[str, str], Lead] = {}
         self._waiting = 0
         self.newest: MarketData | None = None
+        self._marks: dict[tuple[str, str], Mark] = {}
+
+    def resume(self, marks: Iterable[Mark]) -> None:
+        """Go on where an earlier life was; before the first batch."""
+        self._marks = {(mark.source, mark.symbol): mark for mark in marks}
+
+    def marks(self) -> list[Mark] | None:
+        """Return how far everything was analysed; None while ticks wait between."""
+        if self._patient:
+            return None
+        marks = dict(self._marks)
+        for key, lead in self.leads.items():
+            if lead.last is not None:
+                time = lead.last.timestamp
+                ids = lead.edge.ids_at(time) or [lead.last.id]
+                marks[key] = Mark(*key, lead.incarnation, lead.analysed, time, ids)
+        return list(marks.values())
 
     @property
     def ended(self) -> bool:
@@ -155,6 +173,9 @@ class Intake:
             self.turned_away += 1
             return None
         lead = Lead(Edge(source, symbol, self.listening_ms), bars)
+        mark = self._marks.get((source, symbol))
+        if mark is not None:
+            lead.edge.resume(mark)
         for one in self._indicators:
             if source in one.listens_to and (not one.symbols or symbol in one.symbols):
                 lead.indicators[one.instance] = Values()

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,9 @@ class Maker(Generic[P]):
         make: returns a new object; for the runner the class itself.
         config: each object has a deep copy of its own.
         deadline: awaits `initialize` and the like.
+
+    Attributes:
+        kept: snapshots of an earlier life, by what their object saw.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class Maker(Generic[P]):
         self._make = make
         self._config = config
         self.instance = instance
-        self._storage = storage
+        self.storage = storage
         self.deadline = deadline
+        self.kept: Mapping[str, dict[str, Any]] = {}
 
     def new(self) -> P:
         """Return an object whose config was checked; raises ConfigRefusedError."""
@@ -71,18 +75,26 @@ class Maker(Generic[P]):
         if not hasattr(plugin, "config"):  # its __init__ did not call super().__init__
             plugin.config = config
         plugin.instance = self.instance
-        plugin.storage = self._storage
+        plugin.storage = self.storage
 
     async def initialize(self, plugin: P) -> None:
         await self.deadline("initialize", plugin.initialize())
 
-    async def shutdown(self, plugin: P) -> None:
-        await self.deadline("shutdown", plugin.shutdown())
+    def restore(self, plugin: P, key: str) -> None:
+        """Give an object its snapshot of an earlier life, if it left one."""
+        state = self.kept.get(key)
+        if state:
+            plugin.restore(state)
 
 
 def overrides(plugin: BasePlugin, method: str, base: type[BasePlugin]) -> bool:
     """Whether the author wrote this method, so that a default need not be called for each tick."""
     return getattr(type(plugin), method) is not getattr(base, method)
+
+
+def snapshots(objects: Mapping[str, P]) -> dict[str, dict[str, Any]]:
+    """Return what the objects want to find again, by what they see."""
+    return {key: state for key, one in objects.items() if (state := one.snapshot())}
 
 
 def _said(error: BaseException) -> str:

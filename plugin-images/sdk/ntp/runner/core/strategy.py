@@ -128,6 +128,7 @@ class StrategyWork:
             if plugin is None:
                 plugin = self._new()
                 await self._maker.initialize(plugin)
+            self._maker.restore(plugin, key)
             self.objects[key] = plugin
         return plugin
 
