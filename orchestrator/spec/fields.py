@@ -36,10 +36,10 @@ Value = TypeVar("Value")
 
 closed = with_config(ConfigDict(extra="forbid", strict=True))
 NAME_FIX = "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
-_MEMORY_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})? ?([KMGTkmgt]([iI]?[bB]?)|[bB]?)$"
+_MEMORY_PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,9})? ?([KMGTkmgt]([iI]?[bB]?)|[bB]?)$"
 _CPU_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,9})?m?$"
 _DURATION_PATTERN = (
-    r"^([0-9]{1,9}(\.[0-9]{1,9})? ?([mM][sS]|[mM][iI][nN]|[smhdSMHD]))+$|^[0-9]+(\.[0-9]+)?$"
+    r"^([0-9]{1,15}(\.[0-9]{1,9})? ?([mM][sS]|[mM][iI][nN]|[smhdSMHD]))+$|^[0-9]+(\.[0-9]+)?$"
 )
 
 
@@ -61,8 +61,8 @@ def _reader(read: Callable[[Any], Value]) -> Callable[[Any], Value]:
     return validate
 
 
-def said(description: str, fix: str) -> Any:
-    return Field(description=description, json_schema_extra={"x-fix": fix})
+def said(description: str, fix: str, **more: Any) -> Any:
+    return Field(description=description, json_schema_extra={"x-fix": fix, **more})
 
 
 def _size(least: int, most: int) -> tuple[Any, Any]:
@@ -219,7 +219,7 @@ Secrets = Annotated[
         ],
     ],
     Field(max_length=64),
-    said("Name -> where its value is; never the value.", secret.FIX),
+    said("Name -> where its value is; never the value.", secret.FIX, additionalProperties=False),
 ]
 Config = Annotated[
     dict[str, Any],

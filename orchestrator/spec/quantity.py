@@ -10,7 +10,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 _UNITS = {"": 1, "B": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
 _MEMORY = re.compile(
-    r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?:([KMGT])(?:iB?|B)?|(B?))\Z", re.IGNORECASE
+    r"([0-9]{1,19}(?:\.[0-9]{1,9})?) ?(?:([KMGT])(?:iB?|B)?|(B?))\Z", re.IGNORECASE
 )
 _CPU = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)(m?)\Z")
 _SECONDS: dict[str, Decimal | int] = {
@@ -21,7 +21,7 @@ _SECONDS: dict[str, Decimal | int] = {
     "h": 3600,
     "d": 86400,
 }
-_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|min|s|m|h|d)", re.IGNORECASE)
+_PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(ms|min|s|m|h|d)", re.IGNORECASE)
 _BARS = re.compile(r"([1-9][0-9]{0,4})([smhd])\Z")
 _BUILT = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
