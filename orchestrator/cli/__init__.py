@@ -81,5 +81,6 @@ def main() -> None:
     from orchestrator.cli.failure import guard
 
     with guard():
-        group(standalone_mode=False)
-    sys.exit(0)
+        # Without standalone mode click hands the code of an Exit back instead of raising it.
+        code = group(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)

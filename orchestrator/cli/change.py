@@ -136,7 +136,10 @@ def apply(
         raise
     if output == "table":
         ready = sum(plugin["ready"] for plugin in outcome["plugins"])
-        say(f"revision {outcome['revision']}: {ready}/{len(outcome['plugins'])} ready")
+        told = (
+            f"{ready}/{len(outcome['plugins'])} ready" if wait else "accepted; see `ntpctl status`"
+        )
+        say(f"revision {outcome['revision']}: {told}")
 
 
 @click.command()
@@ -170,6 +173,9 @@ def down(
                 "--delete-data removes ledgers for good\n  fix: confirm it with --yes"
             )
         click.confirm("This removes ledgers and history for good. Go on?", abort=True, err=True)
+    if not app.was_applied(where):
+        say(f"nothing of project '{where.project}' is here ({where.state})")
+        return
     app.ensure_controller(where)
     result: dict[str, Any] = {}
     with Progress() as progress:

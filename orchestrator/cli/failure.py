@@ -22,8 +22,6 @@ def guard() -> Iterator[None]:
     """Turn what was raised into the exit code of the process."""
     try:
         yield
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "ntpctl"
         say(f"{where}: {error.format_message()}")

@@ -1,0 +1,168 @@
+"""What an edit touches, and what it does not; what survives a controller; what `down` leaves."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root here"),
+    pytest.mark.timeout(240),
+]
+
+FILE = """
+name: edited
+plugins:
+  data_sources:
+    - name: replay_data
+      config: {{symbols: ["BTCUSDT"], speed: 100}}
+  strategies:
+    - name: bollinger_strategy
+      config: {{period: {period}}}
+      resources: {{memory: {memory}}}
+    - name: momentum_strategy
+  executors:
+    - name: paper_executor
+"""
+OTHERS = ("replay_data", "momentum_strategy", "paper_executor", "broker")
+
+
+def declared(*, period=20, memory="256MB"):
+    return FILE.format(period=period, memory=memory)
+
+
+def lives(project) -> dict[str, tuple[int, int]]:
+    """Instance -> (pid, start time) as the kernel knows them."""
+    found = {}
+    for file in (project.folder / "state" / "edited" / "run").glob("*/state.json"):
+        state = json.loads(file.read_text())
+        stat = Path(f"/proc/{state['pid']}/stat")
+        if stat.exists():
+            start = int(stat.read_text().rpartition(")")[2].split()[19])
+            found[file.parent.name] = (state["pid"], start)
+    return found
+
+
+def incarnations(project) -> dict[str, str]:
+    from orchestrator.control import client
+
+    beats = client.ask(project.folder / "state" / "edited" / "controller.sock", "beats")["beats"]
+    return {name: heard["beat"]["incarnation"] for name, heard in beats.items()}
+
+
+def controller(project) -> int:
+    return int((project.folder / "state" / "edited" / "controller.lock").read_text())
+
+
+def test_an_edit_changes_what_it_touches_and_nothing_else(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before, spoke = lives(project), incarnations(project)
+
+    project.declare(declared(period=30))
+    plan = project.ntpctl("plan", exit_code=6).stdout
+    assert "bollinger_strategy" in plan
+    assert "period" in plan
+    assert "20" in plan
+    assert "30" in plan
+    assert "momentum_strategy" not in plan
+    project.ntpctl("apply")
+
+    after, speak = lives(project), incarnations(project)
+    assert after["bollinger_strategy"] != before["bollinger_strategy"]
+    assert {name: after[name] for name in OTHERS} == {name: before[name] for name in OTHERS}
+    untouched = [name for name in OTHERS if name != "broker"]
+    assert [speak[name] for name in untouched] == [spoke[name] for name in untouched]
+    assert project.ntpctl("plan").stdout.startswith("nothing to do")
+
+
+def test_a_limit_is_raised_without_a_restart(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before = lives(project)
+
+    project.declare(declared(memory="300MB"))
+    project.ntpctl("apply")
+    seen = project.until(
+        lambda status: status["bollinger_strategy"]["usage"]["memory_limit"] == 300 << 20
+    )
+
+    assert seen["bollinger_strategy"]["ready"]
+    assert lives(project) == before
+
+
+def test_a_broken_edit_stops_nothing_and_names_its_place(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before = lives(project)
+
+    project.declare(declared().replace("period: 20", "period: twenty"))
+    run = project.ntpctl("apply", exit_code=2)
+
+    assert "plugins.yaml:9:16" in run.stderr
+    assert "fix:" in run.stderr
+    assert "nothing was changed" in run.stderr
+    assert lives(project) == before
+    assert all(plugin["ready"] for plugin in project.status().values())
+
+
+def test_a_file_that_removes_most_of_what_runs_is_refused(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before = lives(project)
+
+    project.declare("name: edited\nplugins:\n  data_sources:\n    - name: replay_data\n")
+    run = project.ntpctl("apply", exit_code=5)
+
+    assert "--allow-deletes" in run.stderr
+    assert lives(project) == before
+
+
+def test_a_killed_controller_costs_no_plugin_its_life(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before, spoke = lives(project), incarnations(project)
+
+    os.kill(controller(project), signal.SIGKILL)
+    project.ntpctl("status", exit_code=3)
+    run = project.ntpctl("apply")
+
+    assert "nothing to do" in run.stdout
+    assert lives(project) == before
+    assert incarnations(project) == spoke
+    assert all(plugin["restarts"] == 0 for plugin in project.status().values())
+
+
+def test_stopped_by_hand_stays_stopped_until_start(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    project.ntpctl("stop", "momentum_strategy")
+    os.kill(controller(project), signal.SIGKILL)
+    project.ntpctl("apply", "--no-wait")
+
+    seen = project.status()["momentum_strategy"]
+    assert seen["state"] == "Stopped"
+    assert "by hand, not in plugins.yaml" in seen["message"]
+    project.ntpctl("start", "momentum_strategy")
+    assert project.status()["momentum_strategy"]["ready"]
+
+
+def test_down_leaves_storage_and_nothing_else(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    pids = {pid for pid, _ in lives(project).values()}
+    project.ntpctl("down")
+
+    state = project.folder / "state" / "edited"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert str(state) not in Path("/proc/self/mounts").read_text()
+    assert not list(Path("/sys/fs/cgroup").glob("**/ntp*/*edited*"))
+    assert [path.name for path in (state / "storage").iterdir()] == ["paper_executor"]
+    assert not list(state.glob("run/*"))
+    assert not (state / "controller.sock").exists()
+
+    project.ntpctl("down", "--delete-data", "--yes")
+    assert not state.exists()
