@@ -27,7 +27,7 @@ PREPARE = """
 import os, sys
 from ntp.confine import kernel
 
-prefix, uid, *command = sys.argv[1:]
+prefix, uid, memory, *command = sys.argv[1:]
 kernel.unshare(kernel.CLONE_NEWNS)
 kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
 if prefix.startswith("/root/"):
@@ -39,7 +39,8 @@ if prefix.startswith("/root/"):
 os.setgroups([])
 os.setresgid(int(uid), int(uid), int(uid))
 os.setresuid(int(uid), int(uid), int(uid))
-os.execve(command[0], command, {"PATH": os.defpath, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"})
+environment = {"PATH": os.defpath, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+os.execve(command[0], command, environment | {"XDG_RUNTIME_DIR": memory})
 """
 
 
@@ -48,12 +49,16 @@ os.execve(command[0], command, {"PATH": os.defpath, "HOME": "/tmp", "PYTHONDONTW
 @pytest.mark.skipif(os.geteuid() != 0, reason="the suite itself is run by an ordinary user here")
 def test_an_ordinary_user_gets_the_same():
     python = str(Path(sys.executable).resolve().parents[1])
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+    with (
+        tempfile.TemporaryDirectory() as name,  # pytest's own folders are closed to others
+        tempfile.TemporaryDirectory(dir="/dev/shm") as memory,
+    ):
         os.chown(name, NOBODY, NOBODY)
+        os.chown(memory, NOBODY, NOBODY)
         claims = " or ".join(CLAIMS)
         done = subprocess.run(
             [
-                *(sys.executable, "-c", PREPARE, python, str(NOBODY)),
+                *(sys.executable, "-c", PREPARE, python, str(NOBODY), memory),
                 *(sys.executable, "-m", "pytest", str(Path(__file__).parent), "-q", "-rs"),
                 *("-k", f"runtime and ({claims})", "-p", "no:cacheprovider"),
                 *("--basetemp", f"{name}/t", "--timeout", "60"),
@@ -63,6 +68,8 @@ def test_an_ordinary_user_gets_the_same():
             cwd=Path(__file__).parents[2],
             timeout=280,
         )
+        left = list(Path(memory).iterdir())
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert left == []
     counted = done.stdout.splitlines()[-1]
     assert int(counted.split()[0]) >= len(CLAIMS), counted
