@@ -60,7 +60,10 @@ while "Z" in states:
     states = ""
     for name in os.listdir("/proc"):
         if name.isdigit():
-            states += open(f"/proc/{name}/stat").read().rpartition(")")[2].split()[0]
+            try:
+                states += open(f"/proc/{name}/stat").read().rpartition(")")[2].split()[0]
+            except OSError:
+                pass
     time.sleep(0.01)
 print("no zombies")
 """
