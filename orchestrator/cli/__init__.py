@@ -8,20 +8,38 @@ import click
 
 # Name -> (module, first line of help). Modules load when their command runs: `ntpctl --help` is quick.
 COMMANDS = {
-    "validate": ("check", "Check plugins.yaml and show every problem with its place."),
+    "validate": ("check", "Check plugins.yaml: every problem at once, with its place and a fix."),
     "plan": ("change", "Show what apply would do, and why; change nothing."),
-    "apply": ("change", "Make what runs equal to what plugins.yaml declares."),
-    "down": ("change", "Stop and remove everything of this project; storage stays."),
+    "apply": (
+        "change",
+        "Make what runs equal to what plugins.yaml declares: only what differs is touched.",
+    ),
+    "down": (
+        "change",
+        "Stop and remove everything of this project, and end its controller; storage stays.",
+    ),
     "status": ("look", "Show what runs, why, since when, and how isolated it is."),
-    "logs": ("look", "Print a plugin's output."),
-    "events": ("look", "Show what was decided and observed, with causes."),
-    "restart": ("act", "Restart plugins by hand."),
-    "stop": ("act", "Stop plugins by hand, until `start`."),
-    "start": ("act", "Start what was stopped by hand, or gave up."),
-    "serve": ("serve", "Run the controller in the foreground."),
-    "demo": ("demo", "Run the main job on recorded market data, and clean up."),
-    "doctor": ("doctor", "Say what this machine can isolate, and what is missing."),
-    "schema": ("check", "Print the JSON Schemas, or compare the committed ones."),
+    "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
+    "events": ("look", "Show what was decided and observed, each with its cause."),
+    "restart": ("act", "Restart plugins by hand; nothing else is touched."),
+    "stop": ("act", "Stop plugins by hand."),
+    "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),
+    "serve": (
+        "serve",
+        "Run the controller of a project in the foreground, until Ctrl-C or SIGTERM.",
+    ),
+    "demo": (
+        "demo",
+        "Run the main job on recorded market data, each plugin in its own container; then clean up.",
+    ),
+    "doctor": (
+        "doctor",
+        "Try each layer of isolation on this machine, check broker and state, say what is missing.",
+    ),
+    "schema": (
+        "check",
+        "Print a JSON Schema (draft 2020-12), or compare or write the committed ones.",
+    ),
 }
 
 
@@ -82,5 +100,5 @@ def main() -> None:
 
     with guard():
         # Without standalone mode click hands the code of an Exit back instead of raising it.
-        code = group(standalone_mode=False)
+        code = group(prog_name="ntpctl", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
