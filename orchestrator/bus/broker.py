@@ -93,8 +93,10 @@ class NatsBroker:
             await streams.ensure({item.instance: item for item in changed})
             await accounts.push(changed, held)
             await accounts.delete(gone)
-            if before is None or gone or any(item.instance in before for item in changed):
+            if before is None:
                 await streams.prune(rights)
+            else:
+                await streams.remove(before, rights)
             self._applied = dict(rights)
 
     async def check(self) -> Sequence[str]:

@@ -83,7 +83,7 @@ class Keyring:
     def _make(self, name: str, prefix: int) -> Key:
         key = make(prefix)
         private_folder(self._folder)
-        write_private(self._file(name), key.seed + b"\n")
+        write_private(self._file(name), key.seed + b"\n", last=prefix == OPERATOR)
         return key
 
 
@@ -94,8 +94,12 @@ def private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; whole or not at all, also after a power cut."""
+def write_private(file: Path, content: bytes, *, last: bool = False) -> None:
+    """Write a file that only its owner may read; whole or not at all, also after a power cut.
+
+    `last`: it must also be there after one. What can be made anew need not (an account's key, whose
+    loss costs its plugin a restart), and a second sync for each plugin would be felt.
+    """
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -108,6 +112,8 @@ def write_private(file: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+    if not last:
+        return
     folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

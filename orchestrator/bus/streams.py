@@ -5,7 +5,7 @@ some consumer has not acknowledged (`interest`) and refuses more when it is full
 an acknowledged signal is never pushed out by a later one; the sender keeps it and shows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from orchestrator.bus.claims import PAYLOAD
@@ -25,6 +25,7 @@ IN_FLIGHT = 1024
 _SECOND = 1_000_000_000
 _NOT_FOUND = {10059, 10014}
 """JetStream's error codes: stream not found, consumer not found."""
+_FEW = 8
 _PREFIXES = ("SIG_", "FILL_")
 
 
@@ -73,23 +74,34 @@ class Streams:
 
     async def ensure(self, rights: Mapping[str, Rights]) -> None:
         """Make what is missing and change what differs; remove nothing."""
-        have = await self._list("STREAM.LIST", "streams")
-        for name, config in wanted(rights).items():
+        streams = wanted(rights)
+        have = await self._held("STREAM", streams, "streams")
+        for name, config in streams.items():
             if name not in have:
                 await self._do(f"STREAM.CREATE.{name}", config)
-            elif _differs(config, have[name]["config"]):
-                await self._do(f"STREAM.UPDATE.{name}", have[name]["config"] | config)
-        by_stream = _by_stream(rights)
-        for stream, consumers in by_stream.items():
-            held = await self._list(f"CONSUMER.LIST.{stream}", "consumers")
+            elif _differs(config, have[name]):
+                await self._do(f"STREAM.UPDATE.{name}", have[name] | config)
+        for stream, consumers in _by_stream(rights).items():
+            held = await self._held("CONSUMER", consumers, "consumers", f".{stream}")
             for name, item in consumers.items():
                 config = consumer(item)
-                if name not in held or _differs(config, held[name]["config"]):
+                if name not in held or _differs(config, held[name]):
                     body = {"stream_name": stream, "config": _trim(config)}
                     await self._do(f"CONSUMER.CREATE.{stream}.{name}", body)
 
+    async def remove(self, before: Mapping[str, Rights], now: Mapping[str, Rights]) -> None:
+        """Remove what was declared before and is no more."""
+        gone = wanted(before).keys() - wanted(now).keys()
+        for name in sorted(gone):
+            await self._do(f"STREAM.DELETE.{name}")
+        keep = _by_stream(now)
+        for stream, consumers in _by_stream(before).items():
+            if stream not in gone:
+                for name in sorted(consumers.keys() - keep.get(stream, {}).keys()):
+                    await self._do(f"CONSUMER.DELETE.{stream}.{name}")
+
     async def prune(self, rights: Mapping[str, Rights]) -> None:
-        """Remove streams and consumers of ours that nobody declares any more."""
+        """Remove whatever is there and nobody declares; at the first look at a server."""
         keep = wanted(rights)
         by_stream = _by_stream(rights)
         for name in await self._list("STREAM.LIST", "streams"):
@@ -102,13 +114,22 @@ class Streams:
                 if held not in by_stream.get(name, {}):
                     await self._do(f"CONSUMER.DELETE.{name}.{held}")
 
+    async def _held(
+        self, what: str, names: Collection[str], key: str, within: str = ""
+    ) -> dict[str, dict[str, Any]]:
+        """Return the configuration of those that are there: asked one by one, or all at once."""
+        if len(names) > _FEW:
+            return await self._list(f"{what}.LIST{within}", key)
+        answers = {name: await self._do(f"{what}.INFO{within}.{name}") for name in names}
+        return {name: answer["config"] for name, answer in answers.items() if "config" in answer}
+
     async def _list(self, subject: str, key: str) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         while True:
             page = await self._do(subject, {"offset": len(found)})
             items = page.get(key) or []
             for item in items:
-                found[item["config"]["name"]] = item
+                found[item["config"]["name"]] = item["config"]
             if not items or len(found) >= int(page.get("total", 0)):
                 return found
 

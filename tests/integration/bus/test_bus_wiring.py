@@ -89,6 +89,25 @@ async def test_what_was_not_acknowledged_comes_again_in_order(world):
     assert again == [b"%d" % number for number in range(1, 11)]
 
 
+async def test_what_was_under_way_when_a_connection_broke_comes_again_first(world):
+    """After a reconnect, too, nothing newer overtakes what was handed out and not acknowledged."""
+    async with world.link("beta") as beta, world.link("gamma") as gamma:
+        for number in range(4):
+            await _within(beta.request_ack("sig.A", b"%d" % number, f"id-{number}"))
+        messages: list[bytes] = []
+        while len(messages) < 4:
+            messages += [message.payload for message in await gamma.pull("beta")]
+        await _within(beta.request_ack("sig.A", b"4", "id-4"))
+        await gamma._client.force_reconnect()
+        await world.until(lambda: gamma.stats.reconnects == 1)
+        again: list[bytes] = []
+        while len(again) < 5:
+            pulled = await gamma.pull("beta")
+            assert pulled, "nothing came within five seconds"
+            again += [message.payload for message in pulled]
+    assert again == [b"0", b"1", b"2", b"3", b"4"]
+
+
 async def test_an_executor_that_comes_later_is_not_given_old_signals(world):
     async with world.link("beta") as beta:
         await _within(beta.request_ack("sig.BTCUSDT", b"old", "old"))

@@ -119,6 +119,18 @@ async def test_drain_handles_what_waits_and_sees_signals_stored(world):
         assert len(heard) == 100
 
 
+async def test_flush_returns_after_the_server_has_taken_everything(world):
+    async with world.link("alpha") as alpha, world.link("beta") as beta:
+        heard: list[bytes] = []
+        await beta.subscribe(data_in("alpha"), lambda _, p: heard.append(p), direct=True)
+        await beta.flush()
+        for number in range(200):
+            await alpha.publish("data.A", b"%d" % number)
+            await alpha.flush()
+            await beta.flush()
+            assert heard[-1] == b"%d" % number
+
+
 async def test_what_is_too_large_is_an_error_of_the_caller_not_of_the_connection(world):
     async with world.link("beta") as beta:
         with pytest.raises(ValueError, match="at most 122880 may"):
