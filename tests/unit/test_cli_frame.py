@@ -23,9 +23,7 @@ def test_the_group_says_of_each_command_what_the_command_says_itself():
     for name, (_, about) in COMMANDS.items():
         command = group.get_command(click.Context(group), name)
         assert command is not None
-        said = " ".join(command.help.split("
-
-")[0].split())
+        said = " ".join(command.help.partition("\n\n")[0].split())
         assert said.split(". ")[0].rstrip(".") + "." == about
 
 
