@@ -94,7 +94,7 @@ def carry_over(old: Layers, new: Layers) -> dict[str, dict[str, Any]]:
     """
     kept: dict[str, dict[str, Any]] = {}
     for layer, fields in new.items():
-        before = old.get(layer) or fields
+        before = old.get(layer, fields)
         same = all(before[name] == fields[name] for name in before.keys() & fields.keys())
         kept[layer] = dict(before if same else fields)
     return kept

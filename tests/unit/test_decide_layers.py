@@ -1,0 +1,104 @@
+"""What each field of an entry costs when it changes, and what a newer release costs: nothing."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from ntp.contract.launch import Listen
+from ntp.contract.names import Kind
+from orchestrator.decide.layers import (
+    carry_over,
+    describe,
+    differing,
+    hashes,
+    layers,
+    on_bus,
+)
+from orchestrator.spec.model import HostPort, Place
+from tests.worlds.specs import MIB, spec
+
+ENTRY = spec("bollinger", config={"period": 20, "symbols": ["BTC"]})
+BINANCE = Listen(instance="binance", kind=Kind.DATA_SOURCE)
+
+
+def of(entry, listens=(BINANCE,), secrets=None):
+    return layers(entry, listens=listens, secrets=secrets or {})
+
+
+def limits(**fields):
+    return replace(ENTRY, resources=replace(ENTRY.resources, **fields))
+
+
+@pytest.mark.parametrize(
+    ("other", "layer", "words"),
+    [
+        (
+            of(replace(ENTRY, config={"period": 30, "symbols": ["BTC"]})),
+            "config",
+            "config.period 20 -> 30",
+        ),
+        (of(replace(ENTRY, config={"period": 20})), "config", 'config.symbols ["BTC"] -> (none)'),
+        (of(replace(ENTRY, history=5)), "config", "history 1000 -> 5"),
+        (of(replace(ENTRY, timeout=timedelta(seconds=5))), "config", "timeout_s 30.0 -> 5.0"),
+        (of(replace(ENTRY, capital=Decimal(5))), "config", "capital 10000 -> 5"),
+        (of(ENTRY, secrets={"config.key": "x"}), "config", "secret key has another value"),
+        (of(limits(memory=1024 * MIB)), "resources", "resources.memory 512 MiB -> 1 GiB"),
+        (of(limits(cpu=0.5)), "resources", "resources.cpu 1.0 -> 0.5"),
+        (of(limits(tmp=8 * MIB)), "identity", "tmp 64 MiB -> 8 MiB"),
+        (of(replace(ENTRY, digest="sha256:" + "cd" * 32)), "identity", "code abababab -> cdcdcdcd"),
+        (of(replace(ENTRY, storage=MIB)), "identity", "storage 0 MiB -> 1 MiB"),
+        (of(replace(ENTRY, egress=(HostPort("a", 1),))), "identity", 'egress [] -> ["a:1"]'),
+        (of(replace(ENTRY, version="2")), "policy", "version 1.0.0 -> 2"),
+        (of(ENTRY, listens=()), "wiring", "no longer listens to binance"),
+        (
+            of(ENTRY, listens=(BINANCE, Listen(instance="rsi", kind=Kind.INDICATOR))),
+            "wiring",
+            "now listens to rsi",
+        ),
+        (
+            of(ENTRY, listens=(Listen(instance="binance", kind=Kind.DATA_SOURCE, bars="5m"),)),
+            "wiring",
+            "input binance: other bars",
+        ),
+        (on_bus(of(ENTRY), "127.0.0.1:2"), "wiring", "bus (none) -> 127.0.0.1:2"),
+    ],
+)
+def test_a_change_is_in_one_layer_and_has_words(other, layer, words):
+    assert differing(hashes(of(ENTRY)), hashes(other)) == (layer,)
+    assert describe(of(ENTRY), other) == words
+
+
+def test_where_it_stands_in_the_file_is_no_change():
+    moved = replace(ENTRY, place=Place("other.yaml", 99, 1))
+    assert hashes(of(moved)) == hashes(of(ENTRY))
+
+
+def test_the_order_of_keys_is_no_change():
+    turned = replace(ENTRY, config={"symbols": ["BTC"], "period": 20})
+    assert hashes(of(turned)) == hashes(of(ENTRY))
+
+
+def test_many_differences_are_counted():
+    other = replace(ENTRY, config=dict.fromkeys("abcdef", 1))
+    assert describe(of(ENTRY), of(other)) == (
+        "config.a (none) -> 1, config.b (none) -> 1, config.c (none) -> 1, and 5 more"
+    )
+
+
+def test_a_field_that_a_newer_release_knows_is_no_change():
+    old = of(ENTRY)
+    newer = {**old, "config": {**old["config"], "warm_up": 7}, "policy": {}}
+    assert hashes(newer) != hashes(old)
+    assert hashes(carry_over(old, newer)) == hashes(old)
+    assert hashes(carry_over(newer, old)) == hashes(newer), "nor is one that an older one does not"
+
+
+def test_what_the_user_changed_counts_also_in_a_newer_release():
+    old = of(ENTRY)
+    newer = of(replace(ENTRY, config={"period": 30}))
+    newer["config"]["warm_up"] = 7
+    merged = carry_over(old, newer)
+    assert merged["config"]["config"] == {"period": 30}
+    assert differing(hashes(old), hashes(merged)) == ("config",)
