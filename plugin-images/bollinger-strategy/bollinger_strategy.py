@@ -33,6 +33,7 @@ class BollingerStrategy(StrategyPlugin):
         self._rsi = config.get("rsi", "rsi_indicator") or ""
         self._rsi_low = _number(config, "rsi_low", 30.0, above=-1.0, most=100.0)
         self._rsi_high = _number(config, "rsi_high", 70.0, above=-1.0, most=100.0)
+        self._window = [period, self._width]
         self._bands = Bollinger(period, self._width)
         self._told: SignalType | None = None
 
@@ -69,6 +70,14 @@ class BollingerStrategy(StrategyPlugin):
     def get_indicators(self) -> dict[str, float]:
         bands = self._bands.value
         return {} if bands is None else bands._asdict()
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"window": self._window, "bands": self._bands.snapshot(), "told": self._told}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if state["window"] == self._window:  # else it is of another config, and of no use
+            self._bands.restore(state["bands"])
+            self._told = state["told"] and SignalType(state["told"])
 
     def _rsi_agrees(self, wish: SignalType, data: MarketData) -> bool:
         """Whether the RSI agrees; it does where nobody sends one."""

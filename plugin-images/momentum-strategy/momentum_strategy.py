@@ -64,6 +64,23 @@ class MomentumStrategy(StrategyPlugin):
     def get_indicators(self) -> dict[str, float]:
         return {} if self._momentum is None else {"momentum": self._momentum}
 
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "lookback": self._lookback,
+            "net": self._net.snapshot(),
+            "step": self._step.snapshot(),
+            "last": self._last,
+            "momentum": self._momentum,
+            "told": self._told,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if state["lookback"] == self._lookback:  # else it is of another config, and of no use
+            self._net.restore(state["net"])
+            self._step.restore(state["step"])
+            self._last, self._momentum = state["last"], state["momentum"]
+            self._told = state["told"] and SignalType(state["told"])
+
     def _update(self, price: float) -> float | None:
         """Return net move / path length of the last `lookback` moves, -1 to 1; None: no new move."""
         last, self._last = self._last, price

@@ -18,6 +18,7 @@ class RsiIndicator(IndicatorPlugin):
         period = config.get("period", 14)
         if type(period) is not int or not 1 <= period <= 100_000:
             raise ValueError(f"period was {period!r}; give a whole number from 1 to 100000")
+        self._period = period
         self._rsi = RSI(period)
 
     def get_metadata(self) -> PluginMetadata:
@@ -31,3 +32,10 @@ class RsiIndicator(IndicatorPlugin):
     def update(self, data: MarketData) -> float | None:
         """Return the index as of this tick; None until period + 1 prices were seen."""
         return self._rsi.update(data.price)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"period": self._period, "rsi": self._rsi.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if state["period"] == self._period:  # else it is of another config, and of no use
+            self._rsi.restore(state["rsi"])

@@ -2,6 +2,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -147,6 +148,24 @@ def test_confidence_is_how_far_beyond_the_band_it_could_be():
     alone = [100.0] * 19 + [90.0]  # one price apart from all others: as far as any can be
     ((_, signal),) = told(BollingerStrategy({}), ticks(alone))
     assert signal.confidence == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("cut", [1, 19, 20, 777, 4000])
+def test_a_life_that_goes_on_from_a_snapshot_signals_as_if_it_never_ended(cut: int):
+    data = [tick for tick in recording() if tick.symbol == "BTCUSDT"]
+    first, second = BollingerStrategy({}), BollingerStrategy({})
+    before = told(first, data[:cut])
+    second.restore(msgspec.json.decode(msgspec.json.encode(first.snapshot())))
+    after = [(i + cut, signal) for i, signal in told(second, data[cut:])]
+    assert before + after == told(BollingerStrategy({}), data)
+
+
+def test_a_snapshot_of_another_config_is_left_aside():
+    data = recording()[:3000]
+    first, second = BollingerStrategy({}), BollingerStrategy({"period": 10})
+    told(first, data)
+    second.restore(first.snapshot())
+    assert told(second, data) == told(BollingerStrategy({"period": 10}), data)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -124,6 +125,24 @@ def test_the_unit_of_the_price_does_not_matter(prices: list[float], factor: floa
     one = told(MomentumStrategy({}), ticks(prices))
     other = told(MomentumStrategy({}), ticks([price * factor for price in prices]))
     assert [(i, s.signal_type) for i, s in one] == [(i, s.signal_type) for i, s in other]
+
+
+@pytest.mark.parametrize("cut", [1, 19, 20, 777, 4000])
+def test_a_life_that_goes_on_from_a_snapshot_signals_as_if_it_never_ended(cut: int):
+    data = [tick for tick in recording() if tick.symbol == "BTCUSDT"]
+    first, second = MomentumStrategy({}), MomentumStrategy({})
+    before = told(first, data[:cut])
+    second.restore(msgspec.json.decode(msgspec.json.encode(first.snapshot())))
+    after = [(i + cut, signal) for i, signal in told(second, data[cut:])]
+    assert before + after == told(MomentumStrategy({}), data)
+
+
+def test_a_snapshot_of_another_config_is_left_aside():
+    data = recording()[:3000]
+    first, second = MomentumStrategy({}), MomentumStrategy({"lookback": 10})
+    told(first, data)
+    second.restore(first.snapshot())
+    assert told(second, data) == told(MomentumStrategy({"lookback": 10}), data)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -65,6 +66,19 @@ def test_it_lies_between_0_and_100(prices: list[float], period: int):
     values = [indicator.update(MarketData(start, "A", price, 1.0)) for price in prices]
     assert all(value is None or 0 <= value <= 100 for value in values)
     assert sum(value is None for value in values) == min(period, len(values))
+
+
+@pytest.mark.parametrize("cut", [1, 14, 15, 500])
+def test_a_life_that_goes_on_from_a_snapshot_values_as_if_it_never_ended(cut: int):
+    data = [tick for tick in recording() if tick.symbol == "ETHUSDT"][:1000]
+    whole, first, second = RsiIndicator({}), RsiIndicator({}), RsiIndicator({})
+    before = [first.update(tick) for tick in data[:cut]]
+    second.restore(msgspec.json.decode(msgspec.json.encode(first.snapshot())))
+    after = [second.update(tick) for tick in data[cut:]]
+    assert before + after == [whole.update(tick) for tick in data]
+    other = RsiIndicator({"period": 3})
+    other.restore(first.snapshot())
+    assert other.update(data[0]) is None
 
 
 @pytest.mark.parametrize("period", [0, -1, 1.5, "14", True])

@@ -7,8 +7,9 @@ a deviation of exactly 0, and a spike leaves nothing behind once it left the win
 """
 
 from collections import deque
+from collections.abc import Mapping
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 def _period(period: int, least: int = 1) -> int:
@@ -17,7 +18,34 @@ def _period(period: int, least: int = 1) -> int:
     return period
 
 
-class SMA:
+class _Kept:
+    """For a plugin's own `snapshot` and `restore`: an indicator goes on to the last bit."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as plain JSON values."""
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back a `snapshot`; of an indicator that was made with the same arguments."""
+        for name in self.__slots__:
+            own, kept = getattr(self, name), state[name]
+            if isinstance(own, _Kept):
+                own.restore(kept)
+            elif isinstance(own, deque):
+                setattr(self, name, deque(kept, own.maxlen))
+            else:
+                setattr(self, name, list(kept) if isinstance(own, list) else kept)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Kept):
+        return value.snapshot()
+    return list(value) if isinstance(value, list | tuple | deque) else value
+
+
+class SMA(_Kept):
     """Simple moving average: the mean of the last `period` prices."""
 
     __slots__ = ("_back", "_front", "_new", "_period", "value")
@@ -48,7 +76,7 @@ class SMA:
         return self.value
 
 
-class EMA:
+class EMA(_Kept):
     """Exponential moving average with weight 2 / (period + 1), begun with the SMA of the first period.
 
     That beginning is TA-Lib's (ta_EMA.c, "classic").
@@ -73,7 +101,7 @@ class EMA:
         return self.value
 
 
-class Deviation:
+class Deviation(_Kept):
     """Mean and population standard deviation (ddof=0) of the last `period` prices.
 
     Within a block by Welford (Technometrics 4, 1962), across two blocks by Chan, Golub and LeVeque
@@ -144,7 +172,7 @@ class Bands(NamedTuple):
     upper: float
 
 
-class Bollinger:
+class Bollinger(_Kept):
     """Bollinger bands: the SMA, and `width` population standard deviations around it.
 
     Source: J. Bollinger, Bollinger on Bollinger Bands, 2001 (period 20, width 2, ddof=0).
@@ -156,6 +184,10 @@ class Bollinger:
         self._deviation = Deviation(period)
         self.width = width
         self.value: Bands | None = None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self.value = None if state["value"] is None else Bands(*state["value"])
 
     @property
     def std(self) -> float | None:
@@ -171,7 +203,7 @@ class Bollinger:
         return self.value
 
 
-class _Wilder:
+class _Wilder(_Kept):
     """Wilder's smoothing: the mean of the first `period` values, then (old * (period - 1) + new) / period."""
 
     __slots__ = ("_count", "_keep", "_period", "_sum", "value")
@@ -194,7 +226,7 @@ class _Wilder:
         return self.value
 
 
-class RSI:
+class RSI(_Kept):
     """Relative strength index, 0 to 100; 50 where no price moved at all.
 
     Source: J. W. Wilder, New Concepts in Technical Trading Systems, 1978, section VI: needs
@@ -222,7 +254,7 @@ class RSI:
         return self.value
 
 
-class ATR:
+class ATR(_Kept):
     """Average true range of bars, in quote currency.
 
     Source: Wilder 1978, section III: true range = max(high, last close) - min(low, last close), then
@@ -246,7 +278,7 @@ class ATR:
         return self._mean.update(high - low)
 
 
-class Momentum:
+class Momentum(_Kept):
     """Price minus the price `period` updates ago; `rate` is the same as a share of that older price."""
 
     __slots__ = ("_window", "rate", "value")
