@@ -23,7 +23,8 @@ def table(figures: list[Figure]) -> str:
         f"{'' if figure.ratio is None else f'{figure.ratio:.2f}x'} | {figure.target} |"
         for figure in figures
     ]
-    return "\n".join(rows)
+    notes = [f"- **{figure.what}**: {figure.note}" for figure in figures if figure.note]
+    return "\n".join([*rows, "", *notes] if notes else rows)
 
 
 def main() -> None:
