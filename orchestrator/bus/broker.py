@@ -54,9 +54,14 @@ class NatsBroker:
         """What the server was made to be in this life of the connection; None: to be compared."""
 
     async def __aenter__(self) -> Self:
-        if isinstance(self._server, Embedded):
-            await self._server.prepare()
+        # A machine without a nats-server still has a controller, which says so.
+        with contextlib.suppress(ActionError):
+            await self._prepared()
         return self
+
+    async def _prepared(self) -> None:
+        if isinstance(self._server, Embedded) and not self._server.prepared:
+            await self._server.prepare()
 
     async def __aexit__(self, *exc: object) -> None:
         await self._hang_up()
@@ -146,6 +151,7 @@ class NatsBroker:
         )
 
     async def _system_life(self) -> Life:
+        await self._prepared()
         if self._system is None or self._system.lost.is_set():
             await self._hang_up()
             credentials = self._authority.system_credentials()

@@ -55,6 +55,7 @@ class Embedded:
         self._project = project
         self._identity: Identity | None = None
         self._launch: Launch | None = None
+        self._failure = ActionError("the broker's configuration was not prepared", reason="Broker")
 
     @property
     def address(self) -> str:
@@ -66,29 +67,39 @@ class Embedded:
 
     def launch(self) -> Launch:
         if self._launch is None:
-            raise ActionError(
-                "the broker's configuration was not prepared", reason="BrokerNotReady"
-            )
+            raise self._failure
         return self._launch
+
+    @property
+    def prepared(self) -> bool:
+        return self._launch is not None
 
     async def prepare(self, *, move: bool = False) -> None:
         """Write the configuration and have the server check it; `move`: to another port.
 
         Raises:
-            ActionError: no nats-server, one that is too old, or one that refuses the configuration.
+            ActionError: no nats-server, one that is too old, or one that refuses the configuration;
+                from then on `launch` and `address` raise it too.
         """
-        binary = self._binary or server_binary.find()
-        words = server_binary.complaint(await server_binary.version(binary))
-        if words:
-            raise ActionError(words, reason="BrokerTooOld", permanent=True)
-        private_folder(self._folder)
-        self._identity = self._load() if not move else None
-        if self._identity is None:
-            self._identity = self._choose()
-        text = self._text(self._identity)
-        file = self._folder / "server.conf"
-        if not file.exists() or file.read_text() != text:
-            await self._checked(binary, text, file)
+        try:
+            binary = self._binary or server_binary.find()
+            await server_binary.insist(binary)
+            private_folder(self._folder)
+            identity = (None if move else self._load()) or self._choose()
+            text = self._text(identity)
+            file = self._folder / "server.conf"
+            if not file.exists() or file.read_text() != text:
+                await self._checked(binary, text, file)
+        except ActionError as error:
+            self._failure = error
+            raise
+        except OSError as error:
+            self._failure = ActionError(
+                f"the broker's folder {self._folder} cannot be used: {error.strerror}",
+                reason="BrokerFolder",
+            )
+            raise self._failure from error
+        self._identity = identity
         self._launch = self._make_launch(binary, file, text)
 
     def alive(self) -> bool:
@@ -102,9 +113,7 @@ class Embedded:
 
     def _known(self) -> Identity:
         if self._identity is None:
-            raise ActionError(
-                "the broker's configuration was not prepared", reason="BrokerNotReady"
-            )
+            raise self._failure
         return self._identity
 
     def _load(self) -> Identity | None:

@@ -42,6 +42,17 @@ def find() -> Path:
     return Path(on_path)
 
 
+async def insist(binary: Path) -> None:
+    """Have a server without known holes.
+
+    Raises:
+        ActionError: this one is too old, or does not run.
+    """
+    words = complaint(await version(binary))
+    if words:
+        raise ActionError(words, reason="BrokerTooOld", permanent=True)
+
+
 async def version(binary: Path) -> Version:
     """Ask the program itself.
 

@@ -203,11 +203,21 @@ async def test_an_old_server_is_refused_in_words(tmp_path, said):
     binary = tmp_path / "nats-server"
     binary.write_text(f"#!/bin/sh\necho {said}\n")
     binary.chmod(0o755)
-    with pytest.raises(ActionError, match="too old") as caught:
-        async with NatsBroker(tmp_path / "broker", project="test", binary=binary):
-            pass
-    assert caught.value.permanent
-    assert caught.value.reason == "BrokerTooOld"
+    async with NatsBroker(tmp_path / "broker", project="test", binary=binary) as broker:
+        for use in (broker.launch, broker.address):
+            with pytest.raises(ActionError, match="too old") as caught:
+                use()
+            assert (caught.value.permanent, caught.value.reason) == (True, "BrokerTooOld")
+        with pytest.raises(ActionError, match="too old"):
+            await broker.ensure({})
+        (words,) = await broker.check()
+        assert "too old" in words
+        # Once there is a good one, the next pass takes it.
+        binary.unlink()
+        binary.symlink_to(server_binary.find())
+        with pytest.raises(UnreachableError):
+            await broker.ensure({})
+        assert broker.launch() is not None
 
 
 async def test_a_configuration_that_the_server_refuses_does_not_replace_the_good_one(tmp_path):
@@ -221,9 +231,9 @@ async def test_a_configuration_that_the_server_refuses_does_not_replace_the_good
     )
     picky.chmod(0o755)
     (broker / "identity.json").unlink()
-    with pytest.raises(ActionError, match="line 7: no"):
-        async with NatsBroker(broker, project="test", binary=picky):
-            pass
+    async with NatsBroker(broker, project="test", binary=picky) as unready:
+        with pytest.raises(ActionError, match="line 7: no"):
+            unready.launch()
     assert (broker / "server.conf").read_text() == good
 
 
