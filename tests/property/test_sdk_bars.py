@@ -63,6 +63,26 @@ def test_no_bar_is_reopened_and_every_tick_is_counted(rows, period):
     assert sum(b.metadata["count"] for b in closed) + bars.late == len(ticks)
 
 
+@given(TICKS, PERIODS)
+def test_a_tick_of_a_closed_bar_is_left_out_of_every_bar(rows, period):
+    ticks = ticks_of(rows)
+    bars = Bars(period)
+    closed = [bar for tick in ticks if (bar := bars.add(tick)) is not None]
+    last = bars.end()
+    closed += [last] if last else []
+    span, newest, in_time = length(period), MIDNIGHT, []
+    for tick in ticks:
+        start = MIDNIGHT + (tick.timestamp - MIDNIGHT) // span * span
+        if start >= newest:
+            newest = start
+            in_time.append(tick)
+    assert [
+        (b.timestamp, b.metadata["open"], b.metadata["high"], b.metadata["low"], b.price,
+         b.metadata["count"]) for b in closed
+    ] == list(by_hand(in_time, span))  # fmt: skip
+    assert bars.late == len(ticks) - len(in_time)
+
+
 @given(TICKS)
 def test_disorder_inside_an_open_bar_changes_nothing_but_ties(rows):
     """Open and close follow event time, not arrival."""

@@ -63,6 +63,8 @@ class LaunchFile(msgspec.Struct, frozen=True):
     config: dict[str, Any] = {}
     inputs: list[Listen] = []
     history: int = 1000
+    indicator_wait_s: float = 1.0
+    """Longest that a tick waits for its indicator values."""
     timeout_s: float = 30.0
     """Longest single callback."""
     grace_s: float = 5.0

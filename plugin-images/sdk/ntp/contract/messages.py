@@ -6,9 +6,12 @@ A receiver ignores fields it does not know (a newer sender may add some). Times 
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A message whose time names no zone is not read: nobody could tell what it means."""
 
 
 class SignalType(StrEnum):
@@ -27,7 +30,7 @@ class MarketData(msgspec.Struct, frozen=True, array_like=True):
         id: the exchange's own id where it has one, else `source:position`; survives replay.
     """
 
-    timestamp: datetime
+    timestamp: AwareTime
     symbol: str
     price: float
     volume: float
@@ -57,7 +60,7 @@ class TickRef(msgspec.Struct, frozen=True):
     symbol: str
     seq: int
     id: str
-    time: datetime
+    time: AwareTime
     incarnation: str = ""
     """The source's incarnation, without which `seq` says nothing; its sender always fills it in."""
 
@@ -144,7 +147,7 @@ class Fill(msgspec.Struct, frozen=True):
     fee: Decimal
     realised: Decimal
     reason: FillReason
-    time: datetime
+    time: AwareTime
     tick_id: str
 
 

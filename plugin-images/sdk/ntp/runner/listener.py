@@ -43,7 +43,7 @@ class Listener:
         self._emit = emit
         self.turn = asyncio.Lock()
         """Held while the plugin is shown something, so that nothing overtakes."""
-        self.intake = Intake(launch.inputs)
+        self.intake = Intake(launch.inputs, launch.indicator_wait_s)
         self._senders: dict[str, tuple[str, str]] = {}
         """By subject, who and what may stand in its messages, as far as it was checked."""
 

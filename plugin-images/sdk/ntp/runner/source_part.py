@@ -21,8 +21,6 @@ from ntp.runner.core.objects import Maker, overrides
 from ntp.runner.ending import EndError
 from ntp.runner.keeper import Keeper
 
-MOST_WAITING = 8192
-"""Ticks between stream and link; then the stream waits."""
 SLICE_S = 0.05
 LOOK = 32
 """Ticks between looks at the clock."""
@@ -172,7 +170,7 @@ class SourcePart:
                 if feed.take(item) is not None and not some.is_set():
                     some.set()
                 count += 1
-                if feed.waiting >= MOST_WAITING:
+                if feed.full:
                     self._room.clear()
                     await self._room.wait()
                     until = clock() + SLICE_S

@@ -95,11 +95,11 @@ def tick(item: object, identify: "Identify") -> MarketData:
     return MarketData(at, name, price, volume, bid, ask, item.metadata, given)
 
 
-def tick_id(given: object) -> str:
+def identifier(given: object, most: int = LONGEST_ID) -> str:
     """Return an id as text that may stand in a message's header."""
     text = str(given)
-    if len(text) > LONGEST_ID or not text.isprintable():
-        raise RefusedError(f"tick id was {text[:80]!r}; give at most {LONGEST_ID} plain characters")
+    if len(text) > most or not text.isprintable():
+        raise RefusedError(f"id was {text[:80]!r}; give at most {most} plain characters")
     return text
 
 
@@ -128,7 +128,7 @@ class Identify:
         if not given and item.metadata and isinstance(item.metadata, dict):
             given = item.metadata.get("id", item.metadata.get("trade_id"))
         if given or given == 0:
-            return tick_id(given)
+            return identifier(given)
         if self._finite:
             return f"{self._source}:{position}"
         at = moment(item.timestamp)

@@ -18,6 +18,8 @@ from ntp.runner.core.objects import Maker, overrides
 _CHUNK = 64
 """Ticks that one mandate is given before the next one has its turn."""
 
+LONGEST_SIGNAL_ID = 512
+
 decode_heard = msgspec.json.Decoder(SignalMessage | ProgressMessage).decode
 
 
@@ -97,9 +99,9 @@ class ExecutorWork:
         """Take a message of a strategy; what cannot be read is refused and not asked for again."""
         mandate = self.mandates[strategy]
         try:
-            message = decode_heard(payload)
-        except msgspec.MsgspecError as error:
-            self._refusals.note(f"a message of {strategy} cannot be read: {error}")
+            message = _read(strategy, payload)
+        except (msgspec.MsgspecError, border.RefusedError) as error:
+            self._refusals.note(f"a message of {strategy} is not taken: {error}")
             self.made.append(Outcome(mandate, tokens=[token]))
             return
         self._note(await mandate.heard(message, token))
@@ -136,3 +138,14 @@ class ExecutorWork:
     def _note(self, outcome: Outcome) -> None:
         if outcome.fills or outcome.tokens:
             self.made.append(outcome)
+
+
+def _read(strategy: str, payload: bytes) -> SignalMessage | ProgressMessage:
+    """Return what a strategy sent, held to the border again: its own runner was in its own hands."""
+    message: SignalMessage | ProgressMessage = decode_heard(payload)
+    if message.strategy != strategy:
+        raise border.RefusedError(f"it says that it is of {message.strategy!r}")
+    if isinstance(message, SignalMessage):
+        border.identifier(message.id, most=LONGEST_SIGNAL_ID)
+        border.signal(message.signal, None)
+    return message

@@ -7,6 +7,10 @@ from ntp.contract.messages import DataBatch, MarketData
 from ntp.contract.names import Channel
 from ntp.runner.core import border
 
+MOST_WAITING = 8192
+"""Ticks between stream and link; then the stream waits."""
+MOST_BYTES = 16 * 1024 * 1024
+"""About as many bytes at most, as far as earlier ticks tell."""
 _FIRST_GUESS = 128
 """Bytes that a tick is taken to need until one was seen."""
 
@@ -45,6 +49,11 @@ class Feed:
         self._bytes_each = _FIRST_GUESS
         self.waiting = 0
         self.newest: MarketData | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the stream has to wait until a part of it was sent."""
+        return self.waiting >= MOST_WAITING or self.waiting * self._bytes_each >= MOST_BYTES
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Watermark these symbols from the start, before their first tick."""

@@ -19,8 +19,8 @@ class Holdings:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def apply(self, fill: Fill) -> bool:
-        """Count a fill; False where it was counted before."""
-        if fill.id in self._seen:
+        """Count a fill; False where it was counted before, or says no quantity."""
+        if fill.id in self._seen or not fill.quantity.is_finite():
             return False
         self._seen[fill.id] = None
         if len(self._seen) > _REMEMBERED_FILLS:

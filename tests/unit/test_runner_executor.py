@@ -1,0 +1,129 @@
+"""What an executor takes of a strategy, whose runner was in the strategy's own hands."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from ntp import ExecutorPlugin, SignalType, TradingSignal
+from ntp.contract.launch import Listen, Trading
+from ntp.contract.messages import ProgressMessage, SignalMessage, TickRef
+from ntp.contract.names import Kind
+from ntp.runner.core.border import Refusals
+from ntp.runner.core.executor import ExecutorWork
+from ntp.runner.core.objects import Maker
+
+NOON = datetime(2024, 8, 8, 12, tzinfo=UTC)
+TICK = TickRef("src", "BTC", 1, "src:1", NOON, "life")
+HOLD = TradingSignal("BTC", SignalType.BUY, 0.5, 100.0, size=1.0, metadata={"strategy": "forged"})
+
+
+class Noting(ExecutorPlugin):
+    async def process_signal(self, signal):
+        self.__dict__.setdefault("seen", []).append(signal)
+
+    def report(self):
+        return {"seen": len(self.__dict__.get("seen", []))}
+
+
+class Shared(Noting):
+    per_strategy = False
+
+
+def work(plugin=Noting, *strategies):
+    listens = [
+        Listen(name, Kind.STRATEGY, listens_to=["src"], trading=Trading(capital=str(i)))
+        for i, name in enumerate(strategies or ("one", "two"), 1)
+    ]
+    refusals = Refusals()
+    made = ExecutorWork(Maker(plugin, {}, instance="paper"), listens, refusals=refusals)
+    made.prepare()
+    return made, refusals
+
+
+def signal(**change):
+    fields = {"id": "one:BTC:src:1:0", "strategy": "one", "incarnation": "i", "number": 1}
+    return SignalMessage(**fields | {"tick": TICK, "signal": HOLD} | change)
+
+
+async def hear(made, message, strategy="one", mark="t"):
+    payload = message if isinstance(message, bytes) else msgspec.json.encode(message)
+    await made.heard(strategy, payload, mark)
+    tokens = [token for outcome in made.made for token in outcome.tokens]
+    made.made = []
+    return tokens
+
+
+async def test_a_signal_is_acknowledged_once_its_tick_was_confirmed_and_it_was_carried_out():
+    made, _ = work()
+    assert await hear(made, signal()) == []
+    done = ProgressMessage("one", "i", 1, TICK, end=True)
+    assert await hear(made, done, mark="p") == ["p"]
+    assert made.report()["one"]["seen"] == 0, "its tick has not come yet"
+    await made.expire(0.0)
+    await made.expire(1000.0)
+    (outcome,) = made.made
+    assert outcome.tokens == ["t"]
+    assert made.report()["one"] == {"seen": 1, "lane": {"late": 1}}
+    assert made.ended is False, "the other strategy goes on"
+
+
+async def test_a_signal_tells_where_it_comes_from_whatever_its_author_wrote():
+    made, _ = work(Shared)
+    await hear(made, signal())
+    (seen,) = next(iter(made.all())).seen
+    assert seen.metadata == {
+        "signal_id": "one:BTC:src:1:0",
+        "strategy": "one",
+        "tick_id": "src:1",
+        "time": NOON,
+    }
+
+
+async def test_a_signal_that_comes_again_is_carried_out_once_and_acknowledged_each_time():
+    made, _ = work(Shared)
+    assert await hear(made, signal(), mark="a") == ["a"]
+    assert await hear(made, signal(), mark="b") == ["b"]
+
+
+async def test_each_strategy_has_an_object_with_its_own_trading():
+    made, _ = work()
+    objects = list(made.all())
+    assert [(one.strategy, one.trading.capital) for one in objects] == [("one", "1"), ("two", "2")]
+    made, _ = work(Shared)
+    (shared,) = made.all()
+    assert (shared.strategy, shared.trading) == ("", Trading())
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"{", "is not taken"),
+        (signal(strategy="two"), "says that it is of 'two'"),
+        (signal(signal=msgspec.structs.replace(HOLD, confidence=7.0)), "confidence was 7.0"),
+        (signal(signal=msgspec.structs.replace(HOLD, size=-1.0)), "size was -1.0"),
+        (signal(id="a\r\nb"), "plain characters"),
+        (signal(id="x" * 600), "plain characters"),
+        (
+            msgspec.json.encode(signal()).replace(b"2024-08-08T12:00:00Z", b"2024-08-08T12:00:00"),
+            "is not taken",
+        ),
+        (msgspec.json.encode(signal()).replace(b"100.0", b"null"), "is not taken"),
+    ],
+)
+async def test_what_no_runner_of_ours_would_send_is_refused_and_not_asked_for_again(message, words):
+    made, refusals = work(Shared)
+    assert await hear(made, message) == ["t"]
+    assert made.report() == {"seen": 0}
+    assert refusals.count == 1
+    assert words in refusals.last
+
+
+async def test_what_an_executor_returns_must_be_fills():
+    class Wrong(Shared):
+        async def process_signal(self, signal):
+            return [signal]
+
+    made, refusals = work(Wrong)
+    assert await hear(made, signal()) == ["t"]
+    assert "a TradingSignal among its fills" in refusals.last
