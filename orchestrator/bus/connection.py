@@ -12,82 +12,16 @@ import structlog
 from nats import errors
 from nats.aio.msg import Msg
 
-from ntp.contract import CONTRACT, subjects
-from ntp.contract.beat import Beat, Condition
+from ntp.contract import subjects
+from ntp.contract.beat import Beat
+from orchestrator.bus.beats import BeatBook
 from orchestrator.bus.client import Life, dial
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import NtpError, UnreachableError
 
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-MISMATCH = "ContractMismatch"
-_MAJOR = CONTRACT.partition(".")[0]
 _Now = Callable[[], datetime]
-
-
-class BeatBook:
-    """The last beat of each instance; pure but for the clock it is given.
-
-    Who sent a beat is told by the subject that it came on, which the sender's account decides; a
-    body that says otherwise is dropped and counted.
-    """
-
-    def __init__(self) -> None:
-        self._beats: dict[str, tuple[Beat, datetime]] = {}
-        self._decode = msgspec.json.Decoder(Beat).decode
-        self.forged = 0
-        """Beats whose body names another instance than their subject."""
-        self.unreadable = 0
-        self.stale = 0
-        """Beats of an incarnation that was succeeded, or out of order."""
-
-    def all(self) -> Mapping[str, tuple[Beat, datetime]]:
-        return dict(self._beats)
-
-    def take(self, instance: str, payload: bytes, now: datetime) -> bool:
-        """Take a beat that arrived on `instance`'s subject; say whether it changed what matters."""
-        try:
-            beat = self._decode(payload)
-        except msgspec.MsgspecError:
-            self.unreadable += 1
-            return False
-        if beat.instance != instance:
-            self.forged += 1
-            return False
-        if beat.contract.partition(".")[0] != _MAJOR:
-            beat = _explained(beat)
-        known = self._beats.get(instance)
-        if known is not None and not _follows(*known, beat):
-            self.stale += 1
-            return False
-        self._beats[instance] = (beat, now)
-        return known is None or _essence(known[0]) != _essence(beat)
-
-
-def _follows(old: Beat, heard: datetime, new: Beat) -> bool:
-    if new.incarnation == old.incarnation:
-        return new.number > old.number
-    # A life that claimed to begin in the future must not silence the ones after it.
-    return new.started >= min(old.started, heard)
-
-
-def _essence(beat: Beat) -> tuple[Any, ...]:
-    conditions = tuple((item.type, item.status, item.reason) for item in beat.conditions)
-    return (beat.incarnation, beat.generation, beat.stage, conditions)
-
-
-def _explained(beat: Beat) -> Beat:
-    condition = Condition(
-        type="ContractMatches",
-        status=False,
-        reason=MISMATCH,
-        message=(
-            f"the plugin speaks contract {beat.contract}, the controller {CONTRACT};"
-            f" install an ntp-sdk of contract {_MAJOR} for it"
-        ),
-        since=beat.started,
-    )
-    return msgspec.structs.replace(beat, conditions=[*beat.conditions, condition])
 
 
 class NatsBus:
@@ -146,7 +80,7 @@ class NatsBus:
                     self._life, self.listening_since = life, self._now()
                     pause, said = FIRST_PAUSE, ""
                     await life.lost.wait()
-            except (UnreachableError, errors.Error, OSError) as error:
+            except (NtpError, errors.Error, OSError) as error:
                 if str(error) != said:  # one line a cause, not one a try
                     said = str(error)
                     log.warning("bus.unreachable", cause=said)

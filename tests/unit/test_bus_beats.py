@@ -4,7 +4,7 @@ import msgspec
 
 from ntp.contract import CONTRACT
 from ntp.contract.beat import Beat, Condition, Stage
-from orchestrator.bus.connection import MISMATCH, BeatBook
+from orchestrator.bus.beats import FLOODING, MISMATCH, BeatBook
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -79,3 +79,24 @@ def test_another_major_contract_is_kept_and_explained():
     major = CONTRACT.partition(".")[0]
     book.take("beta", beat(2, contract=f"{major}.99"), NOON)
     assert book.all()["beta"][0].conditions == []
+
+
+def test_a_flood_is_dropped_unread_and_shown_until_it_ends():
+    book = BeatBook()
+    told = [book.take("beta", beat(number), NOON) for number in range(1, 1000)]
+    assert told.count(True) == 2, "the first beat, and the flood"
+    assert book.flooded > 900
+    kept = book.all()["beta"][0]
+    assert [item.type for item in kept.conditions] == [FLOODING]
+    soon = NOON + timedelta(seconds=5)
+    assert not book.take("beta", beat(1001), soon), "still flooding a moment ago"
+    later = NOON + timedelta(seconds=60)
+    assert book.take("beta", beat(1002), later)
+    assert book.all()["beta"][0].conditions == []
+
+
+def test_one_who_floods_does_not_cost_another_his_beats():
+    book = BeatBook()
+    for number in range(1, 1000):
+        book.take("mallory", beat(number, instance="mallory"), NOON)
+    assert book.take("beta", beat(1), NOON)
