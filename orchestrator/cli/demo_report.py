@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ntp.contract.beat import Beat, Stage
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class EdgeCount:
 
     producer: str
     consumer: str
-    channel: str
+    channel: Channel
     symbol: str
     sent: int
     received: int
@@ -23,6 +23,9 @@ class EdgeCount:
 
     @property
     def adds_up(self) -> bool:
+        if self.channel is Channel.INDICATOR:
+            # A tick that the indicator never saw has no value; a value that never came is late.
+            return self.sent <= self.received + self.lost + self.late
         return self.sent == self.received + self.lost
 
 
@@ -61,9 +64,9 @@ def summarise(beats: Mapping[str, Beat]) -> Summary:
     books = [book for beat in beats.values() for book in _books(beat)]
     failures = [
         f"{edge.producer} -> {edge.consumer} ({edge.channel} {edge.symbol}): sent {edge.sent}, "
-        f"received {edge.received}, lost {edge.lost}"
+        f"received {edge.received}, lost {edge.lost}, late {edge.late}"
         for edge in edges
-        if edge.lost or not edge.adds_up
+        if edge.lost or edge.late or not edge.adds_up
     ]
     for channel, what in (("data", "tick"), ("signal", "signal"), ("fill", "fill")):
         if not any(edge.channel == channel and edge.received for edge in edges):

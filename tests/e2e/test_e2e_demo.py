@@ -86,7 +86,7 @@ def test_a_controller_killed_meanwhile_changes_no_figure(start):
     _, undisturbed = first.end()
     demo = start("-o", "json")
     demo.until("ticks sent")
-    for pid in demo.pids("serve"):
+    for pid in demo.pids("orchestrator\0serve"):
         os.kill(pid, signal.SIGKILL)
     code, out = demo.end()
 
@@ -107,7 +107,11 @@ def test_a_broker_killed_meanwhile_loses_nothing_in_silence(start):
     # Ticks that were under way are gone: then each edge says exactly how many.
     assert code == 5, "".join(demo.said)
     for edge in json.loads(out)["edges"]:
-        assert edge["sent"] == edge["received"] + edge["lost"], edge
+        if edge["channel"] == "indicator":
+            # A tick that the indicator never saw has no value; a value that never came is late.
+            assert edge["sent"] <= edge["received"] + edge["lost"] + edge["late"], edge
+        else:
+            assert edge["sent"] == edge["received"] + edge["lost"], edge
 
 
 def test_ctrl_c_cleans_up(start):

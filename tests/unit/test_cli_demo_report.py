@@ -75,9 +75,12 @@ def test_a_run_in_which_everything_arrived_has_no_failure():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"got": 9}, "feed -> alpha (data BTCUSDT): sent 10, received 9, lost 0"),
-        ({"got": 9, "lost": 1}, "feed -> alpha (data BTCUSDT): sent 10, received 9, lost 1"),
-        ({"executed": 2}, "alpha -> paper (signal BTCUSDT): sent 3, received 2, lost 0"),
+        ({"got": 9}, "feed -> alpha (data BTCUSDT): sent 10, received 9, lost 0, late 0"),
+        (
+            {"got": 9, "lost": 1},
+            "feed -> alpha (data BTCUSDT): sent 10, received 9, lost 1, late 0",
+        ),
+        ({"executed": 2}, "alpha -> paper (signal BTCUSDT): sent 3, received 2, lost 0, late 0"),
         ({"signals": 0, "executed": 0}, "no signal arrived anywhere"),
         ({"fills": 0}, "no order was filled"),
     ],
