@@ -9,6 +9,8 @@ from orchestrator.spec.complaint import listed, near
 from orchestrator.spec.declared import Entry
 
 MAX_EDGES: Final = 1_000_000
+MAX_HINTS: Final = 100
+"""Looking for what was meant goes through all names: not for each of thousands of mistakes."""
 
 _MAY_HEAR: Final = {
     Kind.DATA_SOURCE: frozenset[Kind](),
@@ -65,6 +67,7 @@ class _Company:
         self.by_kind: dict[Kind, list[str]] = {kind: [] for kind in Kind}
         for entry in self.enabled:
             self.by_kind[entry.kind].append(entry.name)
+        self._hints = MAX_HINTS
 
     def inputs(self, entry: Entry) -> Iterator[Problem]:
         listed_before: set[tuple[str, str | None]] = set()
@@ -84,10 +87,14 @@ class _Company:
             yield from self._purpose(entry)
 
     def _one(self, entry: Entry, name: str) -> tuple[str, str] | None:
+        """Return message and fix for an input that cannot be."""
         if name == entry.name:
             return f"'{name}' listens to itself", f"take it out: {_HEARS[entry.kind]}"
         producer = self.known.get(name)
         if producer is None:
+            self._hints -= 1
+            if self._hints < 0:
+                return f"no entry is called '{name}'", "name an entry"
             others = [
                 other
                 for kind in _MAY_HEAR[entry.kind]
@@ -98,7 +105,8 @@ class _Company:
             fix = f"there are {listed(sorted(others))}" if others else "add that entry"
             return f"no entry is called '{name}'", f"did you mean '{meant}'?" if meant else fix
         if producer.kind not in _MAY_HEAR[entry.kind]:
-            circle = self._circle(entry.name, name)
+            self._hints -= 1
+            circle = self._circle(entry.name, name) if self._hints >= 0 else []
             if circle:
                 message = f"the inputs go round in a circle: {' -> '.join(circle)}"
                 return message, f"take one out: {_HEARS[entry.kind]}"

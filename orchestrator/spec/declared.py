@@ -18,21 +18,19 @@ class Entry:
     name: str
     kind: Kind
     fields: Mapping[str, Any]
+    place: Place
     document: Document = field(repr=False)
-    path: tuple[str | int, ...]
-    """Where it stands in its document."""
+    index: int
+    """Its number in its section of the document."""
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Where it stands in its document."""
+        return ("plugins", self.kind.section, self.index)
 
     @property
     def plugin(self) -> str:
         return str(self.fields.get("plugin", self.name))
-
-    @property
-    def place(self) -> Place:
-        node = self.document.value
-        for step in self.path:
-            node = node[step]
-        line, column = self.document.start(node)
-        return Place(self.document.file, line, column)
 
     def at(self, path: Path) -> Place:
         """Return where something inside the entry stands; slow, see Document.place."""

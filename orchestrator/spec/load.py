@@ -3,6 +3,7 @@
 `read` needs the files alone; `resolve` also what the catalog found for each entry.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ from pydantic import ValidationError
 
 from ntp.contract.names import Kind
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.spec import collector, shape, source
 from orchestrator.spec import environment as surroundings
-from orchestrator.spec import shape, source
 from orchestrator.spec.company import check_company
 from orchestrator.spec.complaint import complaints
 from orchestrator.spec.declared import Declared, Entry
+from orchestrator.spec.model import Place
 from orchestrator.spec.quantity import shown
 from orchestrator.spec.resolve import resolve
 from orchestrator.spec.source import Document
@@ -38,6 +40,13 @@ def read(
     Raises:
         ConfigError: every problem of every file.
     """
+    with collector.paused():
+        return _read(sources, environment, project)
+
+
+def _read(
+    sources: Sequence[tuple[str, bytes | str]], environment: Mapping[str, str], project: str
+) -> Declared:
     reading = _Reading(environment)
     total = 0
     for file, content in sources:
@@ -94,11 +103,14 @@ class _Reading:
             self.names.append((said["name"], document))
         self._add_defaults(document, said.get("defaults", {}))
         for kind in Kind:
-            section = kind.section
-            for at, entry in enumerate(said.get("plugins", {}).get(section, ())):
+            entries = said.get("plugins", {}).get(kind.section)
+            if not entries:
+                continue
+            written = document.value["plugins"][kind.section]
+            for at, entry in enumerate(entries):
                 if entry is not None:
-                    path = ("plugins", section, at)
-                    self.entries.append(Entry(entry["name"], kind, entry, document, path))
+                    place = Place(document.file, *document.start(written[at]))
+                    self.entries.append(Entry(entry["name"], kind, entry, place, document, at))
 
     def _add_defaults(self, document: Document, said: Mapping[str, Any]) -> None:
         for field, value in said.items():
@@ -146,15 +158,17 @@ def _good_part(own: dict[str, Any], mistakes: set[tuple[str | int, ...]]) -> dic
     for key in ("name", "defaults"):
         if key in own and not any(path[0] == key for path in mistakes):
             good[key] = own[key]
+    wrong: dict[tuple[str | int, ...], set[tuple[str | int, ...]]] = defaultdict(set)
+    for path in mistakes:
+        wrong[path[1:3]].add(path[3:4])
     sections = own.get("plugins")
     good["plugins"] = {
         kind.section: [
-            _without(entry, {path[3:4] for path in mistakes if path[:3] == (*place, at)})
+            _without(entry, wrong.get((kind.section, at), set()))
             for at, entry in enumerate(sections[kind.section])
         ]
         for kind in Kind
         if isinstance(sections, dict) and isinstance(sections.get(kind.section), list)
-        for place in [("plugins", kind.section)]
     }
     return _validated(good)
 
@@ -163,6 +177,8 @@ def _without(entry: Any, fields: set[tuple[str | int, ...]]) -> dict[str, Any] |
     """Return an entry without those fields; None if nothing of it can be used."""
     if () in fields or ("name",) in fields:
         return None
+    if not fields:
+        return dict(entry)
     return {key: value for key, value in entry.items() if (key,) not in fields}
 
 

@@ -1,13 +1,14 @@
 """Declared entries and the plugins that were found for them, to Desired."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from ntp.contract.names import Kind
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.spec import egress, quantity, secret
+from orchestrator.spec import collector, egress, quantity, secret
 from orchestrator.spec.complaint import near
 from orchestrator.spec.config_check import Checker
 from orchestrator.spec.declared import Declared, Entry
@@ -27,6 +28,8 @@ DEFAULT_TMP = 16 * quantity.MIB
 EXECUTOR_STORAGE = 64 * quantity.MIB
 DEFAULT_HISTORY = 1000
 DEFAULT_CAPITAL = Decimal(10000)
+_OWN = frozenset({"storage", "timeout", "history", "capital", "short", "pyramid"})
+"""Fields that PluginSpec has as the entry says them."""
 
 
 def resolve(declared: Declared, artifacts: Mapping[str, Artifact], *, revision: int) -> Desired:
@@ -42,17 +45,26 @@ def resolve(declared: Declared, artifacts: Mapping[str, Artifact], *, revision: 
     """
     resolving = _Resolving(declared)
     plugins = {}
-    for name, entry in declared.entries.items():
-        artifact = artifacts.get(name)
-        if artifact is None:
-            message = f"no plugin '{entry.plugin}' was found"
-            problem = entry.problem(("name",), message, "see the problem of the search for it")
-            resolving.problems.append(problem)
-            continue
-        plugins[name] = resolving.spec(entry, artifact)
+    with collector.paused():
+        for name, entry in declared.entries.items():
+            artifact = artifacts.get(name)
+            if artifact is None:
+                message = f"no plugin '{entry.plugin}' was found"
+                problem = entry.problem(("name",), message, "see the problem of the search for it")
+                resolving.problems.append(problem)
+            else:
+                plugins[name] = resolving.spec(entry, artifact)
     if resolving.problems:
         raise ConfigError(resolving.problems)
     return Desired(project=declared.project, revision=revision, plugins=plugins)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is the same for every entry of one plugin and kind. `fields`: what PluginSpec has of it."""
+
+    checker: Checker
+    fields: Mapping[str, Any]
 
 
 class _Resolving:
@@ -60,44 +72,56 @@ class _Resolving:
         self.defaults = declared.defaults
         self.fallback = declared.fallback
         self.problems: list[Problem] = []
-        self._checkers: dict[str, Checker] = {}
+        self._found: dict[tuple[str, Kind], _Known] = {}
         self._resources = lru_cache(maxsize=4096)(self._limits)
 
     def spec(self, entry: Entry, artifact: Artifact) -> PluginSpec:
         said = entry.fields
         config: dict[str, Any] = said.get("config", {})
-        self.problems += _kinship(entry, artifact)
+        known = self._found.get((artifact.digest, entry.kind)) or self._know(artifact, entry.kind)
+        if artifact.kind != entry.kind or "version" in said:
+            self.problems += _kinship(entry, artifact)
         secrets = self._secrets(entry, artifact, config)
-        self._check(entry, artifact, config)
-        more = self._for_strategies(entry.kind, said, artifact)
-        storage = EXECUTOR_STORAGE if entry.kind is Kind.EXECUTOR else 0
+        for complaint in known.checker.complaints(config, given=said.get("secrets", ())):
+            at = ("config", *complaint.path)
+            self.problems.append(entry.problem(at, complaint.message, complaint.fix))
         limits: Mapping[str, Any] = said.get("resources", {})
         return PluginSpec(
             name=entry.name,
             kind=entry.kind,
-            plugin=artifact.plugin,
-            version=artifact.version,
-            digest=artifact.digest,
-            entrypoint=artifact.entrypoint,
             config=config,
-            inputs=tuple(
-                Input(each["from"], tuple(each.get("symbols", ())), each.get("bars"))
-                for each in said.get("inputs", ())
-            ),
+            inputs=_inputs(said["inputs"]) if "inputs" in said else (),
             resources=self._resources(tuple(limits.items())),
             place=entry.place,
-            storage=self._of("storage", said, storage),
-            timeout=self._of("timeout", said, self.fallback.timeout),
             egress=self._egress(entry, artifact, config),
             secrets=secrets,
-            sandbox=self.fallback.sandbox,
-            **more,
+            **{**known.fields, **{field: said[field] for field in said.keys() & _OWN}},
         )
 
-    def _of(self, field: str, said: Mapping[str, Any], otherwise: Any) -> Any:
-        if field in said:
-            return said[field]
-        return self.defaults.get(field, otherwise)
+    def _know(self, artifact: Artifact, kind: Kind) -> _Known:
+        """An entry's word counts most, then `defaults`, then what the author recommends."""
+        fields: dict[str, Any] = {
+            "storage": EXECUTOR_STORAGE if kind is Kind.EXECUTOR else 0,
+            "timeout": self.fallback.timeout,
+        }
+        if kind is Kind.STRATEGY:
+            advised = {key: value for key, value in artifact.trading.items() if value is not None}
+            fields |= {"history": DEFAULT_HISTORY, "capital": DEFAULT_CAPITAL} | advised
+            fields["capital"] = Decimal(str(fields["capital"]))
+        fields |= {name: self.defaults[name] for name in self.defaults.keys() & fields.keys()}
+        if kind is Kind.STRATEGY:
+            traded = self.defaults.keys() & {"short", "pyramid"}
+            fields |= {name: self.defaults[name] for name in traded}
+        fields |= {
+            "plugin": artifact.plugin,
+            "version": artifact.version,
+            "digest": artifact.digest,
+            "entrypoint": artifact.entrypoint,
+            "sandbox": self.fallback.sandbox,
+        }
+        known = _Known(Checker(artifact.config_schema), fields)
+        self._found[artifact.digest, kind] = known
+        return known
 
     def _limits(self, said: tuple[tuple[str, Any], ...]) -> Resources:
         limits = {
@@ -110,36 +134,23 @@ class _Resolving:
         }
         return Resources(**limits)
 
-    def _for_strategies(
-        self, kind: Kind, said: Mapping[str, Any], artifact: Artifact
-    ) -> dict[str, Any]:
-        """An entry's word, else that of `defaults`, else what the author recommends."""
-        if kind is not Kind.STRATEGY:
-            return {}
-        advised = {key: value for key, value in artifact.trading.items() if value is not None}
-        capital = self._of("capital", said, advised.get("capital", DEFAULT_CAPITAL))
-        return {
-            "history": self._of("history", said, DEFAULT_HISTORY),
-            "capital": Decimal(str(capital)),
-            "short": self._of("short", said, advised.get("short", False)),
-            "pyramid": self._of("pyramid", said, advised.get("pyramid", 1)),
-            "risk": advised.get("risk", {}),
-        }
-
     def _secrets(
         self, entry: Entry, artifact: Artifact, config: Mapping[str, Any]
     ) -> dict[str, SecretRef]:
         found: dict[str, SecretRef] = {}
-        for use in secret.uses(config):
-            place = entry.at(("config", *use.path))
-            found[use.key] = SecretRef("env", use.variable, place)
-        for path, token in secret.malformed(config):
-            message = f"{quantity.shown(token)} names no variable"
-            problem = entry.problem(("config", *path), message, secret.VARIABLE_FIX)
-            self.problems.append(problem)
-        for name, reference in entry.fields.get("secrets", {}).items():
-            self.problems += _misnamed(entry, artifact, config, name)
-            found[name] = SecretRef(reference.source, reference.key, entry.at(("secrets", name)))
+        if secret.mentioned(config):
+            for use in secret.uses(config):
+                place = entry.at(("config", *use.path))
+                found[use.key] = SecretRef("env", use.variable, place)
+            for path, token in secret.malformed(config):
+                message = f"{quantity.shown(token)} names no variable"
+                problem = entry.problem(("config", *path), message, secret.VARIABLE_FIX)
+                self.problems.append(problem)
+        if "secrets" in entry.fields:
+            for name, reference in entry.fields["secrets"].items():
+                self.problems += _misnamed(entry, artifact, config, name)
+                place = entry.at(("secrets", name))
+                found[name] = SecretRef(reference.source, reference.key, place)
         for name in artifact.secrets:
             value = config.get(name)
             if isinstance(value, str) and value and "${" not in value:
@@ -167,15 +178,11 @@ class _Resolving:
                 self.problems.append(entry.problem(("name",), message, fix))
         return tuple(hosts)
 
-    def _check(self, entry: Entry, artifact: Artifact, config: Mapping[str, Any]) -> None:
-        checker = self._checkers.get(artifact.digest)
-        if checker is None:
-            checker = self._checkers[artifact.digest] = Checker(artifact.config_schema)
-        given = entry.fields.get("secrets", ())
-        for complaint in checker.complaints(config, given=given):
-            self.problems.append(
-                entry.problem(("config", *complaint.path), complaint.message, complaint.fix)
-            )
+
+def _inputs(said: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
+    return tuple(
+        [Input(each["from"], tuple(each.get("symbols", ())), each.get("bars")) for each in said]
+    )
 
 
 def _kinship(entry: Entry, artifact: Artifact) -> Iterator[Problem]:

@@ -76,7 +76,7 @@ def reference(value: object) -> Reference:
 
 def uses(config: Mapping[str, Any]) -> Iterator[Use]:
     """Yield every variable that a config names, in order."""
-    for path, text in _texts((), config):
+    for path, text in _texts(config):
         seen: list[str] = []
         for token in _TOKEN.finditer(text):
             if token[1] and _ENV.match(token[1]) and token[1] not in seen:
@@ -86,7 +86,7 @@ def uses(config: Mapping[str, Any]) -> Iterator[Use]:
 
 def malformed(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every `${` that names no variable: where it stands, and how it is written."""
-    for path, text in _texts((), config):
+    for path, text in _texts(config):
         for token in _TOKEN.finditer(text):
             if token[0] != "$${" and not (token[1] and _ENV.match(token[1])):
                 yield path, token[0]
@@ -127,16 +127,32 @@ def fill(
     return whole
 
 
-def _texts(path: tuple[str | int, ...], node: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def mentioned(node: object) -> bool:
+    """Tell whether any text in a config has a `${`. Asked of each entry, and nearly always no."""
+    if isinstance(node, str):
+        return "${" in node
+    if isinstance(node, dict):
+        node = node.values()
+    elif not isinstance(node, list):
+        return False
+    for each in node:  # noqa: SIM110  a generator would double the time
+        if mentioned(each):
+            return True
+    return False
+
+
+def _texts(
+    node: object, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(node, str):
         if "${" in node:
             yield path, node
     elif isinstance(node, Mapping):
         for key, value in node.items():
-            yield from _texts((*path, key), value)
+            yield from _texts(value, (*path, key))
     elif isinstance(node, list | tuple):
         for at, value in enumerate(node):
-            yield from _texts((*path, at), value)
+            yield from _texts(value, (*path, at))
 
 
 def _key(path: tuple[str | int, ...], variable: str, *, first: bool) -> str:

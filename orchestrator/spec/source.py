@@ -9,9 +9,7 @@ mistakes are for `marked`, which is slower, and knows where everything stands.
 """
 
 import codecs
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -27,15 +25,13 @@ from yaml.events import (
 )
 
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.spec import marked, scalar
+from orchestrator.spec import collector, marked, scalar
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_PIECES: Final = 2_000_000
 """Lines and commas: what a value costs in memory is many times what it costs in the file."""
 
 Path = Sequence[str | int]
-
-_PAUSE_GC_ABOVE: Final = 64 * 1024
 
 
 class Document:
@@ -51,6 +47,10 @@ class Document:
         """Return line and column, from 1, of a mapping or list inside `value`; quick."""
         mark = (self._marked.starts if self._starts is None else self._starts)[id(container)]
         return mark.line + 1, mark.column + 1
+
+    def mentions(self, text: bytes) -> bool:
+        """Tell whether the file has this text anywhere: a quick way to know that it has none."""
+        return text in self._text
 
     def place(self, path: Path) -> tuple[int, int]:
         """Return line and column, from 1, of a key or list item; of the nearest, if it is absent.
@@ -77,7 +77,7 @@ def parse(data: bytes | str, *, file: str) -> Document:
     text = _utf8(data, file)
     if not text.strip():
         return Document(file, text, None, {})
-    with _collector_paused(len(text)):
+    with collector.paused():
         plain = _plain(text)
         if plain is not None:
             return Document(file, text, *plain)
@@ -212,17 +212,3 @@ def _utf8(data: bytes | str, file: str) -> bytes:
         message = f"the file has more than {MAX_PIECES:,} lines and commas"
         raise ConfigError([Problem(file, 0, 0, message, "split the project")])
     return raw
-
-
-@contextmanager
-def _collector_paused(size: int) -> Iterator[None]:
-    # Nothing that is built here can be garbage, yet every 700 new containers set the collector off:
-    # half of the time for a long file.
-    pause = size > _PAUSE_GC_ABOVE and gc.isenabled()
-    if pause:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if pause:
-            gc.enable()

@@ -324,3 +324,13 @@ def test_a_secret_satisfies_what_the_schema_requires():
         )
         assert len(desired.plugins["a"].secrets) == 1
     assert refusals("plugins:\n  data_sources: [{name: a}]\n", config_schema=schema)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "entry",
+    ["{name: %s, timeout: x}", "{nam: %s}", "{name: %s, inputs: [no_such]}", "{name: s, x: %s}"],
+)
+def test_thousands_of_mistakes_are_told_and_not_slower_than_one_by_one(entry):
+    lines = "\n".join(f"    - {entry % f's{at}'}" for at in range(5_000))
+    assert len(problems(f"plugins:\n  strategies:\n{lines}\n")) >= 5_000
