@@ -44,7 +44,7 @@ class LastWords:
         message = termination.message
         payload = msgspec.json.encode(termination)
         while len(payload) > LONGEST:
-            message = message[: len(message) - max(16, len(payload) - LONGEST)]
+            message = message[: len(message) * LONGEST // len(payload) - 8]
             shortened = Termination(termination.reason, f"{message} …", termination.permanent)
             payload = msgspec.json.encode(shortened)
         self.file.write(payload)
