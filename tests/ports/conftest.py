@@ -43,6 +43,7 @@ class ProcessWorld:
     """Plugins as processes below one state folder."""
 
     can_limit = os.geteuid() == 0
+    until = staticmethod(until)
 
     def __init__(self, state, *, tier=None):
         self.state = state
@@ -80,6 +81,13 @@ class ProcessWorld:
         await self.runtime.start(self.launch(name, program, **fields))
         await until(lambda: self._is_ready(name))
         return await self.see(name)
+
+    async def until_phase(self, name, *phases):
+        async def reached():
+            instance = await self.see(name)
+            return instance is not None and instance.phase in phases
+
+        await until(reached)
 
     async def see(self, name):
         return (await self.runtime.observe()).get(name)

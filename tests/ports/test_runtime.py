@@ -138,13 +138,7 @@ async def test_a_second_more_impatient_stop_is_heard(world):
     await world.run("alpha", STUBBORN)
     async with asyncio.TaskGroup() as group:
         group.create_task(world.stop("alpha", 600.0))
-
-        async def stopping():
-            return (await world.see("alpha")).phase is Phase.STOPPING
-
-        deadline = asyncio.get_running_loop().time() + 20
-        while not await stopping():
-            assert asyncio.get_running_loop().time() < deadline
+        await world.until_phase("alpha", Phase.STOPPING)
         await world.stop("alpha", 0.0)
 
 

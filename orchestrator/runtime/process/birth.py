@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import select
-import signal
 import threading
 import time
 from contextlib import suppress
@@ -17,15 +16,9 @@ from orchestrator.ports import Launch
 from orchestrator.runtime.process import reap, uids
 from orchestrator.runtime.process.folder import RunFolder
 from orchestrator.runtime.process.instances import Instances
+from orchestrator.runtime.process.layout import confine_folder, label_of, storage_for, write_down
+from orchestrator.runtime.process.nursery import Nursery
 from orchestrator.runtime.process.order import Place, launch_folder, order
-from orchestrator.runtime.process.spawn import (
-    SHIM_LOG,
-    confine_folder,
-    label_of,
-    spawn,
-    storage_for,
-    write_down,
-)
 
 START_S = 30.0
 SETTLE_S = 15.0
@@ -33,14 +26,14 @@ SETTLE_S = 15.0
 
 
 class Births:
-    """Starts shims of one project and reaps those that are our children."""
+    """Starts the lives of one project."""
 
     def __init__(self, owner: str, state: Path, instances: Instances, *, tier: int | None) -> None:
         self._owner = owner
         self._state = state
         self._instances = instances
         self._tier = tier
-        self._children: set[int] = set()
+        self._nursery = Nursery()
         self._finding_uid = threading.Lock()
         self._uids: dict[str, int] | None = None
         """By instance, of those that are and those whose storage was kept; read at the first start."""
@@ -70,17 +63,15 @@ class Births:
         try:
             _await(folder, pid, report)
         except ActionError:
-            self._undo(folder, pid)
+            reap.kill_shim(folder)
+            with folder.taken() as lock:
+                if lock is not None:
+                    reap.clear(folder, folder.label())
             raise
         return pid
 
-    def reap(self) -> None:
-        """Collect children of ours that have ended."""
-        for pid in list(self._children):
-            with suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG)[0] == 0:
-                    continue
-            self._children.discard(pid)
+    def close(self) -> None:
+        self._nursery.close()
 
     def _spawn(self, folder: RunFolder, lock: int, launch: Launch) -> tuple[int, int]:
         before = folder.label()
@@ -95,9 +86,7 @@ class Births:
         write_down(folder, label_of(launch, secrets.token_hex(8), place.uid), words)
         if place.storage is not None:
             storage_for(place.storage, place.uid)
-        pid, report = spawn(folder, lock, files, confine=confine_folder(launch))
-        self._children.add(pid)
-        return pid, report
+        return self._nursery.begin(confine_folder(launch), str(folder.path), lock, files)
 
     def _place(self, folder: RunFolder, launch: Launch) -> Place:
         confined = launch.environment is not None
@@ -146,16 +135,6 @@ class Births:
             return seccomp.export(self._state / "seccomp", inet=launch.inet)
         return None
 
-    def _undo(self, folder: RunFolder, pid: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)  # an unreaped child of ours: the pid is still its own
-        with suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        self._children.discard(pid)
-        with folder.taken() as lock:
-            if lock is not None:
-                reap.clear(folder, folder.label())
-
 
 def _adopted(folder: RunFolder, launch: Launch) -> int | None:
     """The pid of the shim that runs what is wanted; None: look again, it begins or ends just now."""
@@ -183,7 +162,11 @@ def _await(folder: RunFolder, pid: int, report: int) -> None:
             f"{folder.name} was not started within {START_S:.0f} s", reason="StartTimeout"
         )
     if not answer:
-        said = (shim_files.read(folder.file(SHIM_LOG)) or b"").decode(errors="replace").strip()
+        said = (
+            (shim_files.read(folder.file(shim_files.SHIM_LOG)) or b"")
+            .decode(errors="replace")
+            .strip()
+        )
         last = said.splitlines()[-1] if said else "it said nothing"
         raise ActionError(f"the shim of {folder.name} ({pid}) ended: {last}", reason="StartFailed")
     if error := json.loads(answer).get("error"):

@@ -54,6 +54,18 @@ def bury(folder: RunFolder, label: Label) -> None:
     shim_files.write_reserved(folder.file(shim_files.EXIT), end.to_json())
 
 
+def kill_shim(folder: RunFolder) -> None:
+    """SIGKILL the shim that holds a run folder, if there is one; its plugin dies with it."""
+    pid = folder.shim_pid()
+    with suppress(OSError):
+        shim = os.pidfd_open(pid or 0)
+        try:
+            if folder.is_held() and folder.shim_pid() == pid:  # so the pid is still its holder's
+                signal.pidfd_send_signal(shim, signal.SIGKILL)
+        finally:
+            os.close(shim)
+
+
 def erase(folder: RunFolder, trash: Path) -> None:
     """Remove a run folder with all that it names elsewhere, in one step for who looks. Hold the lock."""
     order = _order(folder)

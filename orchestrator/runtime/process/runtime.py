@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +67,6 @@ class ProcessRuntime:
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project; see `Instances.look`."""
-        self._births.reap()
         found = await asyncio.to_thread(self._instances.look)
         if self._followers:
             living = {
@@ -106,7 +104,6 @@ class ProcessRuntime:
             await asyncio.to_thread(_force, folder)
             if not await lives.ended(folder, deadline_s=self._patience_s):
                 raise ActionError(f"{name} cannot be killed", reason="LeftoverAlive")
-        self._births.reap()
         await asyncio.to_thread(_bury, folder)
 
     async def remove(self, name: str, *, delete_data: bool) -> None:
@@ -133,7 +130,6 @@ class ProcessRuntime:
             while True:
                 yield None
                 await follower.change()
-                self._births.reap()
         finally:
             self._followers.discard(follower)
             follower.close()
@@ -146,6 +142,7 @@ class ProcessRuntime:
     async def close(self, *, delete_data: bool) -> None:
         """Remove what was made for the project as a whole; its state folder stays the caller's."""
         await asyncio.to_thread(self._close, delete_data=delete_data)
+        self._births.close()
         self._pool.shutdown(wait=False)
 
     def _remove(self, name: str, *, delete_data: bool) -> None:
@@ -198,16 +195,7 @@ def _force(folder: RunFolder) -> None:
     group = shim_end.group_of(str(folder.path))
     if group is not None:
         group.kill()
-    pid = folder.shim_pid()
-    if pid is None:
-        return
-    with suppress(OSError):
-        shim = os.pidfd_open(pid)
-        try:
-            if folder.is_held():  # so the pid in the lock is still its holder's
-                signal.pidfd_send_signal(shim, signal.SIGKILL)
-        finally:
-            os.close(shim)
+    reap.kill_shim(folder)
 
 
 def _bury(folder: RunFolder) -> None:

@@ -1,12 +1,13 @@
 """The parent of one plugin: a small process that outlives the controller, as containerd's shim does.
 
-    python -I -S shim.py start FOLDER LOCK FILES REPORT          descriptors; see shim_start
-    python -I -S shim.py watch FOLDER key=value … -- host:port …      see shim_watch
+    python -I -S shim.py serve SOCKET                          one beside a controller: shim_serve
+    python -I -S shim.py watch FOLDER key=value … -- host:port …     one beside a plugin: shim_watch
 
-One process, two programs: `start` needs json, ctypes and the whole sandbox, which is 13 MB; when the
-plugin runs it replaces itself (exec: same pid, same children, same lock) by `watch`, which is 9 MB and
-has nothing to do but wait. Stops are asked for through a FIFO. The shim itself ignores SIGTERM: at a
-machine's shutdown the plugin gets its own, and somebody has to write down how it ended.
+A shim is forked from the server, which has imported what a start needs (json, ctypes, the sandbox:
+13 MB); when its plugin runs it replaces itself (exec: same pid, same children, same lock) by `watch`,
+which is 9 MB and has nothing to do but wait. Stops are asked for through a FIFO. The shim itself
+ignores SIGTERM: at a machine's shutdown the plugin gets its own, and somebody has to write down how it
+ended.
 
 A limit of this design: whoever kills the whole control group that the controller was started in (a
 `systemd` unit without `KillMode=process`, the end of a login session) kills the shims in it as well.
@@ -29,6 +30,6 @@ if __name__ == "__main__":
 
         shim_watch.main(sys.argv[2:])
     else:
-        from ntp.confine import shim_start
+        from ntp.confine import shim_serve
 
-        shim_start.main(sys.argv[2], *map(int, sys.argv[3:6]))
+        shim_serve.main(int(sys.argv[2]))

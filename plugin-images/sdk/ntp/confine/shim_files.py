@@ -35,6 +35,8 @@ EXIT = "exit.json"
 LOG = "log"
 LOG_BEFORE = "log.1"
 """Output in the format of Kubernetes' logs: `time stream P|F text`; the older half in `log.1`."""
+SHIM_LOG = "shim.log"
+"""What the shim itself says: nothing, or the traceback of a bug."""
 LAUNCH = "launch"
 """Folder of the read-only files of a launch; a tmpfs of the shim's own where it may mount one."""
 

@@ -166,7 +166,7 @@ def main(folder: str, lock: int, files: int, report: int) -> None:
         files: a memory file with the files of the launch as JSON, each byte a character (latin-1).
         report: a pipe; `{}` is written to it when the plugin was started, else `{"error": …}`.
     """
-    _settle(lock)
+    _settle(folder, lock)
     start = Start(folder, lock)
     control = os.open(start.file(shim_files.CONTROL), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -198,11 +198,20 @@ def _tell(report: int, answer: dict[str, str]) -> None:
     os.close(report)
 
 
-def _settle(lock: int) -> None:
-    """Be nobody's child in anything but name: no terminal, no signal but SIGKILL, no inherited limits."""
+def _settle(folder: str, lock: int) -> None:
+    """Be nobody's child in anything but name: no terminal, no folder that could be unmounted."""
     os.chdir("/")
     os.umask(0o077)
-    os.set_inheritable(lock, False)
+    log = os.open(
+        f"{folder}/{shim_files.SHIM_LOG}",
+        os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC,
+        0o600,
+    )
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(null)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:

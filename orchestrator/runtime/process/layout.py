@@ -1,10 +1,8 @@
-"""Lay out a run folder and start its shim; each step may be cut off (kill -9) after any line."""
+"""Lay out all that a new life needs on disk; may be cut off (kill -9) after any line."""
 
-import fcntl
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +14,6 @@ import ntp.confine
 from ntp.confine import shim_files
 from orchestrator.ports import Launch
 from orchestrator.runtime.process.folder import Label, RunFolder
-
-SHIM_LOG = "shim.log"
-"""What the shim itself says: nothing, or the traceback of a bug."""
-_LOCK_FD, _FILES_FD, _REPORT_FD = 3, 4, 5
 
 
 def write_down(folder: RunFolder, label: Label, order: Mapping[str, Any]) -> None:
@@ -38,49 +32,6 @@ def write_down(folder: RunFolder, label: Label, order: Mapping[str, Any]) -> Non
     shim_files.remove(folder.file(shim_files.CONTROL))
     os.mkfifo(folder.file(shim_files.CONTROL), 0o600)
     shim_files.reserve(folder.file(shim_files.EXIT))
-
-
-def spawn(
-    folder: RunFolder, lock: int, files: Mapping[str, bytes], *, confine: Path
-) -> tuple[int, int]:
-    """Start the shim; return its pid and the pipe on which it reports (`shim_start.main`).
-
-    It holds the lock from here on: `lock` may be closed. Secrets go through memory, not the disk.
-    """
-    content = json.dumps({name: data.decode("latin-1") for name, data in files.items()}).encode()
-    memory = os.memfd_create("launch", os.MFD_CLOEXEC)
-    report, report_end = os.pipe2(os.O_CLOEXEC)
-    # Out of the way of their numbers in the child.
-    passed = [_high(fd) for fd in (lock, memory, report_end)]
-    try:
-        os.write(memory, content)
-        null, log = (os.O_RDWR, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
-        command = [sys.executable, "-I", "-S", str(confine / "shim.py"), "start", str(folder.path)]
-        pid = os.posix_spawn(
-            sys.executable,
-            [*command, str(_LOCK_FD), str(_FILES_FD), str(_REPORT_FD)],
-            {},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, null, 0),
-                (os.POSIX_SPAWN_OPEN, 1, folder.file(SHIM_LOG), log, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-                *(
-                    (os.POSIX_SPAWN_DUP2, source, target)
-                    for source, target in zip(
-                        passed, (_LOCK_FD, _FILES_FD, _REPORT_FD), strict=True
-                    )
-                ),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
-    except BaseException:
-        os.close(report)
-        raise
-    finally:
-        for fd in (memory, report_end, *passed):
-            os.close(fd)
-    return pid, report
 
 
 def confine_folder(launch: Launch) -> Path:
@@ -125,7 +76,3 @@ def _scratch(path: Path, uid: int) -> None:
     path.mkdir(mode=0o700)
     if uid >= 0:
         os.chown(path, uid, uid)
-
-
-def _high(fd: int) -> int:
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
