@@ -21,27 +21,43 @@ print('ready')
 while True:
     signal.pause()
 """
-# A controller that is killed at the n-th thing that it does to the world.
+# A controller that starts an instance and stays.
+STARTS = """
+import asyncio, os, pickle, signal, sys
+from pathlib import Path
+from orchestrator.runtime.process.runtime import ProcessRuntime
+
+launch, state, tier = pickle.loads(sys.stdin.buffer.read())
+runtime = ProcessRuntime("trial", state, tier=tier)
+asyncio.run(runtime.start(launch))
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+# Controllers by fork, each to be killed at the n-th thing that it does to the world; n by line.
 DOOMED = """
 import asyncio, os, pickle, signal, sys
 from pathlib import Path
 from orchestrator.runtime.process.runtime import ProcessRuntime
 
-state, point, tier = Path(sys.argv[1]), int(sys.argv[2]), eval(sys.argv[3])
-runtime = ProcessRuntime("trial", state, tier=tier)
-launch = pickle.loads(sys.stdin.buffer.read())
-seen = 0
+launch, state, tier = pickle.loads(bytes.fromhex(sys.stdin.readline()))
+asyncio.run(ProcessRuntime("trial", state, tier=tier).isolation())  # probed once for all of them
+for line in sys.stdin:
+    pid = os.fork()
+    if pid:
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        continue
+    left = int(line)
 
-def count(event, arguments):
-    global seen
-    if event.startswith(("os.", "open", "fcntl.", "shutil.")):
-        seen += 1
-        if seen == point:
+    def count(event, arguments):
+        global left
+        left -= event.startswith(("os.", "open", "fcntl.", "shutil."))
+        if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-sys.addaudithook(count)
-asyncio.run(runtime.start(launch))
-print(seen)
+    runtime = ProcessRuntime("trial", state, tier=tier)
+    sys.addaudithook(count)
+    asyncio.run(runtime.start(launch))
+    os._exit(0)
 """
 TELLS_TO_STOP = """
 import asyncio, sys
@@ -62,6 +78,16 @@ def python(program, *arguments, **options):
         stdout=subprocess.PIPE,
         **options,
     )
+
+
+def started_by_another(world):
+    """A controller of its own process that has started `alpha`."""
+    controller = python(STARTS)
+    told = (world.launch("alpha", WAIT), world.state, world.tier)
+    controller.stdin.write(pickle.dumps(told))
+    controller.stdin.close()
+    assert int(controller.stdout.readline()) == controller.pid
+    return controller
 
 
 async def test_killing_the_shim_ends_the_plugin_and_is_told(world):
@@ -121,22 +147,25 @@ async def test_the_shim_ignores_a_polite_request_and_its_plugin_runs_on(world):
 async def test_a_start_cut_off_at_any_point_is_repaired_by_the_next(world):
     """Kill the controller at its 1st, 2nd, … change of the world, until it gets through alive."""
     launch = world.launch("alpha", WAIT)
-    point, through = 0, False
-    while not through:
-        point += 1
-        controller = python(DOOMED, world.state, point, world.tier)
-        controller.communicate(pickle.dumps(launch))
-        through = controller.returncode == 0
-        assert through or controller.returncode == -signal.SIGKILL
-        await world.runtime.start(launch)
-        seen = await world.see("alpha")
-        assert (seen.phase, seen.generation) == (Phase.RUNNING, 1)
-        # One, once its exec is through.
-        await world.until(lambda: world.shims("alpha") == {world.shim("alpha")})
-        await world.stop("alpha", 0.0)
-        await world.runtime.remove("alpha", delete_data=True)
-        assert not world.processes()
-        assert not world.groups()
+    point, status = 0, None
+    with python(DOOMED) as controllers:
+        told = pickle.dumps((launch, world.state, world.tier)).hex()
+        controllers.stdin.write(f"{told}\n".encode())
+        while status != 0:
+            point += 1
+            controllers.stdin.write(f"{point}\n".encode())
+            controllers.stdin.flush()
+            status = int(controllers.stdout.readline())
+            assert status in {0, -signal.SIGKILL}
+            await world.runtime.start(launch)
+            seen = await world.see("alpha")
+            assert (seen.phase, seen.generation) == (Phase.RUNNING, 1)
+            # One, once its exec is through.
+            await world.until(lambda: world.shims("alpha") == {world.shim("alpha")})
+            await world.stop("alpha", 0.0)
+            await world.runtime.remove("alpha", delete_data=True)
+            assert not world.processes("alpha")
+            assert not world.groups()
     assert point > 20
 
 
@@ -168,10 +197,8 @@ async def test_a_stop_goes_on_when_the_controller_that_asked_for_it_dies(world):
 
 
 async def test_a_plugin_outlives_the_controller_that_started_it(world):
-    launch = world.launch("alpha", WAIT)
-    controller = python(DOOMED, world.state, -1, world.tier)
-    controller.communicate(pickle.dumps(launch))
-    assert controller.returncode == 0
+    with started_by_another(world) as controller:
+        controller.kill()
     seen = await world.see("alpha")
     assert seen.phase is Phase.RUNNING
     await world.stop("alpha")
@@ -205,14 +232,8 @@ async def test_a_server_of_shims_that_was_killed_is_replaced(world):
 
 
 async def test_a_server_of_shims_ends_with_its_controller(world):
-    lasting = DOOMED.replace(
-        "print(seen)", "print(os.getpid(), flush=True); sys.stdin.close(); signal.pause()"
-    )
-    controller = python(lasting, world.state, -1, world.tier)
-    with controller:
-        controller.stdin.write(pickle.dumps(world.launch("alpha", WAIT)))
-        controller.stdin.close()
-        (server,) = servers(int(controller.stdout.readline()))
+    with started_by_another(world) as controller:
+        (server,) = servers(controller.pid)
         controller.kill()
     await world.until(lambda: not Path(f"/proc/{server}").exists())
     assert (await world.see("alpha")).phase is Phase.RUNNING
