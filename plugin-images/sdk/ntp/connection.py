@@ -159,7 +159,9 @@ class Link:
         """
         puller = self._pullers.get(producer)
         if puller is None:
-            puller = self._pullers[producer] = Puller(producer, self._client)
+            puller = self._pullers[producer] = Puller(
+                producer, self._client, connected=self._client.is_connected
+            )
         return await puller.pull(batch, expires)
 
     async def ack(self, message: Message) -> None:
@@ -227,15 +229,18 @@ class Link:
         self._outbox.answer(subject[len(self._replies) + 1 :], payload)
 
     async def _disconnected(self) -> None:
-        self._outbox.online(connected=False)
+        self._online(connected=False)
         if not self._closing:
             self._on_error("the broker is gone; reconnecting")
 
     async def _reconnected(self) -> None:
         self._transport.healthy()
+        self._online(connected=True)
+
+    def _online(self, *, connected: bool) -> None:
+        self._outbox.online(connected=connected)
         for puller in self._pullers.values():
-            puller.reconnected()
-        self._outbox.online(connected=True)
+            puller.online(connected=connected)
 
     async def _errors(self, error: Exception) -> None:
         text = str(error).removeprefix("nats: ") or type(error).__name__

@@ -11,7 +11,9 @@ from ntp.contract import subjects
 
 _NOBODY = "503"
 _GRACE = 1.0
-"""Seconds that an answer may be late."""
+"""Seconds that the end of a request may be late."""
+_RESET = 3.0
+"""Seconds to wait for the answer of a server that can set a consumer back."""
 _PAUSE = 0.2
 """Seconds between questions that nobody answers: the stream is not there yet, or JetStream starts."""
 
@@ -48,11 +50,12 @@ class Message(msgspec.Struct, frozen=True):
 class Puller:
     """A standing request for the next messages of one producer.
 
-    After each connect the consumer is set back to what was acknowledged: messages that died with
-    the old connection, or with the plugin's last life, come again first, so order is kept.
+    With each connection it begins anew: on an inbox of its own, for requests of the last connection
+    may go on to deliver to the last inbox; and with the consumer set back to what was acknowledged,
+    so that messages that died with the connection, or with the plugin's last life, come first.
     """
 
-    def __init__(self, producer: str, wire: Wire) -> None:
+    def __init__(self, producer: str, wire: Wire, *, connected: bool) -> None:
         self._producer = producer
         self._wire = wire
         self._inbox = ""
@@ -63,15 +66,23 @@ class Puller:
         self._left = 0
         """Messages that the open request may still bring."""
         self._open_until = 0.0
-        self._fresh = True
+        self._connected = connected
+        self._connection = 0
+        """Counts connections and losses of them."""
+        self._begun = False
+        self._asked_on = -1
+        """The connection on which the consumer was asked to be set back."""
+        self._reset_until = 0.0
         self._reset_done = asyncio.Event()
         self._nobody = False
 
-    def reconnected(self) -> None:
-        """Forget what was not handed out: the server delivers it again."""
+    def online(self, *, connected: bool) -> None:
+        """A connection was made or lost. What was not handed out is delivered again."""
+        self._connected = connected
+        self._connection += 1
+        self._begun = False
         self._waiting.clear()
         self._left = 0
-        self._fresh = True
         self._arrived.set()
 
     async def pull(self, batch: int, expires: float) -> list[Message]:
@@ -80,7 +91,9 @@ class Puller:
         try:
             async with asyncio.timeout_at(deadline):
                 while not self._waiting:
-                    await self._ask(batch, expires)
+                    self._arrived.clear()
+                    if self._connected and (self._begun or await self._begin()):
+                        await self._ask(batch, expires)
                     await self._arrived.wait()
                     if self._nobody:
                         self._nobody = False
@@ -92,23 +105,46 @@ class Puller:
     def _receive(
         self, subject: str, reply: str, payload: bytes, headers: dict[str, str] | None
     ) -> None:
+        if subject == f"{self._inbox}.reset":
+            self._reset_done.set()
+            return
+        if not self._begun:
+            return  # of a request of the last connection; it comes again, in its place
         if reply:
             self._left -= 1
             self._waiting.append(Message(subject, payload, reply))
-        elif subject.endswith(".reset"):
-            self._reset_done.set()
-            return
         elif subject == f"{self._inbox}.{self._request}":  # else the end of an older request
             self._left = 0
             self._nobody = (headers or {}).get("Status") == _NOBODY
         self._arrived.set()
 
+    async def _begin(self) -> bool:
+        """Return whether this connection is ready for requests; it may be gone meanwhile.
+
+        A server before 2.14 cannot set back and does not answer: there what is unacknowledged comes
+        again after the consumer's ack_wait.
+        """
+        connection = self._connection
+        loop = asyncio.get_running_loop()
+        if self._asked_on != connection:  # else an earlier call had no time to see the answer
+            if self._subscription is not None:
+                await self._wire.release(self._subscription)
+            self._inbox = self._wire.new_inbox()
+            self._subscription = await self._wire.receive(f"{self._inbox}.*", self._receive)
+            self._reset_done.clear()
+            await self._wire.send(subjects.reset(self._producer), b"", f"{self._inbox}.reset")
+            self._asked_on, self._reset_until = connection, loop.time() + _RESET
+        try:
+            async with asyncio.timeout_at(self._reset_until):
+                await self._reset_done.wait()
+        except TimeoutError:
+            pass
+        self._begun = connection == self._connection
+        return self._begun
+
     async def _ask(self, batch: int, expires: float) -> None:
-        if self._fresh:
-            await self._begin()
-        self._arrived.clear()
         now = asyncio.get_running_loop().time()
-        if self._waiting or (self._left > 0 and now < self._open_until):
+        if self._left > 0 and now < self._open_until:
             return
         self._request += 1
         self._left = batch
@@ -117,22 +153,3 @@ class Puller:
         inbox = f"{self._inbox}.{self._request}"
         if not await self._wire.send(subjects.pull(self._producer), body, inbox):
             self._left = 0
-
-    async def _begin(self) -> None:
-        """Listen on an inbox of this connection's own, and set the consumer back.
-
-        The inbox is new because requests of the old connection would go on to deliver to the old one.
-        A server before 2.14 cannot reset: there what is unacknowledged comes again after ack_wait.
-        """
-        if self._subscription is not None:
-            await self._wire.release(self._subscription)
-        self._inbox = self._wire.new_inbox()
-        self._subscription = await self._wire.receive(f"{self._inbox}.*", self._receive)
-        self._reset_done.clear()
-        await self._wire.send(subjects.reset(self._producer), b"", f"{self._inbox}.reset")
-        try:
-            async with asyncio.timeout(_GRACE):
-                await self._reset_done.wait()
-        except TimeoutError:
-            pass
-        self._fresh = False
