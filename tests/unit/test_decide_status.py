@@ -85,6 +85,15 @@ def test_how_it_ended_is_the_state(how, state, message):
     assert (status.state, status.message, status.ready) == (state, message, False)
 
 
+def test_two_failures_in_a_row_are_not_yet_a_loop():
+    made = world()
+    made.records["a"] = replace(made.records["a"], failures=1)
+    made.instances["a"] = replace(made.instances["a"], started=made.now)
+    status = ended(made, code=1)
+    assert status.state == "BackOff"
+    assert not condition(status, "Stalled").status
+
+
 def test_three_failures_in_a_row_are_a_crash_loop_that_is_stalled():
     made = world()
     made.records["a"] = replace(made.records["a"], failures=2)

@@ -1,0 +1,198 @@
+"""What is remembered of an instance over its lives, and what is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.decide.actions import Start, Wait
+from orchestrator.decide.changes import Do, changes, differs, render
+from orchestrator.decide.memory import beat_of, begin, is_ready, remember
+from orchestrator.decide.state import Observed, Record
+from tests.worlds.simulation import CAN, Simulation
+from tests.worlds.specs import MIB, NOON, changed, desired, hashes_of, seconds, spec
+
+A = spec("a", config={"period": 20})
+B = spec("b")
+
+
+def world():
+    made = Simulation(desired(A, B))
+    made.settle()
+    made.pass_time(seconds(120))
+    made.remember()
+    return made
+
+
+def test_a_beat_of_another_generation_or_of_a_life_before_is_not_of_this_life():
+    made = world()
+    observed = made.observed()
+    assert beat_of("a", observed) is not None
+    other = replace(made.instances["a"], generation=2)
+    assert beat_of("a", replace(observed, instances={"a": other})) is None
+    younger = replace(made.instances["a"], started=made.now + seconds(1))
+    assert beat_of("a", replace(observed, instances={"a": younger})) is None
+    assert not is_ready("a", replace(observed, instances={"a": younger}))
+
+
+def test_the_end_of_a_life_is_counted_once():
+    made = world()
+    made.end("a", code=1)
+    made.remember()
+    once = made.records["a"]
+    made.now += seconds(5)
+    made.remember()
+    assert made.records["a"] == once
+
+
+def test_an_end_of_another_generation_burdens_nobody():
+    made = world()
+    made.instances["a"] = replace(made.instances["a"], started=made.now)
+    made.apply(desired(changed(A, config={"period": 30}), B))
+    made.end("a", code=1)
+    made.remember()
+    record = made.records["a"]
+    assert (record.failures, record.last_exit, record.not_before) == (0, None, None)
+
+
+def test_a_planned_end_is_no_failure():
+    made = world()
+    made.stop_by_hand("a")
+    made.step()
+    made.remember()
+    assert made.records["a"].failures == 0
+    assert made.records["a"].last_exit is None
+
+
+@pytest.mark.parametrize(
+    ("attempt", "by_itself", "restarts"), [(1, True, 0), (2, True, 1), (2, False, 0)]
+)
+def test_a_restart_is_one_that_follows_a_failed_life(attempt, by_itself, restarts):
+    record = begin(Record(generation=1, attempt=1), attempt=attempt, by_itself=by_itself, now=NOON)
+    assert record.restarts == restarts
+
+
+def test_a_start_that_was_cut_off_and_is_made_again_counts_one_restart():
+    record = Record(generation=1, attempt=1)
+    for _ in range(3):
+        record = begin(record, attempt=2, by_itself=True, now=NOON)
+    assert record.restarts == 1
+
+
+def test_a_generation_is_healthy_only_after_a_while():
+    made = Simulation(desired(A))
+    made.step()
+    made.pass_time(seconds(8))
+    made.remember()
+    assert made.records["a"].healthy_generation == 0
+    made.pass_time(seconds(2))
+    made.remember()
+    assert made.records["a"].healthy_generation == 1
+
+
+def test_what_a_person_stopped_is_not_taken_back():
+    made = world()
+    made.apply(desired(changed(A, config={"period": 30}), B))
+    made.step()
+    made.step()
+    made.stop_by_hand("a")
+    made.settle()
+    made.now += seconds(600)
+    made.remember()
+    assert made.records["a"].failed_generation == 0
+
+
+def test_start_gives_a_failed_generation_its_whole_deadline_again():
+    made = world()
+    made.apply(desired(changed(A, config={"period": 30}), B))
+    made.unready.add("a")
+    made.step()
+    made.step()
+    made.pass_time(seconds(200))
+    made.remember()
+    assert made.records["a"].failed_generation == 2
+    made.settle()
+    made.restart("a")
+    made.remember()
+    assert made.records["a"].failed_generation == 0
+    made.step()
+    made.step()
+    made.pass_time(seconds(60))
+    made.remember()
+    assert made.instances["a"].generation == 2
+    assert made.records["a"].failed_generation == 0, "not yet: it has 90 s"
+
+
+def test_restart_replaces_the_named_life_only():
+    made = world()
+    made.restart("a")
+    made.records["a"] = replace(made.records["a"], replace="a-life-that-is-over")
+    assert made.plan() == []
+
+
+def test_given_up_waits_for_a_person():
+    made = world()
+    made.instances["a"] = replace(made.instances["a"], started=made.now)
+    made.records["a"] = replace(made.records["a"], failures=19)
+    made.end("a", code=1)
+    made.remember()
+    made.pass_time(seconds(36_000))
+    (wait,) = made.plan()
+    assert isinstance(wait, Wait)
+    assert wait.until is None
+    assert wait.cause.startswith("gave up after 20 failures, the last: Exited: exit code 1")
+    made.restart("a")
+    assert [type(a) for a in made.plan()] == [Start]
+
+
+def test_blind_nothing_is_learned():
+    made = world()
+    made.end("a", code=1)
+    blind = Observed(None, records=made.records)
+    assert remember("a", blind, now=made.now, policy=made.policy) == made.records["a"]
+
+
+def found(made, wanted, **more):
+    return changes(
+        wanted,
+        made.observed(),
+        hashes=hashes_of(wanted),
+        capabilities=CAN,
+        **more,
+    )
+
+
+def test_a_preview_names_the_whole_way_of_each_plugin():
+    made = world()
+    limits = replace(B.resources, memory=64 * MIB)
+    wanted = desired(
+        changed(A, config={"period": 30}), changed(B, resources=limits), spec("new"), revision=2
+    )
+    made.instances["gone"] = replace(made.instances["a"], name="gone")
+    told = found(made, wanted, difference=lambda name: f"difference of {name}")
+    assert render(told) == (
+        "~ a     recreate  difference of a\n"
+        "^ b     update    difference of b\n"
+        "- gone  remove    no longer in plugins.yaml; its storage is kept\n"
+        "+ new   start     new\n"
+        "1 to start, 1 to recreate, 1 to update, 1 to remove\n"
+    )
+    assert [each.name for each in told if each.stops] == ["a", "gone"]
+    assert differs(told)
+
+
+def test_a_preview_of_the_same_keeps_everything_also_after_an_update_in_place():
+    made = world()
+    limits = replace(B.resources, memory=64 * MIB)
+    wanted = desired(A, changed(B, resources=limits))
+    made.apply(wanted)
+    made.settle()
+    assert [each.do for each in found(made, wanted)] == [Do.KEEP, Do.KEEP]
+    assert not differs(found(made, wanted))
+
+
+def test_a_preview_says_what_is_stopped_by_hand_and_nothing_when_blind():
+    made = world()
+    made.stop_by_hand("a")
+    (first, _) = found(made, made.desired)
+    assert first.cause == "stopped by hand, not in plugins.yaml; `ntpctl start a` clears it"
+    assert changes(made.desired, made.observed(blind=True), hashes={}, capabilities=CAN) == []
