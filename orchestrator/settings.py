@@ -9,7 +9,6 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
@@ -119,6 +118,7 @@ def find(
     project: str | None = None,
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: bytes | None = None,
 ) -> Settings:
     """Return the settings of the project that `files` (or the working folder) names.
 
@@ -127,6 +127,7 @@ def find(
         project: what `--project` named.
         environment: default: that of this process.
         cwd: default: the working folder.
+        stdin: what `-` stands for, if it was read: it may say `name:` too.
 
     Raises:
         ConfigError: .env or a setting cannot be read; every problem at once.
@@ -134,13 +135,18 @@ def find(
     problems: list[Problem] = []
     process = dict(os.environ if environment is None else environment)
     here = Path.cwd() if cwd is None else cwd
-    beside, env_file = _dotenv(here, problems), here / ".env"
+    # The .env of the working folder may name the file, and the file's own project has another .env.
+    mistakes: list[Problem] = []
+    beside = _dotenv(here / ".env", mistakes)
     chosen = _chosen(files, process, beside, here)
     folder = _folder(chosen, here)
-    if folder != here:
-        beside, env_file = _dotenv(folder, problems), folder / ".env"
+    env_file = _env_file(folder, chosen[0].parent)
+    if env_file.parent != here:
+        mistakes = []
+        beside = _dotenv(env_file, mistakes)
+    problems += mistakes
     merged = {**beside, **process}
-    name = project or _declared_name(chosen) or project_name.of_folder(folder.resolve().name)
+    name = project or _declared_name(chosen, stdin) or project_name.of_folder(folder.resolve().name)
     if not is_name(name):
         problems.append(_bad_project(name, given=project is not None))
     settings = Settings(
@@ -152,7 +158,7 @@ def find(
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
         runtime=_runtime(merged, problems),
-        nats=_nats(merged, problems),
+        nats=dotenv.nats_address(merged, "NTP_NATS", problems),
         environment=merged,
     )
     if problems:
@@ -182,9 +188,19 @@ def _folder(chosen: Sequence[Path], here: Path) -> Path:
     return folder.parent if folder.name == "config" else folder
 
 
-def _declared_name(chosen: Sequence[Path]) -> str | None:
+def _env_file(folder: Path, beside: Path) -> Path:
+    """Return the project's .env; that beside plugins.yaml if only there is one."""
+    return next(
+        (each for each in (folder / ".env", beside / ".env") if each.exists()), folder / ".env"
+    )
+
+
+def _declared_name(chosen: Sequence[Path], stdin: bytes | None) -> str | None:
     for path in chosen:
         if str(path) == STDIN:
+            name = project_name.in_file(stdin or b"")
+            if name is not None:
+                return name
             continue
         inside = [path]
         if path.is_dir():
@@ -204,14 +220,13 @@ def _bad_project(name: str, *, given: bool) -> Problem:
     return Problem("--project" if given else "name", 0, 0, f"the project's name was '{name}'", fix)
 
 
-def _dotenv(folder: Path, problems: list[Problem]) -> dict[str, str]:
-    path = folder / ".env"
+def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
     try:
         content = _read(path, _ENV_BYTES)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        problems.append(_unreadable(str(path.name), error))
+        problems.append(_unreadable(path.name, error))
         return {}
     values, mistakes = dotenv.parse(content)
     problems += mistakes
@@ -250,23 +265,6 @@ def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
         fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime
-
-
-def _nats(merged: Mapping[str, str], problems: list[Problem]) -> str | None:
-    url = merged.get("NTP_NATS")
-    if not url:
-        return None
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
-        good = good and not parts.username and not parts.path.strip("/")
-    except ValueError:
-        good = False
-    if not good:
-        # Not shown: an address may carry a password.
-        message, fix = "NTP_NATS is no address of a NATS server", "write nats://host:4222"
-        problems.append(Problem("environment", 0, 0, message, fix))
-    return url
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -35,7 +35,7 @@ def read(
         sources: (name for people, content) of each file, in order.
         environment: PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT and PLUGIN_SANDBOX are read; values of secrets
             are not.
-        project: the project's name where no file says `name:`.
+        project: the project's name, as `settings.find` has settled it from option, `name:` and folder.
 
     Raises:
         ConfigError: every problem of every file.
@@ -143,7 +143,7 @@ class _Reading:
             raise ConfigError(self.problems)
         enabled = [entry for entry in self.entries if entry.fields.get("enabled", True)]
         return Declared(
-            project=self.names[0][0] if self.names else project,
+            project=project,
             entries={entry.name: entry for entry in enabled},
             disabled=tuple(e.name for e in self.entries if not e.fields.get("enabled", True)),
             defaults=self.defaults,

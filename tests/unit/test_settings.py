@@ -180,3 +180,23 @@ def test_settings_are_quick_because_they_import_little():
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_dotenv_beside_the_file_counts_where_the_project_has_none(desk):
+    write(desk / "config" / "plugins.yaml", "plugins: {}")
+    write(desk / "config" / ".env", "PLUGIN_DIR=mine\n")
+    assert find(desk).plugin_dir == desk / "config" / "mine"
+    write(desk / ".env", "PLUGIN_DIR=ours\n")
+    assert find(desk).plugin_dir == desk / "ours"
+
+
+def test_a_broken_dotenv_of_the_working_folder_is_no_business_of_another_project(desk, tmp_path):
+    write(tmp_path / ".env", "not an assignment\n")
+    write(desk / "config" / "plugins.yaml", "plugins: {}")
+    assert find(tmp_path, str(desk / "config" / "plugins.yaml")).folder == desk
+    assert problems(tmp_path)[0][0] == ".env"
+
+
+def test_standard_input_may_name_the_project(desk):
+    found = settings.find(["-"], environment={}, cwd=desk, stdin=b"name: night\nplugins: {}\n")
+    assert found.project == "night"

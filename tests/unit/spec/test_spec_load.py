@@ -118,7 +118,7 @@ plugins:
 """
     )
     feed, fast = desired.plugins["feed"], desired.plugins["fast"]
-    assert desired.project == "night_desk"
+    assert desired.project == "desk"  # settings.find has decided between option, `name:` and folder
     assert feed.secrets["key"] == SecretRef("env", "FEED_KEY", Place("0.yaml", 8, 17))
     assert feed.secrets["token"] == SecretRef("file", "keys/token", Place("0.yaml", 8, 38))
     assert feed.egress == (HostPort("example.com", 443),)
@@ -177,6 +177,11 @@ def test_a_mistake_in_the_environment_is_a_problem_like_any_other():
     )
     assert [problem.file for problem in found] == ["environment"] * 3
     assert "PLUGIN_MAX_MEMORY was 'lots'" in found[0].message
+
+
+@pytest.mark.parametrize("size", ["1MB", "100TB"])
+def test_memory_from_the_environment_has_the_bounds_of_an_entrys(size):
+    assert f"was '{size}', " in problems("plugins: {}", PLUGIN_MAX_MEMORY=size)[0].message
 
 
 def test_several_files_add_up():

@@ -99,6 +99,17 @@ plugins:
     ]
 
 
+def test_an_executor_trades_on_ticks_where_its_strategy_hears_bars():
+    assert drawn(
+        """
+plugins:
+  data_sources: [{name: d}]
+  strategies: [{name: s, inputs: [{from: d, bars: 5m}]}]
+  executors: [{name: e}]
+"""
+    ) == ["d -data-> e", "s -signal-> e", "d -data/5m-> s", "e -fill-> s"]
+
+
 def test_one_strategy_that_hears_all_symbols_makes_its_executor_hear_all():
     assert "d -data-> e" in drawn(
         """
