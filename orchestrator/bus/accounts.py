@@ -62,10 +62,10 @@ class Accounts:
             limit = asyncio.Semaphore(_AT_ONCE)
 
             async def one(item: Rights, limit: asyncio.Semaphore = limit) -> None:
-                token = self._authority.account_token(item)
-                old = held.get(self._authority.account(item.instance).public)
-                if old is None or claims.meaning(old) != claims.meaning(token):
-                    async with limit:
+                async with limit:  # around the signatures too: thousands would stop the loop
+                    token = self._authority.account_token(item)
+                    old = held.get(self._authority.account(item.instance).public)
+                    if old is None or claims.meaning(old) != claims.meaning(token):
                         await self._update(token)
 
             try:
