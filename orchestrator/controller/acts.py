@@ -1,6 +1,8 @@
 """Carry out one action. What must survive a crash in the middle is written before the middle."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
@@ -22,6 +24,9 @@ MARGIN = timedelta(seconds=2)
 """Beyond a plugin's own grace, so that it ends by itself and says why."""
 GRACE = timedelta(seconds=5)
 
+Say = Callable[[str, str], None]
+"""Told a name and what is being done with it, in words."""
+
 
 class Acts:
     def __init__(
@@ -40,72 +45,88 @@ class Acts:
         self._journal = journal
         self._rights = rights
         self._launches = launches
+        self._starting = asyncio.Semaphore(outside.tempo.starts)
+        self._stopping = asyncio.Semaphore(outside.tempo.stops)
 
-    async def carry_out(self, action: Action, instance: Instance | None) -> None:
-        """Do it; `instance` is what was observed when it was decided.
+    async def carry_out(self, action: Action, instance: Instance | None, *, say: Say) -> None:
+        """Do it. A start or a change that is refused is remembered, and no error.
+
+        Args:
+            action: from `plan`.
+            instance: what was observed when it was planned.
+            say: told what is being done, in words.
 
         Raises:
             UnreachableError: something did not answer; to be tried again, nothing is counted.
             ConflictError: the world was not as observed; to be looked at again.
+            ActionError: it could not be stopped or removed; to be tried again.
         """
         if not self._outside.lease.held():
             raise ConflictError("this controller no longer holds the project's lock")
         try:
             async with asyncio.timeout(self._outside.tempo.act.total_seconds()):
-                await self._do(action, instance)
+                await self._do(action, instance, say)
         except TimeoutError as error:
             raise UnreachableError(f"{type(action).__name__} did not end in time") from error
-        except ActionError as error:
-            self._refuse(action, error)
 
-    async def _do(self, action: Action, instance: Instance | None) -> None:
+    async def _do(self, action: Action, instance: Instance | None, say: Say) -> None:
         match action:
             case Start():
-                await self._start(action, instance)
+                with self._refusals(action):
+                    await self._start(action, instance, say)
             case Stop():
+                if action.reason is StopReason.CHANGED:
+                    with self._refusals(action) as refusals:
+                        await self._prepare_successor(action.name)
+                    if refusals:
+                        return
                 await self._stop(action, instance)
             case Remove():
                 await self._remove(action)
             case Update():
-                await self._update(action, instance)
+                with self._refusals(action):
+                    await self._update(action, instance)
             case Wait():
                 return
             case _:
                 assert_never(action)
 
-    async def _start(self, action: Start, instance: Instance | None) -> None:
+    async def _start(self, action: Start, instance: Instance | None, say: Say) -> None:
         name, epoch = action.name, self._outside.lease.epoch
-        record = self._memories.of(name)
         if name == BROKER:
             launch = self._launches.of_broker(attempt=action.attempt, epoch=epoch)
             self._rights.doubt()
         else:
             generation = self._desk.generation(name, action.generation)
+            say(name, "its requirements are being installed")
             await self._launches.prepare(generation)
+            say(name, "waits for its rights on the bus")
             await self._rights.ensure()
             launch = await self._launches.of(generation, attempt=action.attempt, epoch=epoch)
+        async with self._starting:
             record = self._memories.of(name)
-        now = self._outside.now()
-        by_itself = _ended_by_itself(record, instance)
-        self._memories.put(
-            name, begin(record, attempt=action.attempt, by_itself=by_itself, now=now)
-        )
-        await self._outside.runtime.start(launch)
+            if name != BROKER and not self._desk.wants(name, action.generation, record):
+                return  # a person changed his mind while requirements were installed
+            say(name, "is being started")
+            now = self._outside.now()
+            by_itself = _ended_by_itself(record, instance)
+            self._memories.put(
+                name, begin(record, attempt=action.attempt, by_itself=by_itself, now=now)
+            )
+            await self._outside.runtime.start(launch)
         self._accepted(name)
         self._journal.note(name, "Started", action.cause)
 
     async def _stop(self, action: Stop, instance: Instance | None) -> None:
         name = action.name
-        if action.reason is StopReason.CHANGED:
-            await self._prepare_successor(name)
         if instance is not None:
             record = self._memories.of(name)
             told = replace(record, stopping=instance.id, stop_reason=action.reason.value)
             if action.reason is not StopReason.UNWANTED or record.generation:
                 self._memories.put(name, told)
-        await self._outside.runtime.stop(
-            name, grace=self._grace(name, instance), cause=action.cause
-        )
+        async with self._stopping:
+            grace = self._grace(name, instance)
+            await self._outside.runtime.stop(name, grace=grace, cause=action.cause)
         if action.reason is StopReason.UNRESPONSIVE:
             self._journal.warn(name, "Unresponsive", action.cause)
         else:
@@ -140,12 +161,20 @@ class Acts:
     def _accepted(self, name: str) -> None:
         self._memories.put(name, accepted(self._memories.of(name)))
 
-    def _refuse(self, action: Action, error: ActionError) -> None:
-        now, policy = self._outside.now(), self._outside.policy
-        record = self._memories.of(action.name)
-        self._memories.put(action.name, refused(record, action.name, error, now, policy))
-        what = type(action).__name__.lower()
-        self._journal.warn(action.name, error.reason, f"{what} was refused: {error}")
+    @contextmanager
+    def _refusals(self, action: Action) -> Iterator[list[ActionError]]:
+        """Remember an ActionError of the block, with a back-off of its own; yield the list of them."""
+        found: list[ActionError] = []
+        try:
+            yield found
+        except ActionError as error:
+            found.append(error)
+            name, now = action.name, self._outside.now()
+            if name == BROKER or name in self._desk.book.entries:
+                record = self._memories.of(name)
+                self._memories.put(name, refused(record, name, error, now, self._outside.policy))
+            what = type(action).__name__.lower()
+            self._journal.warn(name, error.reason, f"{what} was refused: {error}")
 
     def _grace(self, name: str, instance: Instance | None) -> timedelta:
         entry = self._desk.book.entries.get(name)

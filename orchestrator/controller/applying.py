@@ -12,13 +12,13 @@ from orchestrator.controller.outside import Settings
 from orchestrator.controller.picture import BROKER
 from orchestrator.controller.reading import Declared, Readable, understand
 from orchestrator.controller.rooms import Rooms
-from orchestrator.controller.telling import Telling, is_ready
+from orchestrator.controller.telling import Telling, is_settled
 from orchestrator.decide.changes import changes, differs, render
 from orchestrator.decide.guard import objection
 from orchestrator.decide.memory import accepted
 from orchestrator.decide.report import Outcome, Preview, Progress
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConfigError, ConflictError
+from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
 from orchestrator.ports import Catalog, Revision, Secrets
 
 RUNTIME = "runtime"
@@ -44,13 +44,19 @@ class Applying:
         self._one = asyncio.Lock()
 
     async def preview(self, readable: Readable, secrets: Mapping[str, str]) -> Preview:
-        """Return what applying would do, or every problem. Changes nothing."""
+        """Return what applying would do, or every problem. Changes nothing.
+
+        Raises:
+            UnreachableError: the runtime does not answer.
+        """
         catalog = self._outside.catalog(readable.settings)
         try:
             declared = await self._understand(readable, catalog)
         except ConfigError as error:
             return Preview(problems=error.problems, revision=self._rooms.desk.book.revision)
         await self._telling.refreshed()
+        if self._loop.observed.instances is None:
+            raise UnreachableError("the runtime does not answer: what would change is not known")
         book = self._propose(declared, self._passing(readable, secrets))
         return self._compare(declared, book, readable)
 
@@ -67,7 +73,7 @@ class Applying:
         if order.wait is None:
             yield Outcome(self._rooms.desk.book.revision, ready=False, plugins=[])
             return
-        async for item in self._telling.until(None, is_ready, deadline=order.wait):
+        async for item in self._telling.until(None, is_settled, deadline=order.wait):
             yield item
 
     def restore(self) -> None:
@@ -94,7 +100,7 @@ class Applying:
         self._rooms.desk.commit(replace(book, revision=revision.number))
 
     async def _accept(self, order: Order) -> Preview:
-        if self._loop.down is not None:
+        if self._rooms.desk.down is not None:
             raise ActionError("everything is being taken down", reason="GoingDown")
         self._check_expected(order.expect)
         self._check_runtime()

@@ -16,7 +16,7 @@ from orchestrator.controller.picture import BROKER
 from orchestrator.controller.reading import Readable
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.taking_down import TakingDown
-from orchestrator.controller.telling import Telling, is_ready, is_stopped
+from orchestrator.controller.telling import Telling, is_ready, is_settled, is_stopped
 from orchestrator.controller.watchers import Watchers
 from orchestrator.decide.memory import forgive
 from orchestrator.decide.report import (
@@ -31,7 +31,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
 )
 from orchestrator.decide.state import Isolation, Phase
-from orchestrator.errors import ActionError, NtpError
+from orchestrator.errors import ActionError, NtpError, UnreachableError
 from orchestrator.ports import Event, LogLine, Revision
 
 ISOLATION_S = 20.0
@@ -147,7 +147,8 @@ class Controller:
     ) -> AsyncGenerator[Progress | Outcome, None]:
         for name in names or ():
             self._telling.check(name)
-        async with aclosing(self._telling.until(names, is_ready, deadline=deadline)) as items:
+        reached = is_settled if names is None else is_ready
+        async with aclosing(self._telling.until(names, reached, deadline=deadline)) as items:
             async for item in items:
                 yield item
 
@@ -173,7 +174,10 @@ class Controller:
         """Replace the life that runs; forgive what failed before."""
         if name != BROKER:
             self._telling.check(name)
-        instance = (self._loop.observed.instances or {}).get(name)
+        await self._telling.refreshed()
+        if self._loop.observed.instances is None:
+            raise UnreachableError("the runtime does not answer: what runs cannot be replaced")
+        instance = self._loop.observed.instances.get(name)
         life = instance.id if instance and instance.phase is Phase.RUNNING else ""
         record = forgive(self._rooms.memories.of(name))
         asked = replace(record, replace=life, restart_requested=record.restart_requested + 1)

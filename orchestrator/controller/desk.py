@@ -69,7 +69,9 @@ class Desk:
     def __init__(self, project: str, store: Store) -> None:
         self._store = store
         self.book = Book(project)
-        self._hashes: tuple[int, str, dict[str, Hashes]] = (-1, "", {})
+        self.down: bool | None = None
+        """Nothing is wanted any more: everything is being taken down; True: with its data."""
+        self._hashes: tuple[Book, str, dict[str, Hashes]] | None = None
 
     def load(self) -> None:
         text = self._store.setting(KEY)
@@ -123,10 +125,13 @@ class Desk:
 
     def hashes(self, address: str) -> Mapping[str, Hashes]:
         """Return the hashes of every wanted generation, for a bus at `address`."""
-        if self._hashes[:2] != (id(self.book), address):
-            found = hashes_of(self.book, address)
-            self._hashes = (id(self.book), address, found)
-        return self._hashes[2]
+        if self._hashes is not None:
+            book, known, found = self._hashes
+            if book is self.book and known == address:
+                return found
+        found = hashes_of(self.book, address)
+        self._hashes = (self.book, address, found)
+        return found
 
     def goes_back(self, records: Mapping[str, Record]) -> Iterator[str]:
         """Yield the names of which a healthy generation is kept that can be gone back to."""
@@ -154,6 +159,13 @@ class Desk:
         if old is None or new is None or number not in old.kept:
             return ""
         return describe(old.kept[number].layers, new.now.layers)
+
+    def wants(self, name: str, number: int, record: Record) -> bool:
+        """Tell whether that generation is to run, as of now."""
+        entry = self.book.entries.get(name)
+        if entry is None or self.down is not None or record.stopped_by_hand:
+            return False
+        return number in (entry.wanted, running_generation(record))
 
     def generation(self, name: str, number: int) -> Generation:
         entry = self.book.entries.get(name)

@@ -27,6 +27,7 @@ class Launches:
         self._outside = outside
         self.catalog: Catalog = outside.catalog({})
         self.secrets: Secrets = outside.secrets
+        self._environments: dict[str, Environment] = {}
 
     async def prepare(self, generation: Generation) -> Environment:
         """Do all that can fail before the one that runs is stopped.
@@ -35,7 +36,13 @@ class Launches:
             ActionError: requirements cannot be installed, a secret is missing.
         """
         self._config(generation)
-        return await self.catalog.prepare(generation.artifact)
+        artifact = generation.artifact
+        # A plugin that crashed must not wait for another one's installation.
+        known = self._environments.get(artifact.digest)
+        if known is None or not all(site.exists() for site in known.site):
+            known = await self.catalog.prepare(artifact)
+            self._environments[artifact.digest] = known
+        return known
 
     async def of(self, generation: Generation, *, attempt: int, epoch: int) -> Launch:
         """Return the launch of one life. The instance must have its rights: credentials are in it."""

@@ -38,20 +38,13 @@ class Loop:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._outside = rooms.outside
-        tempo = rooms.outside.tempo
-        self._retries = Retries(tempo)
+        self._retries = Retries(rooms.outside.tempo)
         self._finished: set[str] = set()
-        self._limits: dict[type[Action], asyncio.Semaphore] = {
-            Start: asyncio.Semaphore(tempo.starts),
-            Stop: asyncio.Semaphore(tempo.stops),
-            Update: asyncio.Semaphore(tempo.others),
-            Remove: asyncio.Semaphore(tempo.others),
-        }
         self._broker_life = ""
         self._turn = asyncio.Event()
         self._ensuring = False
         self.agenda = Agenda()
-        self.parking = Parking(tempo)
+        self.parking = Parking(rooms.outside.tempo)
         self.observed = Observed(instances=None)
         self.looked = rooms.outside.now()
         """When `observed` was."""
@@ -61,8 +54,6 @@ class Loop:
         self.begun = 0
         self.done = 0
         """Number of the last pass that was begun, and of the last that is done."""
-        self.down: bool | None = None
-        """Everything is being taken down; True: with its data."""
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Return when all is down. Actions run as tasks of `tasks`.
@@ -80,7 +71,11 @@ class Loop:
             before = self._clock()
             await self._pass(tasks)
             spacing = 2 * (self._clock() - before)
-            if self.down is not None and self.observed.instances == {} and not self.going:
+            if (
+                self._rooms.desk.down is not None
+                and self.observed.instances == {}
+                and not self.going
+            ):
                 return
 
     async def refresh(self) -> None:
@@ -119,8 +114,8 @@ class Loop:
 
     def _plan(self, instances: Mapping[str, Instance], marked: set[str] | None) -> list[Action]:
         """Return the next actions of those who are marked; what was planned for the others stays."""
-        if self.down is not None:
-            found = self._wind_down(delete_data=self.down)
+        if self._rooms.desk.down is not None:
+            found = self._wind_down(delete_data=self._rooms.desk.down)
             self.actions = {each.name: each for each in found}
             return found
         desk, records = self._rooms.desk, self.observed.records
@@ -181,9 +176,8 @@ class Loop:
     async def _act(self, action: Action, instance: Instance | None) -> None:
         name = action.name
         try:
-            async with self._limits[type(action)]:
-                await self._rooms.acts.carry_out(action, instance)
-        except (UnreachableError, ConflictError) as error:
+            await self._rooms.acts.carry_out(action, instance, say=self._say)
+        except (UnreachableError, ConflictError, ActionError) as error:
             self._postpone(name, type(error).__name__.removesuffix("Error"), str(error))
         except Exception as error:
             # The edge of one plugin's business: a bug met with it must not stop the others' repair.
@@ -196,6 +190,9 @@ class Loop:
             self.agenda.mark_all()
         else:
             self.agenda.mark(name)
+
+    def _say(self, name: str, words: str) -> None:
+        self.going[name] = words
 
     def _postpone(self, name: str, reason: str, message: str) -> None:
         self._retries.later(name, self._clock())
@@ -211,7 +208,7 @@ class Loop:
             self._broker_life = life
             rights.doubt()
         served = bool(life) or not self._system(instances)
-        idle = self._ensuring or rights.settled or self.down is not None
+        idle = self._ensuring or rights.settled or self._rooms.desk.down is not None
         if idle or not served or not self._rooms.desk.book.entries:
             return
         due = self._retries.due(RIGHTS, self._clock())

@@ -25,7 +25,7 @@ class TakingDown:
     def restore(self) -> None:
         """Go on with what a controller before this one was told."""
         told = self._store.setting(KEY)
-        self._loop.down = told == "data" if told else None
+        self._rooms.desk.down = told == "data" if told else None
 
     async def watch(
         self,
@@ -60,7 +60,7 @@ class TakingDown:
 
     async def finish(self) -> bool:
         """Forget what was wanted; the revisions stay for `ntpctl history`. Return whether data went too."""
-        delete_data = bool(self._loop.down)
+        delete_data = bool(self._rooms.desk.down)
         await self._rooms.outside.runtime.close(delete_data=delete_data)
         for name in list(self._rooms.memories.all()):
             self._rooms.memories.forget(name)
@@ -73,7 +73,7 @@ class TakingDown:
 
     def _begin(self, *, delete_data: bool) -> None:
         self._store.set(KEY, "data" if delete_data else "keep")
-        self._loop.down = delete_data
+        self._rooms.desk.down = delete_data
         self._rooms.journal.note("", "Down", "everything is taken down")
         self._loop.agenda.mark_all()
 

@@ -150,10 +150,17 @@ def is_ready(status: PluginStatus) -> bool:
     return status.ready
 
 
+def is_settled(status: PluginStatus) -> bool:
+    """Ready, or stopped by hand: what a person did on purpose is no failure of an apply."""
+    return is_ready(status) or is_stopped(status)
+
+
 def is_stopped(status: PluginStatus) -> bool:
     return status.state == "Stopped"
 
 
 def is_stalled(status: PluginStatus) -> bool:
     """Whether nothing will change without a person."""
-    return any(each.type == "Stalled" and each.status for each in status.conditions)
+    return is_stopped(status) or any(
+        each.type == "Stalled" and each.status for each in status.conditions
+    )

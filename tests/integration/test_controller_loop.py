@@ -145,6 +145,17 @@ class House:
             assert asyncio.get_running_loop().time() < ends, status
             await asyncio.sleep(0.005)
 
+    async def passes(self, count):
+        """Return when the loop has looked and planned so many more times."""
+        loop = self.controller._loop
+        number = loop.done + count
+        await eventually(lambda: loop.done >= number)
+
+    async def healthy(self, name):
+        """Return when the running generation of `name` is one that can be gone back to."""
+        memories, instance = self.controller._rooms.memories, self.machine.instances[name]
+        await eventually(lambda: memories.of(name).healthy_generation == instance.generation)
+
     def starts(self, name):
         return self.machine.history.count(("start", name))
 
@@ -299,10 +310,12 @@ async def test_a_first_crash_after_a_stable_life_is_restarted_at_once(house):
 async def test_crashes_back_off_and_at_last_the_plugin_is_given_up_and_start_tries_again(house):
     async with house.controlled():
         house.machine.crash_at_start["bollinger"] = Exit(utc(), oom=True, memory_peak=530 << 20)
-        _, _, outcome = await house.apply()
+        _, progress, outcome = await house.apply()
         assert not outcome.ready
-        assert [(each.name, each.state) for each in outcome.waiting] == [("bollinger", "OOMKilled")]
-        assert outcome.waiting[0].message == "limit 512 MiB, peak 530 MiB; raise resources.memory"
+        assert [each.name for each in outcome.waiting] == ["bollinger"]
+        assert ("OOMKilled", "limit 512 MiB, peak 530 MiB; raise resources.memory") in [
+            (each.state, each.message) for each in progress
+        ]
         status = await house.until("bollinger", lambda each: each.state == "GaveUp")
         assert "4 failures in a row, the last: OOMKilled" in status.message
         starts = house.starts("bollinger")
@@ -325,7 +338,7 @@ async def test_failures_are_counted_on_by_the_next_controller(house):
         await eventually(lambda: house.starts("bollinger") == 2)
     for _ in range(4):
         async with house.controlled():
-            await asyncio.sleep(0.15)
+            await house.passes(3)
     async with house.controlled():
         await house.until("bollinger", lambda each: each.state == "GaveUp")
         assert house.starts("bollinger") == FAST.give_up_after
@@ -341,7 +354,7 @@ async def test_a_permanent_end_waits_for_a_changed_entry(house):
             ("bollinger", "ConfigRefused")
         ]
         assert outcome.waiting[0].message.startswith("period was -1; ")
-        await asyncio.sleep(0.2)
+        await house.passes(10)
         assert house.starts("bollinger") == 1
         del house.machine.crash_at_start["bollinger"]
         _, _, outcome = await house.apply(FLEET.replace("period: 20", "period: 21"))
@@ -349,6 +362,9 @@ async def test_a_permanent_end_waits_for_a_changed_entry(house):
 
 
 async def test_a_service_that_ends_with_zero_has_failed(house):
+    house.policy = replace(
+        FAST, first_delay=timedelta(seconds=2), longest_delay=timedelta(seconds=2)
+    )
     async with house.controlled():
         await house.apply()
         house.machine.crash_at_start["bollinger"] = Exit(utc(), code=0)
@@ -361,7 +377,7 @@ async def test_a_change_that_does_not_become_healthy_is_taken_back(house):
     async with house.controlled():
         await house.apply()
         await house.until("bollinger", lambda each: each.ready)
-        await asyncio.sleep(0.15)  # long enough to be one to go back to
+        await house.healthy("bollinger")
         house.machine.crash_at_start["bollinger"] = Exit(
             utc(), code=2, reason="ConfigRefused", message="period was 999", permanent=True
         )
@@ -390,7 +406,7 @@ async def test_a_change_that_never_gets_ready_is_taken_back_at_its_deadline(hous
     async with house.controlled():
         await house.apply()
         await house.until("bollinger", lambda each: each.ready)
-        await asyncio.sleep(0.15)
+        await house.healthy("bollinger")
         house.machine.unready.add("bollinger")
         await house.apply(FLEET.replace("period: 20", "period: 30"), wait=False)
         await eventually(lambda: house.starts("bollinger") == 2)
@@ -583,7 +599,9 @@ async def test_one_silent_plugin_is_replaced_and_all_silent_are_not(house):
         await house.until("bollinger", lambda each: each.ready)
         house.machine.silent |= NAMES
         lives = {n: each.id for n, each in house.machine.instances.items()}
-        await asyncio.sleep(0.5)
+        now = utc()
+        await eventually(lambda: utc() - now > timedelta(milliseconds=500))
+        await house.passes(3)
         assert {n: each.id for n, each in house.machine.instances.items()} == lives
 
 
@@ -645,7 +663,7 @@ async def test_down_stops_sources_first_and_the_broker_last_and_keeps_storage(ho
         await eventually(lambda: house.ended is False)
     async with house.controlled() as controller:
         await controller.status(None)
-        await asyncio.sleep(0.1)
+        await house.passes(5)
         assert house.machine.instances == {}, "what was taken down does not come back by itself"
         _, _, outcome = await house.apply()
         assert outcome.ready
@@ -777,6 +795,7 @@ async def test_a_lost_lock_ends_the_controller_and_touches_nobody(house):
     with pytest.raises(BaseExceptionGroup) as lost:  # noqa: PT012 - it comes while we wait
         async with house.controlled():
             (house.folder / "controller.lock").unlink()
-            await asyncio.sleep(5)
+            async with asyncio.timeout(10):
+                await asyncio.Event().wait()
     assert lost.group_contains(ConflictError, match="lock was lost")
     assert house.machine.history == before
