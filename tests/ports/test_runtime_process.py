@@ -1,6 +1,7 @@
 """What the process runtime survives: the death of anybody, at any moment; and what it leaves: nothing."""
 
 import asyncio
+import json
 import os
 import pickle
 import signal
@@ -100,6 +101,31 @@ async def test_killing_the_shim_ends_the_plugin_and_is_told(world):
     assert not world.groups("alpha")
     again = await world.run("alpha", WAIT, attempt=2)
     assert again.phase is Phase.RUNNING
+
+
+async def test_a_restart_of_the_machine_is_told_as_such(world):
+    await world.run("alpha", WAIT)
+    await world.stop("alpha")
+    folder = world.folder("alpha")
+    state = json.loads((folder / shim_files.STATE).read_bytes())
+    # What a power cut leaves: a life that began under another boot and has no end.
+    (folder / shim_files.STATE).write_text(json.dumps({**state, "boot": "another", "pid": 1}))
+    (folder / shim_files.EXIT).unlink()
+    (folder / shim_files.STOPPING).unlink()
+    end = (await world.again().observe())["alpha"].exit
+    assert (end.reason, end.message) == ("SupervisorLost", "the machine was restarted")
+
+
+async def test_who_runs_with_a_damaged_label_is_of_no_generation_and_can_be_replaced(world):
+    await world.run("alpha", WAIT)
+    (world.folder("alpha") / shim_files.INSTANCE).write_bytes(b"\0" * 300)
+    seen = await world.see("alpha")
+    assert (seen.phase, seen.generation) == (Phase.RUNNING, 0)
+    await world.stop("alpha")
+    assert not world.processes("alpha")
+    assert await world.see("alpha") is None
+    again = await world.run("alpha", WAIT)
+    assert (again.phase, again.generation) == (Phase.RUNNING, 1)
 
 
 async def test_a_stop_cut_off_by_the_death_of_the_shim_is_a_stop(world):

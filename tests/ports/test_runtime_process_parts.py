@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ntp.confine import shim_files
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import HostPort, Resources
 
 WAIT = "import signal; print('ready'); signal.pause()"
@@ -151,3 +152,50 @@ print(*sorted(set(sys.modules) & {{"json", "re", "enum", "typing", "dataclasses"
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's plugins have its own uid")
+async def test_a_plugin_whose_own_user_would_meet_a_closed_folder_is_refused(tmp_path, world):
+    closed = type(world)(tmp_path / "closed", tier=1)
+    tmp_path.chmod(0o700)
+    with pytest.raises(ActionError, match=r"cannot pass .* install bubblewrap") as refusal:
+        await closed.runtime.start(closed.launch("alpha", WAIT))
+    assert refusal.value.reason == "Unreachable"
+    await closed.clear()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+async def test_on_a_full_disk_a_plugin_is_stopped_and_its_end_is_recorded(tmp_path, world):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", disk], check=True)
+    try:
+        small = type(world)(disk / "state")
+        await small.run("alpha", WAIT)
+        await small.run("beta", WAIT)
+        (disk / "fill").touch()
+        with suppress(OSError):
+            (disk / "fill").write_bytes(bytes(8 * 1024 * 1024))
+        with pytest.raises(ActionError, match="No space left") as refusal:
+            await small.runtime.start(small.launch("gamma", WAIT))
+        assert refusal.value.reason == "SystemRefused"
+        os.kill((await small.see("alpha")).pid, signal.SIGKILL)
+        assert (await small.ended("alpha")).signal == signal.SIGKILL
+        await small.stop("beta")
+        assert (await small.ended("beta")).reason == "Stopped"
+        (disk / "fill").unlink()
+        again = await small.run("alpha", WAIT, attempt=2)
+        assert again.phase is Phase.RUNNING
+        await small.clear()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+async def test_who_cannot_look_is_blind_and_says_so(world):
+    world.state.mkdir(parents=True)
+    (world.state / "run").touch()
+    with pytest.raises(UnreachableError, match="cannot be read"):
+        await world.runtime.observe()
+    (world.state / "run").unlink()

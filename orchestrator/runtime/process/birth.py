@@ -16,10 +16,19 @@ from orchestrator.ports import Launch
 from orchestrator.runtime.process import reap, uids
 from orchestrator.runtime.process.folder import RunFolder
 from orchestrator.runtime.process.instances import Instances
-from orchestrator.runtime.process.layout import confine_folder, label_of, storage_for, write_down
+from orchestrator.runtime.process.layout import (
+    check_reach,
+    confine_folder,
+    label_of,
+    make_folder,
+    storage_for,
+    write_down,
+)
 from orchestrator.runtime.process.nursery import Nursery
 from orchestrator.runtime.process.order import Place, launch_folder, order
 
+SEES_ITS_OWN = 2
+"""The lowest tier in which a plugin has a view of its own, made before it gives up our uid."""
 START_S = 30.0
 SETTLE_S = 15.0
 """How long a life that is just beginning or ending may take to do so."""
@@ -45,7 +54,8 @@ class Births:
         ActionError: a step was refused; nothing is left of it but its label.
         """
         folder = self._instances.folder(launch.name)
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder.path.parent)
+        make_folder(folder.path)
         deadline = time.monotonic() + SETTLE_S
         begun: tuple[int, int] | None = None
         while begun is None:
@@ -82,6 +92,8 @@ class Births:
             )
         reap.clear(folder, before)
         place = self._place(folder, launch)
+        if place.uid is not None and place.tier < SEES_ITS_OWN:
+            check_reach(launch, folder.path)
         words, files = order(launch, place)
         write_down(folder, label_of(launch, secrets.token_hex(8), place.uid), words)
         if place.storage is not None:

@@ -95,6 +95,9 @@ class RunFolder:
             self._label = None if label is None else (mark, label)
         return self._label[1] if self._label else None
 
+    def has_label(self) -> bool:
+        return os.path.exists(self.file(shim_files.INSTANCE))
+
     def state(self, label: Label) -> State | None:
         if self._state is None or self._state[0] != label.id:
             state = _decode(shim_files.read(self.file(shim_files.STATE)), State)

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ntp.confine import shim_end, tree
-from orchestrator.decide.state import Instance, Phase, Usage
+from orchestrator.decide.state import Hashes, Instance, Phase, Usage
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import NAME, TRASH, Label, RunFolder
@@ -67,7 +67,7 @@ class Instances:
     def _see(self, folder: RunFolder) -> Instance | None:
         label = folder.label()
         if label is None:
-            return None
+            return _unknown(folder.name) if folder.is_held() and folder.has_label() else None
         _, usage = self._usages.get(label.id, (0.0, NOTHING))
         instance = folder.instance(label, usage)
         # After an end the shim may still be tidying up, which it can be killed in as well.
@@ -103,6 +103,12 @@ class Instances:
             return Usage(**asdict(group.usage()))
         plugin = tree.plugin(instance.pid) if instance.pid is not None else None
         return process_usage(plugin) if plugin is not None else NOTHING
+
+
+def _unknown(name: str) -> Instance:
+    """Somebody runs under this name and its label was damaged: of no generation, so it is replaced."""
+    nothing = Hashes("", "", "", "", "")
+    return Instance(name, 0, 0, nothing, Phase.RUNNING, id=f"unreadable-{name}")
 
 
 def process_usage(pid: int) -> Usage:

@@ -12,6 +12,7 @@ import msgspec
 
 import ntp.confine
 from ntp.confine import shim_files
+from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
 from orchestrator.runtime.process.folder import Label, RunFolder
 
@@ -43,9 +44,31 @@ def confine_folder(launch: Launch) -> Path:
     return Path(ntp.confine.__path__[0])
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder of ours on the way to a plugin's own: to be passed, not to be looked into."""
+    path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
+
+def check_reach(launch: Launch, folder: Path) -> None:
+    """ActionError, if another uid than ours could not even reach what it is to run."""
+    environment = launch.environment
+    needed = [folder, *([launch.code] if launch.code else [])]
+    if environment is not None:
+        needed += [environment.python.resolve(), *environment.site]
+    for path in needed:
+        for above in reversed(path.parents):
+            if above.stat().st_mode & 0o001 == 0:
+                raise ActionError(
+                    f"the own user of {launch.name} cannot pass {above} on its way to {path}: install "
+                    f"bubblewrap, which hands it what it needs, or run `chmod o+x {above}`",
+                    reason="Unreachable",
+                )
+
+
 def storage_for(path: Path, uid: int | None) -> None:
     """Make the durable folder of a plugin its own; one that it had under another uid is handed over."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
     if uid is None or path.stat().st_uid == uid:
         return
     for _, _, files, descriptor in os.fwalk(path):

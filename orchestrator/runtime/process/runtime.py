@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 from ntp.confine import cgroup, probe, shim_end, shim_files
 from ntp.confine.policy import ConfineError, Policy
 from orchestrator.decide.state import Instance, Isolation, Phase
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Capabilities, Launch, LogLine
 from orchestrator.runtime.process import lives, logs, reap
 from orchestrator.runtime.process.birth import Births
@@ -67,7 +67,10 @@ class ProcessRuntime:
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project; see `Instances.look`."""
-        found = await asyncio.to_thread(self._instances.look)
+        try:
+            found = await asyncio.to_thread(self._instances.look)
+        except OSError as e:
+            raise UnreachableError(f"the run folders cannot be read: {e}") from e
         if self._followers:
             living = {
                 instance.id: self._instances.folder(name)
@@ -81,7 +84,8 @@ class ProcessRuntime:
     async def start(self, launch: Launch) -> None:
         """Create and start, or adopt (see the port). ActionError names the step that was refused."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._births.begin, launch)
+        with _in_words(launch.name):
+            await loop.run_in_executor(self._pool, self._births.begin, launch)
         folder = self._instances.folder(launch.name)
         label = folder.label()
         for follower in self._followers:
@@ -104,15 +108,18 @@ class ProcessRuntime:
             await asyncio.to_thread(_force, folder)
             if not await lives.ended(folder, deadline_s=self._patience_s):
                 raise ActionError(f"{name} cannot be killed", reason="LeftoverAlive")
-        await asyncio.to_thread(_bury, folder)
+        with _in_words(name):
+            await asyncio.to_thread(_bury, folder)
 
     async def remove(self, name: str, *, delete_data: bool) -> None:
         """Forget a stopped instance. ActionError (StillRunning) if it runs: stop it first."""
-        await asyncio.to_thread(self._remove, name, delete_data=delete_data)
+        with _in_words(name):
+            await asyncio.to_thread(self._remove, name, delete_data=delete_data)
 
     async def update(self, name: str, resources: Resources) -> None:
         """Change memory, cpu and pids of a running instance; `tmp` lasts as long as its life."""
-        await asyncio.to_thread(_update, self._instances.folder(name), resources)
+        with _in_words(name):
+            await asyncio.to_thread(_update, self._instances.folder(name), resources)
 
     def logs(self, name: str, *, follow: bool, tail: int) -> AsyncIterator[LogLine]:
         """See `logs.read`. Nothing for an instance that is not there."""
@@ -171,6 +178,15 @@ class ProcessRuntime:
         for empty in ("run", "storage"):
             with suppress(OSError):
                 (self._state / empty).rmdir()
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turn what the system refused (a full disk, a lost right) into what the port raises."""
+    try:
+        yield
+    except OSError as e:
+        raise ActionError(f"{name}: {e}", reason="SystemRefused") from e
 
 
 def _ask(folder: RunFolder, grace: timedelta, cause: str) -> bool:
