@@ -177,7 +177,9 @@ class Loop:
         name = action.name
         try:
             await self._rooms.acts.carry_out(action, instance, say=self._say)
-        except (UnreachableError, ConflictError, ActionError) as error:
+        except ActionError as error:
+            self._postpone(name, error.reason, str(error))
+        except (UnreachableError, ConflictError) as error:
             self._postpone(name, type(error).__name__.removesuffix("Error"), str(error))
         except Exception as error:
             # The edge of one plugin's business: a bug met with it must not stop the others' repair.

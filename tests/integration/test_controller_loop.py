@@ -13,7 +13,7 @@ from orchestrator.controller.outside import Outside, Tempo
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.report import Outcome, Preview, Progress
 from orchestrator.decide.state import Exit, Phase
-from orchestrator.errors import ActionError, ConfigError, ConflictError
+from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
 from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
@@ -65,6 +65,17 @@ plugins:
 NAMES = {"binance_data", "bollinger", "momentum", "paper"}
 
 
+class FailingStore(SqliteStore):
+    """The real store, on a disk that may be full."""
+
+    away = False
+
+    def _change(self):
+        if self.away:
+            raise UnreachableError("the state file cannot be written: disk is full")
+        return super()._change()
+
+
 class House:
     """One project's state folder and machine; controllers come and go."""
 
@@ -79,13 +90,15 @@ class House:
         self.policy = FAST
         self.tempo = TEMPO
         self.controller: Controller | None = None
+        self.store: FailingStore | None = None
         self.ended: bool | None = None
 
     @asynccontextmanager
     async def controlled(self):
         """Run a controller as long as the block lasts; leaving it is a kill, no goodbye."""
         lease = FileLease(self.folder)
-        with SqliteStore.open(self.folder / "state.db") as store:
+        with FailingStore.open(self.folder / "state.db") as store:
+            self.store = store
             async with lease:
                 secrets = LocalSecrets(
                     self.folder, folder=self.folder, environment=self.environment
@@ -799,3 +812,103 @@ async def test_a_lost_lock_ends_the_controller_and_touches_nobody(house):
                 await asyncio.Event().wait()
     assert lost.group_contains(ConflictError, match="lock was lost")
     assert house.machine.history == before
+
+
+@pytest.mark.parametrize("passes", range(1, 12))
+async def test_killed_after_any_number_of_passes_it_starts_everybody_exactly_once(house, passes):
+    house.machine.slow_start_s = 0.003
+    async with house.controlled():
+        await house.apply(wait=False)
+    for _ in range(40):
+        async with house.controlled():
+            await house.passes(passes)
+        if house.machine.running() >= NAMES:
+            break
+    async with house.controlled() as controller:
+        outcome = await finish(controller.wait(None, deadline=timedelta(seconds=8)))
+        assert outcome.ready
+    assert house.machine.doubles == 0
+    assert {name: house.starts(name) for name in NAMES} == dict.fromkeys(NAMES, 1)
+
+
+async def test_without_the_store_nothing_is_done_and_everything_is_made_up_for(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.store.away = True
+        house.machine.end("bollinger", code=1)
+        await eventually(lambda: not controller._rooms.journal.holds("StoreSound"))
+        before = list(house.machine.history)
+        await house.passes(5)
+        assert house.machine.history == before
+        assert house.machine.running() == (NAMES - {"bollinger"}) | {"broker"}
+        house.store.away = False
+        await house.until("bollinger", lambda each: each.ready)
+        assert (await house.condition("StoreSound")).status is True
+
+
+async def test_one_that_cannot_be_stopped_is_tried_again_with_a_pause(house):
+    async with house.controlled():
+        await house.apply()
+        house.machine.unkillable.add("bollinger")
+        without = (
+            FLEET[: FLEET.index("    - name: bollinger")]
+            + FLEET[FLEET.index("    - name: momentum") :]
+        )
+        await house.apply(without, wait=False)
+        await eventually(lambda: house.machine.stop_tries >= 3)
+        assert "LeftoverAlive" in await house.reasons("bollinger")
+        tries, number = house.machine.stop_tries, house.controller._loop.done
+        await house.passes(20)
+        assert house.machine.stop_tries - tries < house.controller._loop.done - number
+        house.machine.unkillable.clear()
+        await eventually(lambda: "bollinger" not in house.machine.instances)
+
+
+async def test_who_is_taken_out_while_he_is_installed_is_not_started(house):
+    house.catalog.slow["bollinger"] = asyncio.Event()
+    async with house.controlled() as controller:
+        await house.apply(wait=False)
+        await house.until(
+            "bollinger", lambda each: each.message == "its requirements are being installed"
+        )
+        await house.until("momentum", lambda each: each.ready)
+        await finish(controller.stop("bollinger", wait=False, deadline=timedelta(seconds=1)))
+        house.catalog.slow["bollinger"].set()
+        await house.until("bollinger", lambda each: each.state == "Stopped")
+        assert house.starts("bollinger") == 0
+
+
+async def test_a_restart_does_not_wait_for_the_installation_of_another(house):
+    async with house.controlled():
+        await house.apply()
+        house.catalog.slow["extra"] = asyncio.Event()
+        more = FLEET.replace("  executors:", "    - name: extra\n  executors:")
+        await house.apply(more, wait=False)
+        await house.until(
+            "extra", lambda each: each.message == "its requirements are being installed"
+        )
+        house.machine.end("momentum", code=1)
+        await house.until("momentum", lambda each: each.ready)
+        house.catalog.slow["extra"].set()
+        await house.until("extra", lambda each: each.ready)
+
+
+async def test_a_plugin_stopped_by_hand_fails_no_apply(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await finish(controller.stop("momentum", wait=True, deadline=timedelta(seconds=5)))
+        _, _, outcome = await house.apply(FLEET.replace("period: 20", "period: 30"))
+        assert outcome.ready
+        outcome = await finish(controller.wait(["momentum"], deadline=timedelta(seconds=5)))
+        assert not outcome.ready
+
+
+async def test_blind_a_preview_says_that_it_cannot_know(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.machine.away = True
+        await house.until("momentum", lambda each: each.state == "Unknown")
+        with pytest.raises(UnreachableError, match="what would change is not known"):
+            await house.preview()
+        with pytest.raises(UnreachableError, match="cannot be replaced"):
+            await finish(controller.restart("momentum", wait=True, deadline=timedelta(seconds=5)))

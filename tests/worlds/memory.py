@@ -49,6 +49,8 @@ class Machine:
     silent: set[str] = field(default_factory=set)
     exhausted: set[str] = field(default_factory=set)
     slow_start_s: float = 0.0
+    unkillable: set[str] = field(default_factory=set)
+    stop_tries: int = 0
     closed: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -123,6 +125,9 @@ class MemoryRuntime:
         there = self.machine.instances.get(name)
         if there is None or there.phase is Phase.EXITED:
             return
+        if name in self.machine.unkillable:
+            self.machine.stop_tries += 1
+            raise ActionError(f"{name} cannot be killed", reason="LeftoverAlive")
         self.machine.history.append(("stop", name))
         self.machine.end(name, signal=15)
 
@@ -279,6 +284,7 @@ class MemoryCatalog:
         self.unknown: set[str] = set()
         self.refuse: dict[str, ActionError] = {}
         self.digests: dict[str, str] = {}
+        self.slow: dict[str, asyncio.Event] = {}
 
     async def resolve(self, wanted):
         await asyncio.sleep(0)
@@ -315,6 +321,8 @@ class MemoryCatalog:
 
     async def prepare(self, artifact: Artifact) -> Environment:
         await asyncio.sleep(0)
+        if artifact.plugin in self.slow:
+            await self.slow[artifact.plugin].wait()
         if artifact.plugin in self.refuse:
             raise self.refuse[artifact.plugin]
         return Environment(Path("python"), (), "environment")
