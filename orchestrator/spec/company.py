@@ -67,24 +67,29 @@ class _Company:
         self.by_kind: dict[Kind, list[str]] = {kind: [] for kind in Kind}
         for entry in self.enabled:
             self.by_kind[entry.kind].append(entry.name)
+        self._all_sources = frozenset(self.by_kind[Kind.DATA_SOURCE])
+        self._sources_of: dict[str, frozenset[str]] = {}
+        self._symbols_of: dict[str, frozenset[str] | None] = {}
         self._hints = MAX_HINTS
 
-    def inputs(self, entry: Entry) -> Iterator[Problem]:
+    def inputs(self, entry: Entry) -> list[Problem]:
+        problems: list[Problem] = []
         listed_before: set[tuple[str, str | None]] = set()
         good = True
         for at, each in enumerate(entry.fields["inputs"]):
-            place, name, bars = ("inputs", at), each["from"], each.get("bars")
-            words = self._one(entry, name)
-            if words is None and (name, bars) in listed_before:
-                words = (f"'{name}' is listed twice", "put its symbols into one input")
-            listed_before.add((name, bars))
+            words = self._one(entry, each["from"])
+            pair = (each["from"], each.get("bars"))
+            if words is None and pair in listed_before:
+                words = (f"'{each['from']}' is listed twice", "put its symbols into one input")
+            listed_before.add(pair)
             if words is not None:
                 good = False
-                yield entry.problem((*place, "from"), *words)
-            else:
-                yield from self._details(entry, self.known[name], each, place)
+                problems.append(entry.problem(("inputs", at, "from"), *words))
+            elif len(each) > 1:
+                problems += self._details(entry, self.known[each["from"]], each, at)
         if good:
-            yield from self._purpose(entry)
+            problems += self._purpose(entry)
+        return problems
 
     def _one(self, entry: Entry, name: str) -> tuple[str, str] | None:
         """Return message and fix for an input that cannot be."""
@@ -134,32 +139,28 @@ class _Company:
         return []
 
     def _details(
-        self,
-        entry: Entry,
-        producer: Entry,
-        each: Mapping[str, Any],
-        place: tuple[str | int, ...],
+        self, entry: Entry, producer: Entry, each: Mapping[str, Any], at: int
     ) -> Iterator[Problem]:
         if "bars" in each and producer.kind is not Kind.DATA_SOURCE:
+            message = f"bars are made of ticks, and {producer.name} has none"
             fix = "put 'bars' on the input from a data source"
-            yield entry.problem(
-                (*place, "bars"), f"bars are made of ticks, and {producer.name} has none", fix
-            )
+            yield entry.problem(("inputs", at, "bars"), message, fix)
         elif "bars" in each and entry.kind is Kind.EXECUTOR:
-            fix = "take 'bars' out"
-            yield entry.problem((*place, "bars"), "executors trade on every tick", fix)
-        has = producer.fields.get("config", {}).get("symbols")
-        if producer.kind is Kind.DATA_SOURCE and isinstance(has, list) and has:
-            names = [symbol for symbol in has if isinstance(symbol, str) and "${" not in symbol]
-            for at, symbol in enumerate(each.get("symbols", ()) if len(names) == len(has) else ()):
-                if symbol not in names:
-                    meant = near(symbol, names)
-                    fix = f"did you mean '{meant}'?" if meant else f"it has {listed(names)}"
-                    message = f"'{producer.name}' has no symbol '{symbol}'"
-                    yield entry.problem((*place, "symbols", at), message, fix)
+            message = "executors trade on every tick"
+            yield entry.problem(("inputs", at, "bars"), message, "take 'bars' out")
+        has = self._symbols(producer)
+        if has is None or has.issuperset(each.get("symbols", ())):
+            return
+        for number, symbol in enumerate(each["symbols"]):
+            if symbol not in has:
+                meant = near(symbol, sorted(has))
+                fix = f"did you mean '{meant}'?" if meant else f"it has {listed(sorted(has))}"
+                message = f"'{producer.name}' has no symbol '{symbol}'"
+                yield entry.problem(("inputs", at, "symbols", number), message, fix)
 
     def _purpose(self, entry: Entry) -> Iterator[Problem]:
         """Refuse what would run and wait for ever."""
+        said = entry.fields["inputs"]
         if entry.kind is Kind.STRATEGY:
             sources = self._sources(entry)
             if not sources:
@@ -167,27 +168,45 @@ class _Company:
                 fix = f"add one of {listed(self.by_kind[Kind.DATA_SOURCE]) or 'data_sources'}"
                 yield entry.problem(("inputs",), message, fix)
                 return
-            for at, each in enumerate(entry.fields["inputs"]):
+            for at, each in enumerate(said):
                 indicator = self.known[each["from"]]
-                if indicator.kind is Kind.INDICATOR and not (self._sources(indicator) & sources):
+                if indicator.kind is not Kind.INDICATOR:
+                    continue
+                valued = self._sources(indicator)
+                if valued.isdisjoint(sources):
                     message = f"'{indicator.name}' values no tick that '{entry.name}' listens to"
-                    fix = f"listen to {listed(sorted(self._sources(indicator)))} too"
+                    fix = f"listen to {listed(sorted(valued))} too"
                     yield entry.problem(("inputs", at, "from"), message, fix)
-        elif entry.kind is Kind.EXECUTOR and not any(
-            self.known[each["from"]].kind is Kind.STRATEGY for each in entry.fields["inputs"]
-        ):
-            message = f"'{entry.name}' listens to no strategy, so it never trades"
-            fix = f"add one of {listed(self.by_kind[Kind.STRATEGY]) or 'strategies'}"
-            yield entry.problem(("inputs",), message, fix)
+        elif entry.kind is Kind.EXECUTOR:
+            kinds = [self.known[each["from"]].kind for each in said]
+            if Kind.STRATEGY not in kinds:
+                message = f"'{entry.name}' listens to no strategy, so it never trades"
+                fix = f"add one of {listed(self.by_kind[Kind.STRATEGY]) or 'strategies'}"
+                yield entry.problem(("inputs",), message, fix)
 
-    def _sources(self, entry: Entry) -> set[str]:
+    def _sources(self, entry: Entry) -> frozenset[str]:
+        """Return the data sources that an indicator or a strategy hears."""
         if "inputs" not in entry.fields:
-            return set(self.by_kind[Kind.DATA_SOURCE])
-        return {
-            each["from"]
-            for each in entry.fields["inputs"]
-            if each["from"] in self.known and self.known[each["from"]].kind is Kind.DATA_SOURCE
-        }
+            return self._all_sources
+        found = self._sources_of.get(entry.name)
+        if found is None:
+            names = [each["from"] for each in entry.fields["inputs"]]
+            producers = [self.known[name] for name in names if name in self.known]
+            found = frozenset([each.name for each in producers if each.kind is Kind.DATA_SOURCE])
+            self._sources_of[entry.name] = found
+        return found
+
+    def _symbols(self, producer: Entry) -> frozenset[str] | None:
+        """Return what a source's config lists; None where that is not known before it runs."""
+        if producer.name not in self._symbols_of:
+            has = producer.fields.get("config", {}).get("symbols")
+            plain = (
+                producer.kind is Kind.DATA_SOURCE
+                and isinstance(has, list)
+                and all(isinstance(symbol, str) and "${" not in symbol for symbol in has)
+            )
+            self._symbols_of[producer.name] = frozenset(has) if plain and has else None
+        return self._symbols_of[producer.name]
 
     def too_many(self) -> Iterator[Problem]:
         """Refuse a default wiring that no machine could carry: it grows with the square."""

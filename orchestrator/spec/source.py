@@ -33,6 +33,9 @@ MAX_PIECES: Final = 2_000_000
 
 Path = Sequence[str | int]
 
+_DEPTH_OF_ENTRIES: Final = 4
+"""Containers that are open when an entry has begun: the file, `plugins`, its section, and itself."""
+
 
 class Document:
     """One file. `value` is made of dict, list, str, int, float, bool and None; change nothing in it."""
@@ -43,9 +46,10 @@ class Document:
         self._text = text
         self._starts = starts
 
-    def start(self, container: dict[str, Any] | list[Any]) -> tuple[int, int]:
-        """Return line and column, from 1, of a mapping or list inside `value`; quick."""
-        mark = (self._marked.starts if self._starts is None else self._starts)[id(container)]
+    def start(self, entry: dict[str, Any]) -> tuple[int, int]:
+        """Return line and column, from 1, of an entry of `value`: a mapping three levels down; quick."""
+        starts = self._marked.starts if self._starts is None else self._starts
+        mark = starts[id(entry)]
         return mark.line + 1, mark.column + 1
 
     def mentions(self, text: bytes) -> bool:
@@ -181,7 +185,8 @@ def _values(loader: Any) -> tuple[Any, dict[int, Any]] | None:  # noqa: C901  a 
                 container[key] = inner
             else:
                 container.append(inner)
-            starts[id(inner)] = event.start_mark
+            if len(stack) == _DEPTH_OF_ENTRIES:
+                starts[id(inner)] = event.start_mark
             container, key, mapping = inner, None, kind is MappingStartEvent
         elif kind is AliasEvent:
             return None

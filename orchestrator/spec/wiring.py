@@ -6,8 +6,8 @@ it serves.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from ntp.contract.launch import Listen, Trading
 from ntp.contract.names import Channel, Kind
@@ -25,6 +25,7 @@ class Edge:
     symbols: tuple[str, ...] = ()
 
 
+_RANK = {channel: rank for rank, channel in enumerate(Channel)}
 _CHANNELS = {
     Kind.DATA_SOURCE: Channel.DATA,
     Kind.INDICATOR: Channel.INDICATOR,
@@ -51,41 +52,38 @@ class Wiring:
         # In this order, for an executor's data is that of its strategies.
         for kind in (Kind.INDICATOR, Kind.STRATEGY, Kind.EXECUTOR):
             for name in self._by_kind[kind]:
-                self._into[name] += self._declared(desired.plugins[name])
+                self._into[name] = self._declared(desired.plugins[name])
         for name in self._by_kind[Kind.EXECUTOR]:
             self._serve(name)
+        for into in self._into.values():
+            if len(into) > 1:
+                into.sort(key=lambda edge: (_RANK[edge.channel], edge.producer, edge.bars or ""))
 
     @property
     def edges(self) -> tuple[Edge, ...]:
         """Every edge, by consumer; within one: data, indicators, signals, fills, then by producer."""
-        return tuple(edge for name in sorted(self._into) for edge in self.into(name))
+        return tuple(edge for name in sorted(self._into) for edge in self._into[name])
 
     def into(self, name: str) -> tuple[Edge, ...]:
         """Return what `name` hears."""
-        order = list(Channel)
-        return tuple(
-            sorted(
-                self._into[name],
-                key=lambda edge: (order.index(edge.channel), edge.producer, edge.bars or ""),
-            )
-        )
+        return tuple(self._into[name])
 
     def listens(self, name: str) -> tuple[Listen, ...]:
         """Return the inputs of `name` as its launch file shows them, in the order of `into`."""
-        return tuple(self._listen(edge) for edge in self.into(name))
+        return tuple([self._listen(edge) for edge in self._into[name]])
 
-    def _declared(self, spec: PluginSpec) -> Iterator[Edge]:
+    def _declared(self, spec: PluginSpec) -> list[Edge]:
+        found = []
         for each in spec.inputs or self._default(spec.kind):
             producer = self._plugins.get(each.producer)
             if producer is not None:
                 channel = _CHANNELS[producer.kind]
-                symbols = tuple(sorted(set(each.symbols)))
-                yield Edge(spec.name, channel, each.producer, each.bars, symbols)
+                symbols = tuple(sorted(set(each.symbols))) if each.symbols else ()
+                found.append(Edge(spec.name, channel, each.producer, each.bars, symbols))
+        return found
 
-    def _default(self, kind: Kind) -> Iterator[Input]:
-        for heard in _HEARD_BY_DEFAULT[kind]:
-            for name in self._by_kind[heard]:
-                yield Input(name)
+    def _default(self, kind: Kind) -> list[Input]:
+        return [Input(name) for heard in _HEARD_BY_DEFAULT[kind] for name in self._by_kind[heard]]
 
     def _serve(self, executor: str) -> None:
         """Add the data that an executor trades on, and its fills."""
@@ -95,12 +93,12 @@ class Wiring:
             fill = Edge(signal.producer, Channel.FILL, executor, symbols=signal.symbols)
             self._into[signal.producer].append(fill)
             traded += (
-                replace(edge, consumer=executor, bars=None, symbols=common)
+                Edge(executor, Channel.DATA, edge.producer, symbols=common)
                 for edge in self._into[signal.producer]
                 if edge.channel is Channel.DATA
                 and (common := _common(edge.symbols, signal.symbols)) is not None
             )
-        self._into[executor] = [*signals, *_united(traded)]
+        self._into[executor] = [*signals, *_united(executor, traded)]
 
     def _listen(self, edge: Edge) -> Listen:
         producer, consumer = self._plugins[edge.producer], self._plugins[edge.consumer]
@@ -146,15 +144,14 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | N
     return tuple(sorted(set(one) & set(other))) or None
 
 
-def _united(traded: Iterable[Edge]) -> Iterator[Edge]:
-    """Return one edge for each producer, with the symbols of all of them; none means all."""
-    symbols: Mapping[str, set[str]] = defaultdict(set)
+def _united(executor: str, traded: Iterable[Edge]) -> Iterator[Edge]:
+    """Yield one edge for each producer, with the symbols of all of them; none means all."""
+    symbols: dict[str, set[str]] = defaultdict(set)
     whole: set[str] = set()
-    first: dict[str, Edge] = {}
     for edge in traded:
-        first.setdefault(edge.producer, edge)
         symbols[edge.producer].update(edge.symbols)
         if not edge.symbols:
             whole.add(edge.producer)
-    for name, edge in first.items():
-        yield replace(edge, symbols=() if name in whole else tuple(sorted(symbols[name])))
+    for name, some in symbols.items():
+        heard = () if name in whole else tuple(sorted(some))
+        yield Edge(executor, Channel.DATA, name, symbols=heard)
