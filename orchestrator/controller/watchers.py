@@ -1,9 +1,11 @@
 """What runs beside the passes and wakes them: events of the runtime, changes on the bus."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from ntp.contract.names import Kind
+from orchestrator.controller.desk import Book
 from orchestrator.controller.finishing import finishing
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.retries import Retries
@@ -22,6 +24,8 @@ class Watchers:
         self._loop = loop
         self._telling = telling
         self._retries = Retries(rooms.outside.tempo)
+        self._found: tuple[Book | None, list[str]] = (None, [])
+        """The data sources of a book."""
 
     async def runtime(self) -> None:
         """Look again whenever something may have changed, and whenever the stream was broken."""
@@ -80,9 +84,13 @@ class Watchers:
                 await self._rooms.rights.check()
             await asyncio.sleep(CHECK_S)
 
-    def _sources(self) -> list[str]:
-        entries = self._rooms.desk.book.entries
-        return [n for n, each in entries.items() if each.now.spec.kind is Kind.DATA_SOURCE]
+    def _sources(self) -> Sequence[str]:
+        """Found once a book: when thousands become ready, each of their beats asks."""
+        book = self._rooms.desk.book
+        if self._found[0] is not book:
+            kinds = {name: entry.now.spec.kind for name, entry in book.entries.items()}
+            self._found = (book, [n for n, kind in kinds.items() if kind is Kind.DATA_SOURCE])
+        return self._found[1]
 
     async def _pause(self, what: str) -> None:
         now = asyncio.get_running_loop().time()
