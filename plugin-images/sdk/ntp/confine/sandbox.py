@@ -20,7 +20,7 @@ from ntp.confine import tree
 from ntp.confine.cgroup import Group
 from ntp.confine.files import write
 from ntp.confine.policy import ConfineError, Policy
-from ntp.confine.view import ETC, SYSTEM, interpreter, seen
+from ntp.confine.view import interpreter, seen
 
 __all__ = ["best_tier", "interpreter", "kill", "outcome", "seen", "spawn", "terminate"]
 
@@ -218,26 +218,15 @@ def _confine(launch: _Launch) -> list[str]:
             program = file.read()
     if launch.tier >= 2:
         return _wrap(launch, program)
-    _drop(policy)
-    if not _LINUX:
-        return list(argv)
-    from ntp.confine import kernel, landlock
+    from ntp.confine import bare
 
-    _follow(launch.parent)
-    kernel.no_new_privileges()
-    if launch.tier == 1:
-        abi = kernel.landlock_abi()
-        if not abi:
-            raise ConfineError("this kernel has no Landlock: boot with lsm=landlock, or use tier 0")
-        landlock.restrict(_allowed(policy, argv), abi)
-    if program is not None:
-        kernel.install_filter(program)
-    os.chdir(policy.scratch or "/")
+    landlocked = launch.tier == 1
+    bare.enter(policy, argv, landlocked=landlocked, program=program, parent=launch.parent)
     return list(argv)
 
 
 def _wrap(launch: _Launch, program: bytes | None) -> list[str]:
-    from ntp.confine import bubblewrap, kernel
+    from ntp.confine import bare, bubblewrap, kernel
 
     policy, root = launch.policy, launch.tier == 3
     binds, links = bubblewrap.view(launch.argv, policy)
@@ -255,63 +244,5 @@ def _wrap(launch: _Launch, program: bytes | None) -> list[str]:
     args = bubblewrap.arguments(policy, binds, links, staged, files=files, seccomp=seccomp)
     # By descriptor: the command line of pid 1 can be read inside, and names folders of the host.
     text = bubblewrap.memory_file("args", "\0".join([*args, ""]).encode())
-    _follow(launch.parent)
+    bare.follow(launch.parent)
     return [bwrap, "--args", str(text), "--", *between, *launch.argv]
-
-
-def _drop(policy: Policy) -> None:
-    if os.geteuid() != 0:
-        return
-    if policy.uid is None or policy.gid is None:
-        raise ConfineError(f"{policy.name} has no uid and gid: as root each plugin needs its own")
-    if _LINUX:
-        from ntp.confine import kernel
-
-        with contextlib.suppress(OSError):
-            kernel.drop_bounding_set()
-        with contextlib.suppress(OSError):
-            kernel.new_session_keyring()
-    os.setgroups([])
-    os.setresgid(policy.gid, policy.gid, policy.gid)
-    os.setresuid(policy.uid, policy.uid, policy.uid)
-
-
-def _follow(parent: int) -> None:
-    from ntp.confine import kernel
-
-    kernel.die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:  # it died before it could be noticed
-        os._exit(127)
-
-
-def _allowed(policy: Policy, argv: Sequence[str]) -> list[tuple[str, int]]:
-    from ntp.confine import landlock
-
-    run = landlock.READ | landlock.EXECUTE
-    allowed = [(path, run) for path in SYSTEM]
-    allowed += [(path, landlock.READ) for path in ETC]
-    allowed += [
-        (path, landlock.READ)
-        for path in (
-            "/etc/passwd",
-            "/etc/group",
-            "/etc/hosts",
-            "/etc/nsswitch.conf",
-            f"/proc/{os.getpid()}",
-            "/proc/cpuinfo",
-            "/proc/meminfo",
-            "/sys/devices/system/cpu",
-            "/dev/zero",
-            "/dev/random",
-            "/dev/urandom",
-        )
-    ]
-    allowed += [("/dev/null", landlock.READ | landlock.WRITE_FILE)]
-    for bind in [*policy.binds, *interpreter(argv[0])[0]]:
-        rights = landlock.READ | landlock.RESOLVE_UNIX
-        rights |= landlock.WRITE if bind.writable else 0
-        rights |= 0 if bind.noexec else landlock.EXECUTE
-        allowed.append((bind.source, rights))
-    if policy.scratch is not None:
-        allowed.append((policy.scratch, landlock.READ | landlock.WRITE))
-    return allowed

@@ -8,7 +8,7 @@ import sys
 
 from ntp.confine.files import field, read, until
 
-_APPEARS_S = 2.0
+_APPEARS_S = 5.0
 """How long bubblewrap may take to get from its own start to that of the plugin."""
 
 

@@ -14,7 +14,7 @@ from ntp.confine.cgroup import Group
 from ntp.confine.files import read, until
 from ntp.confine.policy import MIB, Policy
 
-_STARTS_S = 2.0
+_STARTS_S = 8.0
 _LAUNCHERS = frozenset({"bwrap", "setpriv", "prlimit"})
 _NAMESPACES = {
     "pid": ("cannot see other processes", "can see the machine's processes"),
