@@ -84,6 +84,7 @@ class Applying:
             settings = settings_of(revision)
             self._rooms.launches.catalog = self._outside.catalog(settings)
             self._rooms.launches.secrets = self._passing(Readable((), settings, {}), {})
+        self._forgive_refusals()
 
     async def finish_cut_off(self) -> None:
         """Read the newest revision again, if a crash came between writing it and what it wants."""

@@ -707,6 +707,20 @@ async def test_a_refused_start_is_shown_with_its_reason_and_tried_again(house):
         await house.until("momentum", lambda each: each.ready)
 
 
+async def test_what_was_refused_for_good_is_tried_again_by_the_next_controller(house):
+    async with house.controlled():
+        house.machine.refuse["momentum"] = ActionError(
+            "no sandbox works here", reason="NoSandbox", permanent=True
+        )
+        _, _, outcome = await house.apply()
+        assert [each.state for each in outcome.waiting] == ["NoSandbox"]
+        del house.machine.refuse["momentum"]
+        await house.passes(10)
+        assert (await house.status("momentum")).state == "NoSandbox"
+    async with house.controlled():
+        await house.until("momentum", lambda each: each.ready)
+
+
 async def test_a_plugin_replanned_without_progress_is_parked(house):
     house.tempo = replace(TEMPO, most_actions=6, flapping=timedelta(seconds=30))
     async with house.controlled() as controller:
