@@ -1,6 +1,7 @@
 """Plugins that misbehave: each is contained, and explained in words that a trader understands."""
 
 import os
+import re
 
 import pytest
 
@@ -58,8 +59,7 @@ def test_one_that_never_comes_back_from_a_callback_is_stopped_with_the_place(pro
         )
     )["spins"]
 
-    assert "analyze" in seen["message"]
-    assert "spins.py:8" in seen["message"]
+    assert re.search(r"it was at spins\.py:[89] in analyze", seen["message"])
 
 
 def test_one_that_forks_without_end_is_held_at_its_limit(project):
