@@ -113,6 +113,12 @@ def test_a_nested_field_is_compared_with_its_own_neighbours():
     assert fix == "did you mean 'pyramid'?"
 
 
+def test_limits_of_risk_are_refused_until_something_follows_them():
+    message, fix = told(trading={"risk": {"max_drawdown": 0.1}})
+    assert message == "'trading.risk' does not act yet"
+    assert fix == "take it out: nothing would follow it"
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 5])
 def test_a_manifest_is_a_mapping(document):
     manifest, (problem,) = read(document, file="plugin.yaml")

@@ -14,8 +14,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictBool,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -98,6 +100,10 @@ def _schema(written: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
+def _not_yet(_: object) -> None:
+    raise _refuse("'trading.risk' does not act yet", "take it out: nothing would follow it")
+
+
 def _fix(text: str) -> dict[str, Any]:
     return {"x-fix": text}
 
@@ -112,7 +118,11 @@ class TradingDefaults(BaseModel):
     pyramid: int | None = Field(
         default=None, ge=1, le=1000, json_schema_extra=_fix("write a whole number from 1")
     )
-    risk: dict[str, Any] | None = Field(default=None, json_schema_extra=_fix("write a mapping"))
+    risk: Annotated[None, PlainValidator(_not_yet), WithJsonSchema({"not": {}})] = Field(
+        default=None,
+        description="Not yet: acts in a later release.",
+        json_schema_extra=_fix("take it out: it does not act yet"),
+    )
 
 
 class Manifest(BaseModel):
@@ -182,7 +192,7 @@ class Manifest(BaseModel):
     trading: TradingDefaults = Field(
         default=TradingDefaults(),
         description="Defaults of a strategy's trading.",
-        json_schema_extra=_fix("write a mapping with capital, short, pyramid or risk"),
+        json_schema_extra=_fix("write a mapping with capital, short or pyramid"),
     )
 
     @model_validator(mode="after")
