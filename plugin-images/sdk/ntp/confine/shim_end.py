@@ -17,6 +17,7 @@ TERMINATION_BYTES = 64 * 1024
 MESSAGE_CHARS = 2000
 _WORD = re.compile(r"[A-Z][A-Za-z0-9]{0,39}")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
+LONGER = "make it shorter, or give the entry a longer `timeout`"
 OURS = frozenset({"OOMKilled", "Stopped", "StorageFull", "SupervisorLost"})
 """What only the runtime can know; a plugin that says it of itself is not believed."""
 
@@ -145,11 +146,15 @@ def last_words(termination: bytes, code_folder: str) -> tuple[str, str, bool]:
         text = termination.decode("utf-8", "replace")
         frames = [frame for frame in _FRAME.finditer(text) if frame["file"].startswith(code_folder)]
         if not frames:
-            return "CallbackTimeout", "a callback did not return in time", False
+            return "CallbackTimeout", f"a callback did not return in time; {LONGER}", False
         frame = frames[0]
         place = f"{frame['file'].removeprefix(code_folder).lstrip('/')}:{frame['line']}"
         where = harmless(f"{place} in {frame['name']}".encode())
-        return "CallbackTimeout", f"a callback did not return in time: it was at {where}", False
+        return (
+            "CallbackTimeout",
+            f"a callback did not return in time: it was at {where}; {LONGER}",
+            False,
+        )
     try:
         raw: dict[str, Any] = json.loads(termination)
         reason, message, permanent = raw["reason"], raw["message"], raw.get("permanent", False)
