@@ -40,6 +40,18 @@ def _overview(answer: Mapping[str, Any]) -> None:
                 f"{condition['type']}: {condition['reason']}: {condition['message']}",
                 style="yellow",
             )
+    bare = [
+        row["name"]
+        for row in answer["plugins"]
+        if row["isolation"] and not row["isolation"]["tier"]
+    ]
+    if bare:
+        console(stderr=True).print(
+            f"WITHOUT A SANDBOX, with your own rights: {', '.join(bare)}\n"
+            "  fix: take PLUGIN_SANDBOX=false out, then `ntpctl apply`",
+            style="bold red",
+            markup=False,
+        )
     table(
         answer["plugins"],
         [
@@ -115,7 +127,10 @@ def _detail(row: Mapping[str, Any]) -> None:
         if flow["last_refusal"]:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
     lines += [
-        ("refused", f"{host}: {count} times, not in network.egress")
+        (
+            "refused",
+            f"{host}: {count} times; to allow it add '{host}' to network.egress of {row['place']}",
+        )
         for host, count in row["egress_refused"].items()
     ]
     lines += [
