@@ -1,11 +1,12 @@
 """Entries in the company of others: names, inputs, and whether what is wired can work at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from ntp.contract.names import Kind, object_name
 from orchestrator.errors import Problem
-from orchestrator.spec.complaint import listed, near
+from orchestrator.spec.complaint import MAX_PROBLEMS, listed, near
 from orchestrator.spec.declared import Entry
 
 MAX_EDGES: Final = 1_000_000
@@ -33,9 +34,11 @@ _WORDS: Final = {
 
 def check_company(entries: Sequence[Entry]) -> list[Problem]:
     """Return what is wrong between entries."""
-    problems = list(_names(entries))
+    problems = list(islice(_names(entries), MAX_PROBLEMS))
     company = _Company(entries)
     for entry in entries:
+        if len(problems) > MAX_PROBLEMS:
+            break
         if entry.fields.get("enabled", True) and "inputs" in entry.fields:
             problems += company.inputs(entry)
     problems += company.too_many()

@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ntp.contract.names import Kind
@@ -14,12 +13,18 @@ from orchestrator.spec import shape
 from orchestrator.spec.quantity import shown
 from orchestrator.spec.source import Document
 
+MAX_PROBLEMS = 1000
 _OTHERWISE = "see schemas/plugins.schema.json for what can stand here"
 _SECTIONS = {kind.section: kind for kind in Kind}
 
 
-def complaints(document: Document, error: ValidationError) -> Iterator[Problem]:
-    for detail in error.errors(include_url=False):
+def complaints(document: Document, details: Sequence[ErrorDetails]) -> Iterator[Problem]:
+    """Yield the problems of one file; of more than `MAX_PROBLEMS`, how many there are."""
+    further = len(details) - MAX_PROBLEMS
+    if further > 0:
+        message = f"{further:,} more problems than are shown"
+        yield Problem(document.file, 0, 0, message, "mend these first")
+    for detail in details[:MAX_PROBLEMS]:
         # A mistake in a key itself has the step '[key]' after the key.
         path = tuple(step for step in detail["loc"] if step != "[key]")
         message, fix = _words(path, detail)

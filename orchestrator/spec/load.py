@@ -23,6 +23,7 @@ from orchestrator.spec.source import Document
 
 __all__ = ["Declared", "Entry", "read", "resolve"]
 
+HOPELESS = 50_000
 _EMPTY_FIX = "list plugins under 'plugins:'; to remove everything run 'ntpctl down'"
 
 
@@ -94,8 +95,14 @@ class _Reading:
         try:
             said: Mapping[str, Any] = shape.FILE.validate_python(own)
         except ValidationError as error:
-            self.problems += complaints(document, error)
-            said = _good_part(own, {tuple(each["loc"]) for each in error.errors()})
+            if error.error_count() > HOPELESS:
+                # Each of them in words would take more memory than the file is worth.
+                message = f"the file has {error.error_count():,} mistakes"
+                self.problems.append(Problem(file, 0, 0, message, "is it a plugins.yaml at all?"))
+                return
+            details = error.errors(include_url=False)
+            self.problems += complaints(document, details)
+            said = _good_part(own, {tuple(each["loc"]) for each in details})
         self._add(document, said)
 
     def _add(self, document: Document, said: Mapping[str, Any]) -> None:

@@ -43,6 +43,7 @@ class Marked:
     value: Any
     starts: dict[int, Any]
     items: dict[int, list[Any]]
+    _positions: dict[int, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def place(self, path: Sequence[str | int]) -> tuple[int, int]:
         """Return line and column, from 1, of a key or list item; of the nearest, if it is absent."""
@@ -51,7 +52,11 @@ class Marked:
         for step in path:
             marks = self.items.get(id(node), [])
             if isinstance(node, dict) and step in node:
-                mark = marks[2 * list(node).index(step)]
+                positions = self._positions.get(id(node))
+                if positions is None:
+                    positions = {key: at for at, key in enumerate(node)}
+                    self._positions[id(node)] = positions
+                mark = marks[2 * positions[str(step)]]
             elif isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
                 mark = marks[step]
             else:

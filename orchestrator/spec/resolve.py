@@ -9,7 +9,7 @@ from typing import Any
 from ntp.contract.names import Kind
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.spec import collector, egress, quantity, secret
-from orchestrator.spec.complaint import near
+from orchestrator.spec.complaint import MAX_PROBLEMS, near
 from orchestrator.spec.config_check import Checker
 from orchestrator.spec.declared import Declared, Entry
 from orchestrator.spec.model import (
@@ -47,6 +47,8 @@ def resolve(declared: Declared, artifacts: Mapping[str, Artifact], *, revision: 
     plugins = {}
     with collector.paused():
         for name, entry in declared.entries.items():
+            if len(resolving.problems) > MAX_PROBLEMS:
+                break
             artifact = artifacts.get(name)
             if artifact is None:
                 message = f"no plugin '{entry.plugin}' was found"
