@@ -51,6 +51,8 @@ class Loop:
         self.actions: dict[str, Action] = {}
         self.going: dict[str, str] = {}
         """Name -> words; from the moment an action is begun until a look that began after its end."""
+        self.postponed: dict[str, str] = {}
+        """Name -> why its last action could not be done; it is tried again."""
         self.begun = 0
         self.done = 0
         """Number of the last pass that was begun, and of the last that is done."""
@@ -187,6 +189,7 @@ class Loop:
             self._postpone(name, "Bug", f"{type(error).__name__}: {error}")
         else:
             self._retries.done(name)
+            self.postponed.pop(name, None)
         self._finished.add(name)
         if name == BROKER:
             self.agenda.mark_all()
@@ -198,6 +201,7 @@ class Loop:
 
     def _postpone(self, name: str, reason: str, message: str) -> None:
         self._retries.later(name, self._clock())
+        self.postponed[name] = f"{reason}: {message}"
         self._rooms.journal.warn(name, reason, message)
 
     def _keep_rights(self, instances: Mapping[str, Instance], tasks: asyncio.TaskGroup) -> None:

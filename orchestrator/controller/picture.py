@@ -100,7 +100,9 @@ class Picture:
             for name, entry in self._desk.book.entries.items()
         }
         if BROKER in before:
-            fresh[BROKER] = remember(BROKER, observed, now=now, policy=policy, beats=False)
+            fresh[BROKER] = remember(
+                BROKER, observed, now=now, policy=policy.of_system(), beats=False
+            )
         self._memories.put_all(fresh)
         for name, record in fresh.items():
             if record != before.get(name):

@@ -46,6 +46,7 @@ class Telling:
             seen=Seen(
                 going=self._loop.going,
                 parked=self._loop.parked(),
+                postponed=self._loop.postponed,
                 flows=flows,
                 cpu=cpu,
                 before=self._told,

@@ -107,7 +107,7 @@ class _Planner:
             name,
             self.observed,
             now=self.now,
-            policy=self.context.policy,
+            policy=self.context.policy.of_system() if is_system else self.context.policy,
             timeout=spec.timeout if spec else timedelta(0),
             beats=not is_system,
             fallback=name in self.context.previous,

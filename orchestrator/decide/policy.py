@@ -1,7 +1,8 @@
 """The times and counts that decisions use, in one place; tests and settings change them here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,9 @@ class Policy:
     beat_interval: timedelta = timedelta(seconds=1)
     beats_missed: int = 3
     """So many intervals plus the plugin's timeout without a beat, and it is unresponsive."""
+    longest_delay_of_system: timedelta = timedelta(seconds=10)
+    """Without the broker nobody can do anything, so it is tried again soon, and never given up."""
+
+    def of_system(self) -> Self:
+        longest = min(self.longest_delay, self.longest_delay_of_system)
+        return replace(self, longest_delay=longest)

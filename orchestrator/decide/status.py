@@ -26,6 +26,8 @@ class Seen:
     """Name -> what is being done right now, in words: `installing its requirements`."""
     parked: Mapping[str, str] = field(default_factory=dict)
     """Name -> why it is left alone: it was replanned without progress."""
+    postponed: Mapping[str, str] = field(default_factory=dict)
+    """Name -> why what is planned for it could not be done, and is tried again."""
     flows: Mapping[str, FlowTotals] = field(default_factory=dict)
     cpu: Mapping[str, float] = field(default_factory=dict)
     before: Mapping[str, PluginStatus] = field(default_factory=dict)
@@ -115,12 +117,15 @@ def _verdict(
     if name in seen.going:
         return _going(action, seen.going[name])
     if instance is not None and instance.phase is Phase.RUNNING:
+        why = seen.postponed.get(name)
+        if why and action is not None:
+            return _Verdict("Running", f"{action.cause}; that waits: {why}")
         return _running(record, instance, observed, action)
     if instance is not None and instance.phase is Phase.STOPPING:
         return _Verdict("Stopping", record.stop_reason)
     if record.stopped_by_hand:
         return _Verdict("Stopped", f"by hand, not in plugins.yaml; `ntpctl start {name}`")
-    return _absent(spec, record, instance, action)
+    return _absent(spec, record, instance, action, why=seen.postponed.get(name, ""))
 
 
 def _going(action: Action | None, words: str) -> _Verdict:
@@ -174,7 +179,12 @@ def _worry(beat: Beat) -> str:
 
 
 def _absent(
-    spec: PluginSpec, record: Record, instance: Instance | None, action: Action | None
+    spec: PluginSpec,
+    record: Record,
+    instance: Instance | None,
+    action: Action | None,
+    *,
+    why: str,
 ) -> _Verdict:
     if record.refusal:
         return _Verdict(
@@ -187,7 +197,7 @@ def _absent(
     unresponsive = record.stop_reason == StopReason.UNRESPONSIVE
     end = record.last_exit
     if end is None or (planned and not unresponsive):
-        words = action.cause if isinstance(action, Wait | Start) else ""
+        words = why or (action.cause if isinstance(action, Wait | Start) else "")
         until = action.until if isinstance(action, Wait) else None
         return _Verdict("Waiting", words, next_try=until)
     limit = instance.usage.memory_limit if instance else 0

@@ -4,20 +4,39 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import pwd
+import re
 import socket
 import stat
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
+import msgspec
 import pytest
 
 from orchestrator.control import protocol, server
+from orchestrator.control.calls import Call
 from orchestrator.control.client import answers, ask, call
-from orchestrator.decide.report import Downed, Outcome, Preview, Progress, ProjectStatus
+from orchestrator.decide.changes import Change
+from orchestrator.decide.report import (
+    BrokerInfo,
+    Condition,
+    Downed,
+    FlowTotals,
+    Info,
+    Outcome,
+    PluginStatus,
+    Preview,
+    Progress,
+    ProjectStatus,
+    Waiting,
+)
+from orchestrator.decide.state import Exit, Isolation, Usage
 from orchestrator.errors import (
     ActionError,
     ConfigError,
@@ -326,3 +345,24 @@ async def test_the_client_starts_without_heavy_packages():
         subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True
     )
     assert found.stdout == "[]\n"
+
+
+def test_every_field_that_is_told_stands_in_the_protocol():
+    told = [Info, Outcome, Preview, Progress, ProjectStatus, PluginStatus, Condition, Downed]
+    told += [Change, Event, Exit, FlowTotals, Isolation, LogLine, Usage, BrokerInfo, Waiting]
+    missing = [
+        f"{each.__name__}.{field.name}"
+        for each in told
+        for field in dataclasses.fields(each)
+        if f'"{field.name}"' not in protocol.__doc__
+    ]
+    assert missing == []
+
+
+def test_every_call_stands_in_the_protocol_with_its_arguments():
+    for kind in get_args(Call):
+        info = msgspec.inspect.type_info(kind)
+        lines = protocol.__doc__[protocol.__doc__.index(f"\n    {info.tag} ") :][:400]
+        for field in info.fields:
+            mark = "" if field.required else "?"
+            assert re.search(rf"\b{field.name}{re.escape(mark)}", lines), (info.tag, field.name)

@@ -593,6 +593,9 @@ async def test_with_the_broker_away_a_change_waits_and_nobody_is_stopped(house):
             FLEET.replace("period: 20", "period: 30"), deadline=timedelta(milliseconds=300)
         )
         assert not outcome.ready
+        status = await house.until("bollinger", lambda each: "that waits" in each.message)
+        assert status.state == "Running"
+        assert status.message.startswith("changed: config.period 20 -> 30; that waits: Unreachable")
         assert house.machine.instances["bollinger"].id == life
         assert house.machine.instances["bollinger"].phase is Phase.RUNNING
         del house.machine.crash_at_start["broker"]
