@@ -10,7 +10,7 @@ from typing import Any
 from ntp.contract.problem import Problem
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, UnreachableError
 from orchestrator.settings import STDIN, Settings, find
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\benv:\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)")
@@ -88,12 +88,29 @@ def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
 
 def call(settings: Settings, what: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
     """Ask the project's controller; yield events, then the result."""
+    _must_answer(settings)
     return client.call(settings.state / SOCKET, what, **arguments)
 
 
 def ask(settings: Settings, what: str, /, **arguments: Any) -> dict[str, Any]:
     """Ask the project's controller; return the result."""
+    _must_answer(settings)
     return client.ask(settings.state / SOCKET, what, **arguments)
+
+
+def _must_answer(settings: Settings) -> None:
+    """Where nobody answers, say what that means for what runs, and what to do."""
+    if client.answers(settings.state / SOCKET):
+        return
+    if was_applied(settings):
+        raise UnreachableError(
+            f"no controller answers for project '{settings.project}'; what ran goes on without one\n"
+            "  fix: `ntpctl apply` or `ntpctl serve` starts one, and it adopts what runs"
+        )
+    raise UnreachableError(
+        f"nothing of project '{settings.project}' was applied here ({settings.state})\n"
+        "  fix: `ntpctl apply`, or name another project with --project or a file"
+    )
 
 
 def was_applied(settings: Settings) -> bool:

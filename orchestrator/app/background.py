@@ -63,10 +63,10 @@ def ensure(settings: Settings) -> bool:
 
 
 def forget(settings: Settings, *, delete_data: bool) -> None:
-    """Wait until the controller has let go of its lock; then remove socket, log and lock."""
+    """Wait until the controller has let go of its lock and is gone; then remove what it kept."""
     lock = settings.state / "controller.lock"
     ends = time.monotonic() + PATIENCE_S
-    while lock.exists() and _held(lock):
+    while lock.exists() and (_held(lock) or _runs(lock)):
         if time.monotonic() > ends:
             raise UnreachableError("the controller still runs; see `ntpctl status`")
         time.sleep(LOOK_S)
@@ -112,6 +112,16 @@ def _held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+def _runs(lock: Path) -> bool:
+    """Tell whether the controller that last held the lock is still a process of this project."""
+    try:
+        pid = int(lock.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+    return b"\0serve\0" in command
 
 
 def _tail(log: Path) -> str:

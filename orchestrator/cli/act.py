@@ -3,15 +3,13 @@
 import click
 
 from orchestrator import app
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import deadline_option, project_options
 from orchestrator.cli.output import output_option
 from orchestrator.cli.progress import settle
 
 names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 wait_option = click.option("--wait/--no-wait", default=True, help="Wait until it is done.")
-deadline_option = click.option(
-    "--deadline", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait."
-)
+waiting_option = deadline_option(60.0)
 
 
 def _act(
@@ -33,7 +31,7 @@ def _act(
 @names
 @project_options
 @wait_option
-@deadline_option
+@waiting_option
 @output_option
 def restart(
     names: tuple[str, ...],
@@ -57,7 +55,7 @@ def restart(
 @names
 @project_options
 @wait_option
-@deadline_option
+@waiting_option
 @output_option
 def stop(
     names: tuple[str, ...],
@@ -81,7 +79,7 @@ def stop(
 @names
 @project_options
 @wait_option
-@deadline_option
+@waiting_option
 @output_option
 def start(
     names: tuple[str, ...],

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from orchestrator import app
-from orchestrator.cli.failure import say
-from orchestrator.cli.options import project_options
+from orchestrator.cli.failure import agreed, say
+from orchestrator.cli.options import deadline_option, project_options
 from orchestrator.cli.output import console, emit, output_option
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
@@ -81,9 +81,7 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
 @click.option("--allow-deletes", is_flag=True, help="Allow a file that removes most of what runs.")
 @click.option("--no-sandbox", is_flag=True, help="Confirm PLUGIN_SANDBOX=false.")
 @click.option("--wait/--no-wait", default=True, help="Wait until all are ready.")
-@click.option(
-    "--deadline", default=120.0, show_default=True, metavar="SECONDS", help="How long to wait."
-)
+@deadline_option(120.0)
 @click.option("--dry-run", is_flag=True, help="The same as `ntpctl plan`.")
 @output_option
 def apply(
@@ -118,7 +116,7 @@ def apply(
         raise click.exceptions.Exit(DIFFERS if preview["differs"] else 0)
     stops = [change["name"] for change in preview["changes"] if change["stops"]]
     if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        click.confirm(f"this stops {', '.join(stops)}. Go on?", abort=True, err=True)
+        agreed(f"this stops {', '.join(stops)}. Go on?")
     _ensure(declared.settings)
     try:
         outcome = settle(
@@ -146,9 +144,7 @@ def apply(
 @project_options
 @click.option("--delete-data", is_flag=True, help="Remove storage (ledgers) and history too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option(
-    "--deadline", default=120.0, show_default=True, metavar="SECONDS", help="How long to wait."
-)
+@deadline_option(120.0)
 @output_option
 def down(
     files: tuple[str, ...],
@@ -172,13 +168,13 @@ def down(
             raise click.UsageError(
                 "--delete-data removes ledgers for good\n  fix: confirm it with --yes"
             )
-        click.confirm("This removes ledgers and history for good. Go on?", abort=True, err=True)
+        agreed("This removes ledgers and history for good. Go on?")
     if not app.was_applied(where):
         say(f"nothing of project '{where.project}' is here ({where.state})")
         return
     app.ensure_controller(where)
     result: dict[str, Any] = {}
-    with Progress() as progress:
+    with Progress("removed") as progress:
         for message in app.call(where, "down", delete_data=delete_data, deadline=deadline):
             if message.get("event") == "progress":
                 progress.tell(message)

@@ -67,7 +67,8 @@ def schema(which: str | None, folder: Path, *, check: bool, write: bool) -> None
             if not (folder / name).is_file() or (folder / name).read_bytes() != text
         ]
         for name in stale:
-            say(f"{folder / name}: differs from the models\n  fix: ntpctl schema --write")
+            what = "differs from the models" if (folder / name).exists() else "does not exist"
+            say(f"{folder / name}: {what}\n  fix: ntpctl schema --write")
         if stale:
             raise click.exceptions.Exit(6)
         say(f"{len(rendered)} schemas equal the models")

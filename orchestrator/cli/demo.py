@@ -14,6 +14,7 @@ from ntp.contract.beat import Beat
 from orchestrator import app
 from orchestrator.cli.demo_report import Summary, exhausted, summarise
 from orchestrator.cli.failure import say
+from orchestrator.cli.options import deadline_option
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.progress import settle
 from orchestrator.errors import ActionError, NtpError, UnreachableError
@@ -25,9 +26,7 @@ SETTLE_S = 10.0
 
 
 @click.command()
-@click.option(
-    "--deadline", default=90.0, show_default=True, metavar="SECONDS", help="For the whole run."
-)
+@deadline_option(90.0, "For the whole run.")
 @click.option("--keep", is_flag=True, help="Leave the project running, to look around.")
 @output_option
 def demo(deadline: float, output: str, *, keep: bool) -> None:

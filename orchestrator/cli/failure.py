@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 
-from orchestrator.errors import ConfigError, NtpError
+from orchestrator.errors import ActionError, ConfigError, NtpError
 
 INTERRUPTED = 130
 
@@ -20,8 +21,13 @@ INTERRUPTED = 130
 @contextmanager
 def guard() -> Iterator[None]:
     """Turn what was raised into the exit code of the process."""
+    _open_streams()
     try:
         yield
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message())
+        sys.exit(2)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "ntpctl"
         say(f"{where}: {error.format_message()}")
@@ -40,14 +46,40 @@ def guard() -> Iterator[None]:
         say(f"error: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has gone. What is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has gone.
+        _drop_output()
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        # The machine's, not a bug: a full disk, a folder that may not be written.
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{(error.strerror or str(error)).lower()}")
+        sys.exit(ActionError.exit_code)
+
+
+def _open_streams() -> None:
+    """Replace what the shell has closed (`>&-`): Python hands out None, on which every print fails."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+
+
+def _drop_output() -> None:
+    """What is still buffered must not raise again at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str) -> None:
     """Print to stderr: the talk. Results go to stdout."""
     print(text, file=sys.stderr, flush=True)
+
+
+def agreed(question: str) -> None:
+    """Ask on the terminal; a no ends the command with exit code 5."""
+    if not click.confirm(question, err=True):
+        say("nothing was changed")
+        raise click.exceptions.Exit(ActionError.exit_code)
 
 
 def report(error: ConfigError) -> None:

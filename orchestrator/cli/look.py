@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from orchestrator import app
+from orchestrator.cli.detail import show
+from orchestrator.cli.failure import say
 from orchestrator.cli.options import followable_options, project_options
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.words import age, bytes_of, state_style
@@ -28,7 +30,7 @@ def status(name: str | None, files: tuple[str, ...], project: str | None, output
     if output != "table":
         emit(answer, output)
     elif name:
-        _detail(answer["plugins"][0])
+        show(answer["plugins"][0])
     else:
         _overview(answer)
 
@@ -39,6 +41,7 @@ def _overview(answer: Mapping[str, Any]) -> None:
             console(stderr=True).print(
                 f"{condition['type']}: {condition['reason']}: {condition['message']}",
                 style="yellow",
+                markup=False,
             )
     bare = [
         row["name"]
@@ -56,20 +59,30 @@ def _overview(answer: Mapping[str, Any]) -> None:
         answer["plugins"],
         [
             Column("NAME", lambda row: row["name"]),
-            Column("KIND", lambda row: row["kind"]),
+            Column("KIND", lambda row: row["kind"], rank=9),
             Column("STATE", lambda row: row["state"], style=state_style),
-            Column("READY", lambda row: "yes" if row["ready"] else "no"),
-            Column("RESTARTS", lambda row: str(row["restarts"]), right=True),
-            Column("SINCE", lambda row: age(row["since"], answer["at"]), right=True),
-            Column("MEMORY", _memory, right=True),
-            Column("CPU", _cpu, right=True),
-            Column("IN/S", lambda row: _rate(row, "received_per_s"), right=True),
-            Column("OUT/S", lambda row: _rate(row, "sent_per_s"), right=True),
-            Column("LOST", lambda row: str((row["flow"] or {}).get("lost", "")), right=True),
-            Column("TIER", _tier, right=True),
-            Column("MESSAGE", lambda row: row["message"]),
+            Column("READY", lambda row: "yes" if row["ready"] else "no", rank=1),
+            Column("RESTARTS", lambda row: str(row["restarts"]), right=True, rank=2),
+            Column("SINCE", lambda row: age(row["since"], answer["at"]), right=True, rank=3),
+            Column("MEMORY", _memory, right=True, rank=5),
+            Column("CPU", _cpu, right=True, rank=8),
+            Column("IN/S", lambda row: _rate(row, "received_per_s"), right=True, rank=6),
+            Column("OUT/S", lambda row: _rate(row, "sent_per_s"), right=True, rank=7),
+            Column(
+                "LOST", lambda row: str((row["flow"] or {}).get("lost", "")), right=True, rank=4
+            ),
+            Column("TIER", _tier, right=True, rank=8),
+            Column("MESSAGE", _message),
         ],
     )
+
+
+def _message(row: Mapping[str, Any]) -> str:
+    """What it says now; where that is nothing worrying, why its last life ended."""
+    end = row["last_exit"]
+    if end is None or not end["reason"] or not row["ready"]:
+        return str(row["message"])
+    return f"{row['message']}{'; ' if row['message'] else ''}was restarted after {end['reason']}"
 
 
 def _memory(row: Mapping[str, Any]) -> str:
@@ -92,66 +105,17 @@ def _tier(row: Mapping[str, Any]) -> str:
     return "" if row["isolation"] is None else str(row["isolation"]["tier"])
 
 
-def _detail(row: Mapping[str, Any]) -> None:
-    lines: list[tuple[str, str]] = [
-        ("name", row["name"]),
-        ("kind", f"{row['kind']}, plugin {row['plugin']} {row['version']}"),
-        ("declared", row["place"]),
-        ("state", f"{row['state']}{': ' + row['message'] if row['message'] else ''}"),
-        ("since", row["since"] or ""),
-        ("restarts", f"{row['restarts']}, generation {row['generation']}"),
-    ]
-    if row["next_try"]:
-        lines.append(("next try", row["next_try"]))
-    usage = row["usage"]
-    if usage["memory_limit"] or usage["memory"]:
-        lines += [
-            (
-                "memory",
-                f"{bytes_of(usage['memory'])} now, {bytes_of(usage['memory_peak'])} peak, {bytes_of(usage['memory_limit'])} limit",
-            ),
-            ("cpu", f"{usage['cpu_s']:.1f} s used, {usage['throttled_s']:.1f} s held back"),
-            ("processes", f"{usage['pids']}, {usage['pids_refused']} refused"),
-        ]
-    if row["isolation"]:
-        lines.append(("isolation", f"tier {row['isolation']['tier']}"))
-        lines += [("", f"+ {what}") for what in row["isolation"]["active"]]
-        lines += [("", f"- missing: {what}") for what in row["isolation"]["missing"]]
-    if flow := row["flow"]:
-        lines.append(
-            (
-                "messages",
-                f"{flow['received']} received, {flow['sent']} sent, {flow['lost']} lost, {flow['late']} late, {flow['refused']} refused",
-            )
-        )
-        if flow["last_refusal"]:
-            lines.append(("", f"last refusal: {flow['last_refusal']}"))
-    lines += [
-        (
-            "refused",
-            f"{host}: {count} times; to allow it add '{host}' to network.egress of {row['place']}",
-        )
-        for host, count in row["egress_refused"].items()
-    ]
-    lines += [
-        (
-            "condition",
-            f"{each['type']}={each['status']} {each['reason']} {each['message']}".rstrip(),
-        )
-        for each in row["conditions"]
-    ]
-    if row["last_output"]:
-        lines.append(("last output", row["last_output"][0]))
-        lines += [("", line) for line in row["last_output"][1:]]
-    out = console()
-    for title, text in lines:
-        out.print(f"{title:<12} {text}", markup=False)
-
-
 @click.command()
 @click.argument("name")
 @followable_options
-@click.option("-n", "--tail", default=200, show_default=True, help="How many last lines.")
+@click.option(
+    "-n",
+    "--tail",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="How many last lines.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
 @output_option
 def logs(
@@ -165,20 +129,31 @@ def logs(
       ntpctl logs -f momentum_strategy
     """
     where = app.locate(files, project)
+    found = False
     for line in app.call(where, "logs", name=name, follow=follow, tail=tail):
         if line.get("event") != "log":
             continue
+        found = True
         if output == "table":
             mark = "" if line["stream"] == "stdout" else f"[{line['stream']}] "
             click.echo(f"{line['at'][:23]} {mark}{line['text']}")
         else:
             emit_line(line)
+    if not found:
+        say(f"{name} has printed nothing")
 
 
 @click.command()
 @click.argument("name", required=False)
 @followable_options
-@click.option("-n", "--limit", default=200, show_default=True, help="How many last events.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="How many last events.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as events come, until Ctrl-C.")
 @output_option
 def events(
@@ -202,6 +177,8 @@ def events(
         if message.get("event") == "event":
             _event(message, output)
         elif "result" in message and not follow:
+            if not message["result"]["events"]:
+                say(f"no events{f' of {name!r}' if name else ''}")
             if output == "table":
                 for event in message["result"]["events"]:
                     _event(event, output)

@@ -32,3 +32,17 @@ def project_options(command: Command) -> Command:
 def followable_options(command: Command) -> Command:
     """Give a command `--file` and `--project`; its `-f` means follow, as everywhere else."""
     return _file_option("--file")(project_option(command))
+
+
+def deadline_option(
+    default: float, about: str = "How long to wait."
+) -> Callable[[Command], Command]:
+    """Give a command `--deadline`: seconds, at most a day."""
+    return click.option(
+        "--deadline",
+        type=click.FloatRange(0, 86400),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=about,
+    )

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 FORMATS = ("table", "json", "yaml")
+UNBOUNDED = 10_000
+"""Columns where nobody looks: a program must not find a message cut off."""
+GAP = 1
+MESSAGE = 32
+"""Columns that the last column, which wraps, keeps at least."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -30,12 +35,16 @@ def output_option(command: Command) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`title` of a table column and the cell of a row; `style` may colour it."""
+    """`title` of a table column and the cell of a row; `style` may colour it.
+
+    Where a terminal is too narrow, columns go, that of the highest `rank` first; those of rank 0 stay.
+    """
 
     title: str
     cell: Callable[[Mapping[str, Any]], str]
     right: bool = False
     style: Callable[[Mapping[str, Any]], str] | None = None
+    rank: int = 0
 
 
 def colour_wanted(stream: Any) -> bool:
@@ -56,7 +65,7 @@ def console(*, stderr: bool = False) -> "Console":
         no_color=not colour_wanted(stream),
         highlight=False,
         soft_wrap=not terminal,
-        width=None if terminal else 240,
+        width=None if terminal else UNBOUNDED,
     )
 
 
@@ -71,18 +80,53 @@ def emit(value: Any, output: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-    """Print rows as a table without lines, as kubectl and docker do."""
+    """Print rows as a table without lines, as kubectl and docker do; the last column may wrap."""
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    shown = fitting(rows, columns, out.width)
     drawn = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+    for column in shown:
+        drawn.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=column is not shown[-1],
+            overflow="fold",
+        )
     for row in rows:
         drawn.add_row(
             *(
                 Text(column.cell(row), style=column.style(row) if column.style else "")
-                for column in columns
+                for column in shown
             )
         )
-    console().print(drawn)
+    if out.is_terminal:
+        out.print(drawn)
+        return
+    with out.capture() as held:
+        out.print(drawn)
+    for line in held.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def fitting(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
+) -> list[Column]:
+    """Return the columns that a line of `width` holds; what a row means is the last to go."""
+    wide = [
+        max(len(column.title), *(_widest(column.cell(row)) for row in rows), 0)
+        for column in columns
+    ]
+    wide[-1] = min(wide[-1], MESSAGE)
+    kept = list(range(len(columns)))
+    while sum(wide[each] + GAP for each in kept) - GAP > width:
+        last = max(kept, key=lambda each: columns[each].rank)
+        if not columns[last].rank:
+            break
+        kept.remove(last)
+    return [columns[each] for each in kept]
+
+
+def _widest(cell: str) -> int:
+    return max((len(line) for line in cell.splitlines()), default=0)

@@ -17,9 +17,12 @@ QUIET = frozenset({"Waiting", "Preparing", "Starting", "Stopping"})
 class Progress:
     """On a terminal one line that changes; elsewhere a line for each plugin that is ready or failing."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: str = "ready") -> None:
+        self._done = done
+        self._told: set[str] = set()
         self._status: Status | None = None
         self._ready = -1
+        self._said: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Self:
         out = console(stderr=True)
@@ -35,16 +38,23 @@ class Progress:
             self._status.stop()
 
     def tell(self, message: dict[str, Any]) -> None:
-        words = f"{message['ready']}/{message['total']} ready  {message['name']} {message['state']}"
+        words = f"{message['ready']}/{message['total']} {self._done}  {message['name']} {message['state']}"
         if message["message"]:
             words += f": {message['message']}"
         if self._status is not None:
             from rich.text import Text
 
             self._status.update(Text(words))
-        elif message["state"] not in QUIET or message["ready"] != self._ready:
+        elif self._is_news(message):
             say(words)
         self._ready = message["ready"]
+
+    def _is_news(self, message: dict[str, Any]) -> bool:
+        """Tell whether a line is due: a try that fails as the one before is none."""
+        said = message["state"], message["message"]
+        old = self._said.get(message["name"])
+        self._said[message["name"]] = said
+        return message["ready"] != self._ready or (message["state"] not in QUIET and said != old)
 
 
 def settle(messages: Iterable[dict[str, Any]], *, output: str) -> dict[str, Any]:
