@@ -103,7 +103,7 @@ def until(reached: Callable[[], object], what: str, *, within_s: float = DEADLIN
     ends = time.monotonic() + within_s
     while not reached():
         assert time.monotonic() < ends, what
-        time.sleep(0.005)
+        time.sleep(0.01)
 
 
 def _end(settings: Settings, controller: subprocess.Popen[bytes]) -> None:
