@@ -114,10 +114,8 @@ async def _events(call: EventsCall, operations: Operations) -> AsyncGenerator[Me
         found = await operations.events(call.name, limit=call.limit)
         yield {"result": {"events": msgspec.to_builtins(list(found))}}
         return
-    for event in await operations.events(call.name, limit=call.limit):
-        yield _event("event", event)
-    async with aclosing(operations.new_events(call.name)) as fresh:
-        async for event in fresh:
+    async with aclosing(operations.follow_events(call.name, limit=call.limit)) as events:
+        async for event in events:
             yield _event("event", event)
     yield {"result": {"events": []}}
 

@@ -155,8 +155,8 @@ class Controller:
     async def events(self, name: str | None, *, limit: int) -> Sequence[Event]:
         return self._outside.store.events(name=name, limit=limit)
 
-    async def new_events(self, name: str | None) -> AsyncGenerator[Event, None]:
-        async with aclosing(self._rooms.journal.follow(name)) as events:
+    async def follow_events(self, name: str | None, *, limit: int) -> AsyncGenerator[Event, None]:
+        async with aclosing(self._rooms.journal.follow(name, limit=limit)) as events:
             async for event in events:
                 yield event
 

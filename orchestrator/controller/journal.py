@@ -64,11 +64,14 @@ class Journal:
             raise
         self._sound()
 
-    async def follow(self, name: str | None) -> AsyncGenerator[Event, None]:
-        """Yield events from now on; of one plugin, or of all."""
+    async def follow(self, name: str | None, *, limit: int) -> AsyncGenerator[Event, None]:
+        """Yield the last `limit` events, then those to come; of one plugin, or of all. None is lost."""
         queue: asyncio.Queue[Event] = asyncio.Queue(WAITING)
         self._followers.add(queue)
         try:
+            # Read before anything else can run: what comes after it is in the queue.
+            for event in self._store.events(name=name, limit=limit):
+                yield event
             while True:
                 event = await queue.get()
                 if name is None or event.name == name:

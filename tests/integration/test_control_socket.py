@@ -92,8 +92,9 @@ class Desk:
     async def events(self, name, *, limit):
         return [Event(NOON, name or "", "Normal", "Started", str(limit))]
 
-    async def new_events(self, name):
+    async def follow_events(self, name, *, limit):
         try:
+            yield Event(NOON, name or "", "Normal", "Old", str(limit))
             yield Event(NOON, name or "", "Normal", "New", "")
             await asyncio.Event().wait()
         finally:

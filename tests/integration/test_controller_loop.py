@@ -1,7 +1,7 @@
 """The loop on a machine in memory: apply, repair, go back, stay quiet when blind, take down."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -798,6 +798,24 @@ async def test_info_beats_events_and_logs_answer(house):
         assert status.flow.sent == 3
         assert status.isolation.tier == 3
         assert status.place == "plugins.yaml:13"
+
+
+async def test_followed_events_are_the_last_ones_and_then_the_new_ones_without_a_gap(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        before = [each.reason for each in await controller.events("paper", limit=100)]
+        found = []
+        async with (
+            asyncio.timeout(10),
+            aclosing(controller.follow_events("paper", limit=100)) as events,
+        ):
+            async for event in events:
+                found.append(event.reason)
+                if len(found) == len(before):
+                    house.machine.end("paper", code=3)
+                if event.reason == "Exited":
+                    break
+        assert found == [*before, "Exited"]
 
 
 async def test_an_apply_that_was_cut_off_after_its_revision_is_finished_by_the_next_controller(
