@@ -54,8 +54,8 @@ def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
 
 def declare(files: Sequence[str] = (), project: str | None = None) -> Declaration:
     """Read the files. Raises ConfigError where one is missing or no text."""
-    settings = find(files, project=project)
-    stdin = sys.stdin.buffer.read() if any(str(path) == STDIN for path in settings.files) else None
+    stdin = sys.stdin.buffer.read() if STDIN in files else None
+    settings = find(files, project=project, stdin=stdin)
     sources, problems = [], []
     for name, content in settings.sources(stdin):
         try:

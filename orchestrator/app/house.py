@@ -8,12 +8,14 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
+from orchestrator.bus.authority import External
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.catalog.catalog import LocalCatalog
@@ -26,7 +28,7 @@ from orchestrator.controller.reading import Readable, understand
 from orchestrator.decide.changes import changes, differs, render
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
-from orchestrator.errors import ConfigError, UnreachableError
+from orchestrator.errors import ConfigError, Problem, UnreachableError
 from orchestrator.ports import Lease
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.settings import Settings
@@ -57,6 +59,41 @@ def runtime(settings: Settings) -> ProcessRuntime:
     return ProcessRuntime(settings.project, settings.state)
 
 
+def external(settings: Settings) -> External | None:
+    """Return the NATS that NTP_NATS names, with the files that say who we are to it.
+
+    Raises:
+        ConfigError: NTP_NATS_OPERATOR (the operator's or a signing key's seed) or NTP_NATS_SYSTEM (a
+            .creds file of a user of the system account) is not named, or cannot be read.
+    """
+    if settings.nats is None:
+        return None
+    problems: list[Problem] = []
+    found: dict[str, bytes] = {}
+    for name in ("NTP_NATS_OPERATOR", "NTP_NATS_SYSTEM"):
+        path = settings.environment.get(name)
+        if not path:
+            message, fix = f"NTP_NATS is set, {name} is not", f"set {name} to a file"
+            problems.append(Problem("environment", 0, 0, message, fix))
+            continue
+        try:
+            found[name] = Path(path).expanduser().read_bytes()
+        except OSError as error:
+            message = f"{name} names {path}: {error.strerror}"
+            problems.append(Problem("environment", 0, 0, message, "name a readable file"))
+    address = urlsplit(settings.nats)
+    if address.scheme != "nats":
+        message = f"NTP_NATS was a {address.scheme} address, which is not yet served"
+        problems.append(Problem("environment", 0, 0, message, "write nats://host:4222"))
+    if problems:
+        raise ConfigError(problems)
+    return External(
+        address=f"{address.hostname}:{address.port or 4222}",
+        operator_seed=found["NTP_NATS_OPERATOR"].strip(),
+        system_credentials=found["NTP_NATS_SYSTEM"],
+    )
+
+
 @contextlib.asynccontextmanager
 async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
     """Yield everything that a controller is given, open as long as the block lasts."""
@@ -64,7 +101,9 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
     async with contextlib.AsyncExitStack() as stack:
         store = stack.enter_context(SqliteStore.open(settings.state / STORE))
         broker = await stack.enter_async_context(
-            NatsBroker(settings.state / "broker", project=settings.project)
+            NatsBroker(
+                settings.state / "broker", project=settings.project, external=external(settings)
+            )
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
         catalogs: dict[tuple[str | None, str | None], LocalCatalog] = {}

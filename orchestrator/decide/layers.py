@@ -46,7 +46,8 @@ def layers(
             "cpu": spec.resources.cpu,
             "pids": spec.resources.pids,
         },
-        "wiring": {"inputs": {each.instance: _listen(each) for each in listens}},
+        # One source may be heard twice, as ticks and as bars.
+        "wiring": {"inputs": {_input(each): _listen(each) for each in listens}},
         "config": {
             "config": _plain(spec.config),
             "secrets": dict(secrets),
@@ -60,6 +61,10 @@ def layers(
         },
         "policy": {"version": spec.version},
     }
+
+
+def _input(each: Listen) -> str:
+    return each.instance if each.bars is None else f"{each.instance} {each.bars}"
 
 
 def on_bus(of: Layers, address: str) -> Layers:
