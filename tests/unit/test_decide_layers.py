@@ -60,7 +60,7 @@ def limits(**fields):
         (
             of(ENTRY, listens=(Listen(instance="binance", kind=Kind.DATA_SOURCE, bars="5m"),)),
             "wiring",
-            "input binance: other bars",
+            "no longer listens to binance, now listens to binance 5m",
         ),
         (on_bus(of(ENTRY), "127.0.0.1:2"), "wiring", "bus (none) -> 127.0.0.1:2"),
     ],
