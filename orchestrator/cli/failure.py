@@ -61,7 +61,8 @@ def _open_streams() -> None:
     """Replace what the shell has closed (`>&-`): Python hands out None, on which every print fails."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (for the process's life)
+            setattr(sys, name, nowhere)
 
 
 def _drop_output() -> None:

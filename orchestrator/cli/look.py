@@ -46,7 +46,7 @@ def _overview(answer: Mapping[str, Any]) -> None:
     bare = [
         row["name"]
         for row in answer["plugins"]
-        if row["isolation"] and not row["isolation"]["tier"]
+        if row["started"] and row["isolation"] and not row["isolation"]["tier"]
     ]
     if bare:
         console(stderr=True).print(

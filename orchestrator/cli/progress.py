@@ -19,7 +19,6 @@ class Progress:
 
     def __init__(self, done: str = "ready") -> None:
         self._done = done
-        self._told: set[str] = set()
         self._status: Status | None = None
         self._ready = -1
         self._said: dict[str, tuple[str, str]] = {}
@@ -51,10 +50,12 @@ class Progress:
 
     def _is_news(self, message: dict[str, Any]) -> bool:
         """Tell whether a line is due: a try that fails as the one before is none."""
+        if message["ready"] == self._ready and message["state"] in QUIET:
+            return False
         said = message["state"], message["message"]
-        old = self._said.get(message["name"])
+        repeats = self._said.get(message["name"]) == said
         self._said[message["name"]] = said
-        return message["ready"] != self._ready or (message["state"] not in QUIET and said != old)
+        return message["ready"] != self._ready or not repeats
 
 
 def settle(messages: Iterable[dict[str, Any]], *, output: str) -> dict[str, Any]:

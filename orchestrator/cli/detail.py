@@ -1,0 +1,98 @@
+"""One plugin in full: `ntpctl status NAME`."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.cli.output import console
+from orchestrator.cli.words import bytes_of
+
+MARGIN = 13
+
+
+def show(row: Mapping[str, Any]) -> None:
+    """Print everything that is known of one plugin."""
+    lines: list[tuple[str, str]] = [
+        ("name", row["name"]),
+        ("kind", f"{row['kind']}, plugin {row['plugin']} {row['version']}"),
+        ("declared", row["place"]),
+        ("state", f"{row['state']}{': ' + row['message'] if row['message'] else ''}"),
+        ("since", row["since"] or ""),
+        ("restarts", f"{row['restarts']}, generation {row['generation']}"),
+    ]
+    if row["next_try"]:
+        lines.append(("next try", row["next_try"]))
+    if end := row["last_exit"]:
+        lines.append(("last end", _end(end)))
+    usage = row["usage"]
+    if usage["memory_limit"] or usage["memory"]:
+        lines += [
+            (
+                "memory",
+                f"{bytes_of(usage['memory'])} now, {bytes_of(usage['memory_peak'])} peak, "
+                + (
+                    f"{bytes_of(usage['memory_limit'])} limit"
+                    if usage["memory_limit"]
+                    else "not limited as a whole"
+                ),
+            ),
+            ("cpu", f"{usage['cpu_s']:.1f} s used, {usage['throttled_s']:.1f} s held back"),
+            ("processes", f"{usage['pids']}, {usage['pids_refused']} refused"),
+        ]
+    if row["isolation"]:
+        lines.append(("isolation", f"tier {row['isolation']['tier']}"))
+        lines += [("", f"+ {what}") for what in row["isolation"]["active"]]
+        lines += [("", f"- missing: {what}") for what in row["isolation"]["missing"]]
+    if flow := row["flow"]:
+        lines.append(
+            (
+                "messages",
+                f"{flow['received']} received, {flow['sent']} sent, {flow['lost']} lost, {flow['late']} late, {flow['refused']} refused",
+            )
+        )
+        if flow["last_refusal"]:
+            lines.append(("", f"last refusal: {flow['last_refusal']}"))
+    lines += [
+        (
+            "refused",
+            f"{host}: {count} times; to allow it add '{host}' to network.egress of {row['place']}",
+        )
+        for host, count in row["egress_refused"].items()
+    ]
+    lines += [
+        (
+            "condition",
+            f"{each['type']}={each['status']} {each['reason']} {each['message']}".rstrip(),
+        )
+        for each in row["conditions"]
+    ]
+    if row["last_output"]:
+        lines.append(("last output", row["last_output"][0]))
+        lines += [("", line) for line in row["last_output"][1:]]
+    out = console()
+    for title, text in lines:
+        # On a terminal long lines go on below themselves, elsewhere they stay one.
+        width = max(out.width - MARGIN, MARGIN)
+        parts = [part for line in text.splitlines() for part in _folded(line, width)] or [""]
+        for number, part in enumerate(parts):
+            out.print(
+                f"{'' if number else title:<12} {part}".rstrip(), markup=False, soft_wrap=True
+            )
+
+
+def _folded(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, drop_whitespace=False, break_on_hyphens=False) or [""]
+
+
+def _end(end: Mapping[str, Any]) -> str:
+    """Say how its last life ended: when, by what, at what peak."""
+    how = (
+        f"signal {end['signal']}" if end["signal"]
+        else f"exit code {end['code']}" if end["code"] is not None
+        else "cause unknown"
+    )  # fmt: skip
+    told = end["reason"] or "Ended"
+    if end["message"]:
+        told += f": {end['message']}"
+    peak = f", peak {bytes_of(end['memory_peak'])}" if end["memory_peak"] else ""
+    return f"{told} ({how}{peak}) at {end['at']}"

@@ -1,0 +1,161 @@
+"""What a person sees: on a narrow terminal, in a pipe, at a mistake, on a full disk."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from orchestrator.cli.detail import show
+from orchestrator.cli.failure import agreed, guard
+from orchestrator.cli.output import Column, fitting, table
+from orchestrator.cli.progress import Progress
+
+COLUMNS = [
+    Column("NAME", lambda row: row["name"]),
+    Column("KIND", lambda row: row["kind"], rank=9),
+    Column("RESTARTS", lambda row: row["restarts"], right=True, rank=2),
+    Column("MESSAGE", lambda row: row["message"]),
+]
+ROW = {"name": "momentum", "kind": "strategy", "restarts": "3", "message": "m" * 300}
+
+
+def ntpctl(*arguments, **given):
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", *arguments],
+        text=True,
+        timeout=60,
+        check=False,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given},
+    )
+
+
+def titles(width):
+    return [column.title for column in fitting([ROW], COLUMNS, width)]
+
+
+def test_a_narrow_terminal_loses_what_matters_least():
+    assert titles(200) == ["NAME", "KIND", "RESTARTS", "MESSAGE"]
+    assert titles(55) == ["NAME", "RESTARTS", "MESSAGE"]
+    assert titles(45) == ["NAME", "MESSAGE"]
+    assert titles(3) == ["NAME", "MESSAGE"], "who and why stay"
+
+
+def test_a_pipe_gets_every_message_whole_and_no_blanks_at_the_end(capsys):
+    table([ROW, {**ROW, "message": ""}], COLUMNS)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith(" " + "m" * 300)
+    assert lines[2].endswith("3")
+
+
+def test_a_failure_that_repeats_is_one_line(capsys):
+    def message(state, ready=0):
+        return {"name": "a", "state": state, "message": "", "ready": ready, "total": 2}
+
+    with Progress() as progress:
+        for state in ("Waiting", "SecretMissing", "Preparing", "SecretMissing", "SecretMissing"):
+            progress.tell(message(state))
+        progress.tell(message("SecretMissing", ready=1))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "0/2 ready  a Waiting",
+        "0/2 ready  a SecretMissing",
+        "1/2 ready  a SecretMissing",
+    ]
+
+
+def test_bare_ntpctl_prints_its_help_and_exits_2():
+    run = ntpctl()
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("Usage: ntpctl")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_result_that_cannot_be_written_is_said_and_is_no_success():
+    with Path("/dev/full").open("w") as full:
+        run = ntpctl("schema", "plugins", stdout=full)
+
+    assert run.returncode == 5
+    assert run.stderr == "error: no space left on device\n"
+
+
+def test_a_closed_standard_output_is_no_bug():
+    run = subprocess.run(
+        ["/bin/sh", "-c", '"$0" -m orchestrator schema plugins >&-', sys.executable],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["apply", "--deadline", "-5"], ["logs", "-n", "-4", "a"], ["events", "-n", "-1"]],
+)
+def test_a_negative_number_is_wrong_usage(arguments):
+    run = ntpctl(*arguments)
+
+    assert run.returncode == 2
+    assert "is not in the range" in run.stderr
+
+
+def test_without_a_controller_a_person_learns_what_that_means(tmp_path):
+    environment = {**os.environ, "NTP_STATE": str(tmp_path)}
+    never = ntpctl("status", "--project", "mine", env=environment)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "state.db").touch()
+    gone = ntpctl("status", "--project", "mine", env=environment)
+
+    assert (never.returncode, gone.returncode) == (3, 3)
+    assert "nothing of project 'mine' was applied here" in never.stderr
+    assert "what ran goes on without one" in gone.stderr
+    assert "fix: `ntpctl apply`" in gone.stderr
+
+
+def test_no_is_an_answer():
+    @click.command()
+    def command():
+        agreed("Go on?")
+        click.echo("went on")
+
+    from click.testing import CliRunner
+
+    refused = CliRunner().invoke(command, input="n\n")
+    accepted = CliRunner().invoke(command, input="y\n")
+
+    assert (refused.exit_code, "went on" in refused.output) == (5, False)
+    assert (accepted.exit_code, "went on" in accepted.output) == (0, True)
+
+
+def test_what_the_machine_refuses_is_told_with_its_place(capsys):
+    with pytest.raises(SystemExit) as ended, guard():
+        raise PermissionError(13, "Permission denied", "/nowhere/ntp")
+
+    assert ended.value.code == 5
+    assert capsys.readouterr().err == "error: /nowhere/ntp: permission denied\n"
+
+
+def test_the_last_end_of_a_plugin_that_runs_again_is_told(capsys):
+    show(
+        {
+            "name": "allocates", "kind": "strategy", "plugin": "allocates", "version": "1",
+            "place": "plugins.yaml:3", "state": "Running", "message": "", "since": None,
+            "restarts": 1, "generation": 1, "next_try": None, "isolation": None, "flow": None,
+            "egress_refused": {}, "conditions": [], "last_output": [],
+            "usage": {"memory": 1 << 20, "memory_peak": 1 << 20, "memory_limit": 0, "cpu_s": 0.0,
+                      "throttled_s": 0.0, "pids": 1, "pids_refused": 0},
+            "last_exit": {"at": "2024-08-08T00:00:00Z", "code": None, "signal": 9, "message": "",
+                          "reason": "OOMKilled", "memory_peak": 512 << 20},
+        }
+    )  # fmt: skip
+
+    out = capsys.readouterr().out
+    assert "last end     OOMKilled (signal 9, peak 512 MiB) at 2024-08-08T00:00:00Z\n" in out
+    assert "1 MiB now, 1 MiB peak, not limited as a whole\n" in out
