@@ -35,7 +35,9 @@ def test_killed_and_started_again_ten_times_it_adopts_everything(office):
     assert {each["restarts"] for each in office.ask("status")["plugins"]} == {0}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))]
+)
 def test_killed_while_it_applies_it_finishes_and_makes_no_doubles(office, seed):
     chance = random.Random(seed)
     office.serve()
