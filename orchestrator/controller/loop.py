@@ -100,13 +100,16 @@ class Loop:
         for name in self._finished:
             self.going.pop(name, None)
         self._finished.clear()
-        marked = self.agenda.take()
+        marked, before = self.agenda.take(), self.observed.instances or {}
         self.observed = await self._rooms.picture.look()
         self.looked = self._outside.now()
         if self.observed.instances is None:
             self.agenda.put_off(self._retries.later(LOOK, self._clock()))
         else:
             self._retries.done(LOOK)
+            if marked is not None:
+                # Whoever woke us and for whom: what this look finds changed is seen by no other.
+                marked |= _changed(before, self.observed.instances)
             for action in self._plan(self.observed.instances, marked):
                 self._take_up(action, self.observed.instances.get(action.name), tasks)
             self._keep_rights(self.observed.instances, tasks)
@@ -254,3 +257,13 @@ class Loop:
 
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _changed(before: Mapping[str, Instance], now: Mapping[str, Instance]) -> set[str]:
+    """Return the names that came or went, or are in another life or another phase of it."""
+    gone = before.keys() - now.keys()
+    return gone | {
+        name
+        for name, each in now.items()
+        if name not in before or (each.id, each.phase) != (before[name].id, before[name].phase)
+    }

@@ -724,6 +724,17 @@ async def test_what_was_refused_for_good_is_tried_again_by_the_next_controller(h
         await house.until("momentum", lambda each: each.ready)
 
 
+async def test_an_end_that_any_look_sees_is_repaired_without_an_event(house):
+    house.tempo = replace(TEMPO, relist=timedelta(minutes=5))
+    async with house.controlled():
+        await house.apply()
+        there = house.machine.instances["bollinger"]
+        end = Exit(utc(), code=1)
+        house.machine.instances["bollinger"] = replace(there, phase=Phase.EXITED, exit=end)
+        await house.status("momentum")
+        await eventually(lambda: house.machine.instances["bollinger"].phase is Phase.RUNNING)
+
+
 async def test_a_plugin_replanned_without_progress_is_parked(house):
     house.tempo = replace(TEMPO, most_actions=6, flapping=timedelta(seconds=30))
     async with house.controlled() as controller:

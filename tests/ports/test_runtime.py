@@ -241,6 +241,15 @@ async def test_the_end_of_an_instance_is_an_event(world):
         assert (await world.see("alpha")).exit.signal == signal.SIGKILL
 
 
+async def test_the_end_is_an_event_also_when_somebody_has_looked_before_it(world):
+    seen = await world.run("alpha", WAIT)
+    async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
+        await anext(events)
+        os.kill(seen.pid, signal.SIGKILL)
+        await world.ended("alpha")  # by looking again and again
+        await anext(events)
+
+
 async def test_a_start_and_the_end_of_what_was_started_are_events(world):
     async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
         await anext(events)

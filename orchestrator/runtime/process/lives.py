@@ -30,7 +30,9 @@ class Lives:
     def follow(self, living: Mapping[str, RunFolder]) -> None:
         """Wait for exactly these: id of a life -> its run folder. Those known already cost nothing."""
         for life in self._ends.keys() - living.keys():
+            # Somebody's look saw its end before we did: the news is still ours to tell.
             self._forget(life)
+            self.nudge()
         self._polled = {life: self._polled[life] for life in self._polled.keys() & living.keys()}
         self._over &= living.keys()
         for life in living.keys() - self._ends.keys() - self._polled.keys() - self._over:
