@@ -1,9 +1,12 @@
 """The main job at once, on recorded market data: ticks to signals, orders and a ledger."""
 
 import shutil
+import signal
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from orchestrator.cli.options import deadline_option
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.progress import settle
 from orchestrator.errors import ActionError, NtpError, UnreachableError
+from orchestrator.settings import DEFAULT_FILES
 
 LOOK_S = 0.5
 SAY_S = 2.0
@@ -44,15 +48,16 @@ def demo(deadline: float, output: str, *, keep: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
     declared = app.declare_demo(folder)
     summary: Summary | None = None
-    try:
-        say(f"a project of its own in {folder}")
-        app.ensure_controller(declared.settings)
-        settle(app.apply(declared, wait=True, deadline=deadline), output="table")
-        beats = _watch(declared, began + deadline)
-        summary = summarise(beats)
-    finally:
-        if not keep:
-            _clean(declared, folder)
+    with _ended_like_ctrl_c():
+        try:
+            say(f"a project of its own in {folder}")
+            app.ensure_controller(declared.settings)
+            settle(app.apply(declared, wait=True, deadline=deadline), output="table")
+            beats = _watch(declared, began + deadline)
+            summary = summarise(beats)
+        finally:
+            if not keep:
+                _clean(declared, folder)
     left = [] if keep else app.left_behind(declared.settings)
     failures = [*summary.failures, *(f"left behind: {what}" for what in left)]
     if output == "table":
@@ -72,8 +77,8 @@ def demo(deadline: float, output: str, *, keep: bool) -> None:
     if failures:
         raise ActionError("the demo failed:\n  " + "\n  ".join(failures))
     if keep:
-        say(f"it still runs:  NTP_STATE={folder}/state ntpctl status --project demo")
-    say("now your own:  edit config/plugins.yaml, then  ntpctl apply -f config/plugins.yaml")
+        say(f"it still runs:  NTP_STATE={folder}/state {own_name()} status --project demo")
+    say(f"now your own:  {next_command(Path.cwd(), declared.settings.files[0])}")
 
 
 def _watch(declared: Any, ends: float) -> Mapping[str, Beat]:
@@ -178,13 +183,53 @@ def _amount(name: str) -> Column:
     return Column(name.upper(), lambda row: f"{row[name]:,.2f}", right=True)
 
 
+def own_name() -> str:
+    """Return what to type for this program here: in a checkout it is not on the PATH."""
+    ours = Path(sys.argv[0]).absolute()
+    found = shutil.which("ntpctl")
+    if found and Path(found).absolute() == ours:
+        return "ntpctl"
+    if ours.name != "ntpctl":
+        return "python -m orchestrator"
+    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)
+
+
+def next_command(here: Path, example: Path) -> str:
+    """Return what to type next in the folder `here`; `example` is the demo's own plugins.yaml."""
+    if here / "config" / "plugins.yaml" == example:
+        return f"edit config/plugins.yaml, then  {own_name()} apply -f config/plugins.yaml"
+    if any((here / file).exists() for file in DEFAULT_FILES):
+        return f"{own_name()} apply"
+    return f"cp {example} plugins.yaml && {own_name()} apply"
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Whoever ends us by SIGTERM, or closes the terminal, leaves nothing running either."""
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _clean(declared: Any, folder: Path) -> None:
+    by_hand = f"NTP_STATE={folder}/state {own_name()} down --project demo --delete-data --yes"
     try:
         app.ensure_controller(declared.settings)
         for _ in app.call(declared.settings, "down", delete_data=True, deadline=60):
             pass
         app.forget(declared.settings, delete_data=True)
     except NtpError as error:
-        say(f"cleaning up: {error}")
+        say(f"cleaning up: {error}\n  fix: {by_hand}")
         return
+    except KeyboardInterrupt:
+        say(f"\ninterrupted while cleaning up; what is left goes by:  {by_hand}")
+        raise
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,57 @@
+"""Whoever ends the demo in the middle leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.demo import next_command
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_demo_that_is_ended_in_the_middle_cleans_up(number, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        for line in demo.stderr:
+            if " ready  " in line:
+                break
+        demo.send_signal(number)
+        rest = demo.stderr.read()
+        code = demo.wait(timeout=60)
+
+    assert code == 130, rest
+    assert list(tmp_path.glob("ntp-demo-*")) == []
+    assert _processes_of(tmp_path) == []
+
+
+def test_the_next_command_fits_where_one_stands(tmp_path):
+    example = tmp_path / "config" / "plugins.yaml"
+    example.parent.mkdir()
+    example.touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    assert next_command(tmp_path, example).startswith("edit config/plugins.yaml, then  ")
+    assert next_command(elsewhere, example).startswith(f"cp {example} plugins.yaml && ")
+    (elsewhere / "plugins.yaml").touch()
+    assert next_command(elsewhere, example).endswith(" apply")
+
+
+def _processes_of(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command)
+    return found
