@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from orchestrator.app import ask
@@ -14,6 +16,9 @@ from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import NtpError
 from orchestrator.settings import Settings
+
+LEAST_FREE = 512 << 20
+"""Bytes: environments of plugins, the broker's streams and the ledgers need about so much."""
 
 
 def examine(settings: Settings) -> dict[str, Any]:
@@ -63,4 +68,23 @@ def _notes(settings: Settings) -> list[str]:
         )
     if not settings.sandbox:
         notes.append("PLUGIN_SANDBOX is false: plugins would run with your own rights")
+    for title, variable, folder in (
+        ("state", "NTP_STATE", settings.state),
+        ("cache", "NTP_CACHE", settings.cache),
+    ):
+        if complaint := _complaint(folder):
+            notes.append(f"{title}: {complaint}; set {variable} to another folder")
     return notes
+
+
+def _complaint(folder: Path) -> str:
+    """Say why nothing could be kept in `folder`, which need not exist yet."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} cannot be written"
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE:
+        return f"{there} has {free >> 20} MiB left, less than {LEAST_FREE >> 20} MiB"
+    return ""

@@ -159,3 +159,16 @@ def test_the_last_end_of_a_plugin_that_runs_again_is_told(capsys):
     out = capsys.readouterr().out
     assert "last end     OOMKilled (signal 9, peak 512 MiB) at 2024-08-08T00:00:00Z\n" in out
     assert "1 MiB now, 1 MiB peak, not limited as a whole\n" in out
+
+
+def test_doctor_notices_folders_that_can_keep_nothing(tmp_path):
+    (tmp_path / "file").touch()
+    run = ntpctl(
+        "doctor",
+        env={**os.environ, "NTP_STATE": str(tmp_path / "file"), "NTP_CACHE": "/proc/nowhere"},
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert f"! state: {tmp_path}/file is no folder; set NTP_STATE" in run.stdout
+    assert "! cache: /proc " in run.stdout
+    assert "; set NTP_CACHE to another folder" in run.stdout
