@@ -26,7 +26,7 @@ from ntp.contract.launch import (
 from ntp.contract.names import Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Desired, Input, Place, PluginSpec, Resources
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Wiring, trading
@@ -82,13 +82,15 @@ class Bench:
 
     async def open(self) -> None:
         launch = self.broker.launch()
-        self._server = subprocess.Popen(
-            launch.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        await self.ensure()
+        with (self.folder / "broker.log").open("ab") as log:
+            self._server = subprocess.Popen(
+                launch.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            await self.ensure()
+        except ActionError as error:
+            log = (self.folder / "broker.log").read_text()
+            pytest.fail(f"{error}\n{log[-4000:]}")
 
     async def ensure(self) -> None:
         desired = Desired("test", 1, self.plugins)
