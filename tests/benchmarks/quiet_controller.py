@@ -26,7 +26,8 @@ from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
 from tests.benchmarks import many_entries
-from tests.worlds.memory import Machine, MemoryBroker, MemoryBus, MemoryCatalog, MemoryRuntime
+from tests.worlds.memory import Machine, MemoryRuntime
+from tests.worlds.memory_bus import MemoryBroker, MemoryBus, MemoryCatalog
 
 DEADLINE = timedelta(minutes=3)
 TEMPO = Tempo(relist=timedelta(seconds=1))

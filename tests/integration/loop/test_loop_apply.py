@@ -1,0 +1,173 @@
+"""From files to what runs, with the fewest steps between."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.decide.report import Preview, Progress
+from orchestrator.errors import ActionError, ConflictError
+from tests.worlds.house import FLEET, NAMES, finish
+from tests.worlds.memory import (
+    MemoryRuntime,
+    eventually,
+)
+from tests.worlds.memory_bus import MemoryBroker, MemoryBus
+
+
+async def test_an_apply_starts_everything_and_says_so(house):
+    async with house.controlled():
+        preview, progress, outcome = await house.apply()
+        assert isinstance(preview, Preview)
+        assert [change.do.value for change in preview.changes] == ["start"] * 4
+        assert outcome.ready, outcome.waiting
+        assert {each.name for each in outcome.plugins} == NAMES
+        assert all(isinstance(each, Progress) for each in progress)
+        assert house.machine.running() == NAMES | {"broker"}
+        assert house.machine.history[0] == ("start", "broker")
+        assert house.machine.history[-1] == ("start", "binance_data"), "the source comes last"
+
+
+async def test_a_launch_has_config_inputs_credentials_and_labels(house):
+    async with house.controlled():
+        await house.apply()
+        launch, file = house.machine.launches["bollinger"], house.machine.file("bollinger")
+        assert file.config == {"period": 20, "std_dev": 2.0}
+        assert [each.instance for each in file.inputs] == ["binance_data", "paper"]
+        assert file.bus.servers == ["nats://127.0.0.1:4222"]
+        assert launch.files["bus.creds"] == b"creds of bollinger"
+        assert [str(host) for host in launch.egress] == ["127.0.0.1:4222"]
+        assert (launch.project, launch.generation, launch.attempt, launch.epoch) == (
+            "desk",
+            1,
+            1,
+            1,
+        )
+        assert house.machine.file("paper").storage == "/storage"
+
+
+async def test_applying_the_same_again_changes_nothing(house):
+    async with house.controlled():
+        await house.apply()
+        before = list(house.machine.history)
+        preview, _, outcome = await house.apply()
+        assert outcome.ready
+        assert not preview.differs
+        assert house.machine.history == before
+        assert len(await house.controller.revisions()) == 1
+
+
+async def test_a_changed_config_restarts_one_plugin_and_names_the_change(house):
+    async with house.controlled():
+        await house.apply()
+        changed = FLEET.replace("period: 20", "period: 30")
+        preview = await house.preview(changed)
+        assert [(c.name, c.do.value, c.cause) for c in preview.changes if c.do != "keep"] == [
+            ("bollinger", "recreate", "config.period 20 -> 30")
+        ]
+        assert "~ bollinger     recreate  config.period 20 -> 30" in preview.text
+        before = len(house.machine.history)
+        _, _, outcome = await house.apply(changed)
+        assert outcome.ready
+        assert house.machine.history[before:] == [("stop", "bollinger"), ("start", "bollinger")]
+        assert house.machine.file("bollinger").config["period"] == 30
+        assert house.machine.instances["bollinger"].generation == 2
+
+
+async def test_other_limits_are_set_in_place(house):
+    async with house.controlled():
+        await house.apply()
+        life = house.machine.instances["bollinger"].id
+        changed = FLEET.replace(
+            "config: {period", "resources: {memory: 1GB}\n      config: {period"
+        )
+        preview, _, outcome = await house.apply(changed)
+        assert [c.cause for c in preview.changes if c.do == "update"] == [
+            "resources.memory 512 MiB -> 1 GiB"
+        ]
+        assert outcome.ready
+        await eventually(lambda: ("update", "bollinger") in house.machine.history)
+        assert house.machine.instances["bollinger"].id == life
+        assert house.machine.instances["bollinger"].usage.memory_limit == 1 << 30
+        await house.apply(changed)
+        assert house.machine.history.count(("update", "bollinger")) == 1
+
+
+async def test_limits_that_the_kernel_refuses_leave_the_plugin_running(house):
+    async with house.controlled():
+        await house.apply()
+        there = house.machine.instances["bollinger"]
+        house.machine.instances["bollinger"] = replace(
+            there, usage=replace(there.usage, memory=300 << 20)
+        )
+        changed = FLEET.replace(
+            "config: {period", "resources: {memory: 256MB}\n      config: {period"
+        )
+        _, _, outcome = await house.apply(changed)
+        assert not outcome.ready
+        status = await house.until("bollinger", lambda each: each.state == "Refused")
+        assert "LimitRefused: the limit is below what is used" in status.message
+        assert house.machine.instances["bollinger"].id == there.id
+
+
+async def test_an_entry_that_is_gone_is_stopped_and_removed(house):
+    async with house.controlled():
+        await house.apply()
+        without = (
+            FLEET[: FLEET.index("    - name: momentum")] + FLEET[FLEET.index("  executors:") :]
+        )
+        _, _, outcome = await house.apply(without)
+        assert outcome.ready
+        await eventually(lambda: "momentum" not in house.machine.instances)
+        await eventually(lambda: "momentum" not in house.broker.ensured[-1])
+
+
+async def test_a_plan_that_is_out_of_date_is_refused(house):
+    async with house.controlled():
+        await house.apply(expect=0)
+        with pytest.raises(
+            ConflictError, match="revision 1 is applied, your plan was made for none"
+        ):
+            await house.apply(FLEET.replace("20", "30"), expect=0)
+        await house.apply(FLEET.replace("20", "30"), expect=1)
+
+
+async def test_another_runtime_than_the_first_is_refused_with_words(house):
+    async with house.controlled():
+        await house.apply()
+    house.runtime = MemoryRuntime(house.machine, name="docker")
+    async with house.controlled():
+        with pytest.raises(ActionError, match="`ntpctl down` with 'memory' first"):
+            await house.apply(FLEET.replace("20", "30"))
+
+
+async def test_an_external_broker_is_not_started(house):
+    house.broker = MemoryBroker(house.machine, external=True)
+    house.bus = MemoryBus(house.machine, broker=None)
+    async with house.controlled():
+        _, _, outcome = await house.apply()
+        assert outcome.ready
+        assert house.machine.running() == NAMES
+
+
+async def test_a_bus_that_moved_takes_everybody_along(house):
+    async with house.controlled():
+        await house.apply()
+        house.broker.port = 5222
+        await eventually(
+            lambda: house.machine.file("paper").bus.servers == ["nats://127.0.0.1:5222"]
+        )
+        outcome = await finish(house.controller.wait(None, deadline=timedelta(seconds=8)))
+        assert outcome.ready
+
+
+async def test_a_rollback_is_an_apply_of_the_old_files_with_their_digests(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.catalog.digests["bollinger"] = "sha256:newer"
+        await house.apply(FLEET.replace("period: 20", "period: 30"))
+        first = (await controller.revisions())[0]
+        _, _, outcome = await house.apply(first.sources[0][1], pins=first.resolved)
+        assert outcome.ready
+        assert house.machine.file("bollinger").config["period"] == 20
+        assert (await controller.revisions())[-1].resolved["bollinger"] == "sha256:bollinger"

@@ -1,0 +1,114 @@
+"""What a person asks for by hand: stop, start, restart, down."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.errors import ActionError
+from tests.worlds.house import FLEET, NAMES, finish
+from tests.worlds.memory import (
+    eventually,
+)
+
+
+async def test_a_plugin_stopped_by_hand_stays_so_until_it_is_started(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        outcome = await finish(
+            controller.stop("bollinger", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert outcome.ready
+        assert outcome.plugins[0].state == "Stopped"
+        assert "by hand, not in plugins.yaml" in outcome.plugins[0].message
+        await house.apply(FLEET.replace("period: 20", "period: 30"))
+    async with house.controlled() as controller:
+        assert (await house.status("bollinger")).state == "Stopped"
+        assert "bollinger" not in house.machine.running()
+        outcome = await finish(
+            controller.start("bollinger", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert outcome.ready
+        assert house.machine.file("bollinger").config["period"] == 30
+
+
+async def test_a_restart_by_hand_replaces_exactly_one_life(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        before = len(house.machine.history)
+        outcome = await finish(
+            controller.restart("bollinger", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert outcome.ready
+        assert house.machine.history[before:] == [("stop", "bollinger"), ("start", "bollinger")]
+        assert (await house.status("bollinger")).restarts == 0, "nothing has failed"
+
+
+async def test_an_unknown_name_is_refused_with_those_there_are(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        with pytest.raises(
+            ActionError, match="no plugin is named 'bolinger'; there are: binance_data"
+        ):
+            await finish(controller.restart("bolinger", wait=True, deadline=timedelta(seconds=5)))
+
+
+async def test_down_stops_sources_first_and_the_broker_last_and_keeps_storage(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        before = len(house.machine.history)
+        downed = await finish(controller.down(delete_data=False, deadline=timedelta(seconds=10)))
+        stops = [name for what, name in house.machine.history[before:] if what == "stop"]
+        assert stops[0] == "binance_data"
+        assert stops[-1] == "broker"
+        assert house.machine.history[-1] == ("remove", "broker")
+        assert set(downed.removed) == NAMES | {"broker"}
+        assert list(downed.kept) == ["paper"]
+        assert house.machine.instances == {}
+        assert house.machine.storage == {"paper"}
+        assert house.machine.closed
+        await eventually(lambda: house.ended is False)
+    async with house.controlled() as controller:
+        await controller.status(None)
+        await house.passes(5)
+        assert house.machine.instances == {}, "what was taken down does not come back by itself"
+        _, _, outcome = await house.apply()
+        assert outcome.ready
+
+
+async def test_down_goes_on_in_the_next_controller(house):
+    async with house.controlled():
+        await house.apply()
+        house.machine.hangs = True
+        items = house.controller.down(delete_data=True, deadline=timedelta(milliseconds=50))
+        with pytest.raises(ActionError, match="still being taken down"):
+            await finish(items)
+    house.machine.hangs = False
+    async with house.controlled():
+        await eventually(lambda: house.ended is True)
+        assert house.machine.instances == {}
+        assert house.machine.storage == set()
+
+
+async def test_who_is_taken_out_while_he_is_installed_is_not_started(house):
+    house.catalog.slow["bollinger"] = asyncio.Event()
+    async with house.controlled() as controller:
+        await house.apply(wait=False)
+        await house.until(
+            "bollinger", lambda each: each.message == "its requirements are being installed"
+        )
+        await house.until("momentum", lambda each: each.ready)
+        await finish(controller.stop("bollinger", wait=False, deadline=timedelta(seconds=1)))
+        house.catalog.slow["bollinger"].set()
+        await house.until("bollinger", lambda each: each.state == "Stopped")
+        assert house.starts("bollinger") == 0
+
+
+async def test_a_plugin_stopped_by_hand_fails_no_apply(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await finish(controller.stop("momentum", wait=True, deadline=timedelta(seconds=5)))
+        _, _, outcome = await house.apply(FLEET.replace("period: 20", "period: 30"))
+        assert outcome.ready
+        outcome = await finish(controller.wait(["momentum"], deadline=timedelta(seconds=5)))
+        assert not outcome.ready

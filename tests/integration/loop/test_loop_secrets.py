@@ -1,0 +1,50 @@
+"""Secrets: resolved late, kept nowhere, and never a reason to stop who runs."""
+
+from tests.worlds.house import FLEET
+
+
+async def test_nobody_is_stopped_for_a_change_that_cannot_be_started(house):
+    async with house.controlled():
+        await house.apply()
+        life = house.machine.instances["bollinger"].id
+        changed = FLEET.replace("period: 20", "period: 30, key: '${EXCHANGE_KEY}'")
+        _, _, outcome = await house.apply(changed)
+        assert not outcome.ready
+        status = await house.until("bollinger", lambda each: each.state == "Refused")
+        assert "the one before keeps running: SecretMissing: plugins.yaml:" in status.message
+        assert house.machine.instances["bollinger"].id == life
+        _, _, outcome = await house.apply(changed, secrets={"EXCHANGE_KEY": "s3cret"})
+        assert outcome.ready
+        assert house.machine.file("bollinger").config["key"] == "s3cret"
+
+
+async def test_a_missing_secret_fails_only_its_entry_and_no_value_is_ever_kept(house):
+    text = FLEET.replace("symbols: [BTCUSDT]", "symbols: [BTCUSDT], key: '${EXCHANGE_KEY}'")
+    async with house.controlled():
+        _, _, outcome = await house.apply(text)
+        assert [(each.name, each.state) for each in outcome.waiting] == [
+            ("binance_data", "SecretMissing")
+        ]
+        house.environment["EXCHANGE_KEY"] = "s3cret-value"
+        _, _, outcome = await house.apply(text)
+        assert outcome.ready
+        house.environment["EXCHANGE_KEY"] = "another-value"
+        preview, _, _ = await house.apply(text)
+        assert [c.cause for c in preview.changes if c.do == "recreate"] == [
+            "secret key has another value"
+        ]
+    kept = b"".join(path.read_bytes() for path in house.folder.iterdir() if path.is_file())
+    assert b"s3cret-value" not in kept
+    assert b"another-value" not in kept
+
+
+async def test_a_passed_secret_that_is_gone_with_its_controller_stops_nobody(house):
+    text = FLEET.replace("symbols: [BTCUSDT]", "symbols: [BTCUSDT], key: '${EXCHANGE_KEY}'")
+    async with house.controlled():
+        _, _, outcome = await house.apply(text, secrets={"EXCHANGE_KEY": "s3cret"})
+        assert outcome.ready
+    life = house.machine.instances["binance_data"].id
+    async with house.controlled():
+        _, _, outcome = await house.apply(text)
+        assert outcome.ready
+        assert house.machine.instances["binance_data"].id == life

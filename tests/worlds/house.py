@@ -1,0 +1,176 @@
+"""One project on a machine in memory, whose controllers come and go."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator.controller.controller import Controller
+from orchestrator.controller.outside import Outside, Tempo
+from orchestrator.decide.policy import Policy
+from orchestrator.errors import UnreachableError
+from orchestrator.store.lease import FileLease
+from orchestrator.store.secrets import LocalSecrets
+from orchestrator.store.sqlite import SqliteStore
+from tests.worlds.memory import (
+    Machine,
+    MemoryRuntime,
+    eventually,
+)
+from tests.worlds.memory_bus import MemoryBroker, MemoryBus, MemoryCatalog
+
+FAST = Policy(
+    stable=timedelta(milliseconds=400),
+    healthy=timedelta(milliseconds=50),
+    first_delay=timedelta(milliseconds=20),
+    longest_delay=timedelta(milliseconds=200),
+    give_up_after=4,
+    hold=timedelta(milliseconds=300),
+    generation_deadline=timedelta(milliseconds=300),
+    beat_interval=timedelta(milliseconds=20),
+)
+TEMPO = Tempo(
+    relist=timedelta(milliseconds=40),
+    pause=timedelta(milliseconds=1),
+    look=timedelta(seconds=1),
+    first_retry=timedelta(milliseconds=10),
+    longest_retry=timedelta(milliseconds=100),
+    most_actions=200,
+)
+
+FLEET = """\
+plugins:
+  data_sources:
+    - name: binance_data
+      config: {symbols: [BTCUSDT]}
+  strategies:
+    - name: bollinger
+      timeout: 100ms
+      config: {period: 20, std_dev: 2.0}
+    - name: momentum
+      timeout: 100ms
+      config: {lookback: 14}
+  executors:
+    - name: paper
+      timeout: 100ms
+"""
+NAMES = {"binance_data", "bollinger", "momentum", "paper"}
+
+
+class FailingStore(SqliteStore):
+    """The real store, on a disk that may be full."""
+
+    away = False
+
+    def _change(self):
+        if self.away:
+            raise UnreachableError("the state file cannot be written: disk is full")
+        return super()._change()
+
+
+class House:
+    """One project's state folder and machine; controllers come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.machine = Machine()
+        self.runtime = MemoryRuntime(self.machine)
+        self.broker = MemoryBroker(self.machine)
+        self.bus = MemoryBus(self.machine)
+        self.catalog = MemoryCatalog(folder)
+        self.environment: dict[str, str] = {}
+        self.policy = FAST
+        self.tempo = TEMPO
+        self.controller: Controller | None = None
+        self.store: FailingStore | None = None
+        self.ended: bool | None = None
+
+    @asynccontextmanager
+    async def controlled(self):
+        """Run a controller as long as the block lasts; leaving it is a kill, no goodbye."""
+        lease = FileLease(self.folder)
+        with FailingStore.open(self.folder / "state.db") as store:
+            self.store = store
+            async with lease:
+                secrets = LocalSecrets(
+                    self.folder, folder=self.folder, environment=self.environment
+                )
+                self.controller = Controller(
+                    Outside(
+                        project="desk",
+                        runtime=self.runtime,
+                        broker=self.broker,
+                        bus=self.bus,
+                        catalog=lambda _settings: self.catalog,
+                        store=store,
+                        secrets=secrets,
+                        lease=lease,
+                        policy=self.policy,
+                        tempo=self.tempo,
+                    )
+                )
+                async with asyncio.TaskGroup() as tasks:
+                    running = tasks.create_task(self._run(self.controller))
+                    try:
+                        yield self.controller
+                    finally:
+                        running.cancel()
+
+    async def _run(self, controller: Controller) -> None:
+        self.ended = await controller.run()
+
+    async def apply(self, text=FLEET, **order):
+        """Return (preview, progress, outcome)."""
+        asked = {
+            "settings": {"folder": str(self.folder)},
+            "secrets": {},
+            "expect": None,
+            "allow_deletes": False,
+            "pins": {},
+            "wait": True,
+            "deadline": timedelta(seconds=8),
+        } | order
+        items = [item async for item in self.controller.apply([("plugins.yaml", text)], **asked)]
+        return items[0], items[1:-1], items[-1]
+
+    async def preview(self, text=FLEET, **order):
+        asked = {"settings": {}, "secrets": {}} | order
+        return await self.controller.preview([("plugins.yaml", text)], **asked)
+
+    async def status(self, name):
+        return (await self.controller.status(name)).plugins[0]
+
+    async def until(self, name, said, *, within_s=8.0):
+        """Poll the status of `name` until `said(status)`; return it."""
+        ends = asyncio.get_running_loop().time() + within_s
+        while True:
+            status = await self.status(name)
+            if said(status):
+                return status
+            assert asyncio.get_running_loop().time() < ends, status
+            await asyncio.sleep(0.005)
+
+    async def passes(self, count):
+        """Return when the loop has looked and planned so many more times."""
+        loop = self.controller._loop
+        number = loop.done + count
+        await eventually(lambda: loop.done >= number)
+
+    async def healthy(self, name):
+        """Return when the running generation of `name` is one that can be gone back to."""
+        memories, instance = self.controller._rooms.memories, self.machine.instances[name]
+        await eventually(lambda: memories.of(name).healthy_generation == instance.generation)
+
+    def starts(self, name):
+        return self.machine.history.count(("start", name))
+
+    async def condition(self, type_):
+        conditions = (await self.controller.status(None)).conditions
+        return next((each for each in conditions if each.type == type_), None)
+
+    async def reasons(self, name):
+        return [each.reason for each in await self.controller.events(name, limit=100)]
+
+
+async def finish(items):
+    return [item async for item in items][-1]

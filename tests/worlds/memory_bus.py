@@ -1,0 +1,163 @@
+"""What stands around a machine in memory: its bus, its broker, its catalog of plugins."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.problem import Problem
+from orchestrator.decide.state import Hashes, Instance
+from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.ports import Environment, Launch
+from orchestrator.spec.model import Artifact, Resources
+from tests.worlds.memory import Machine, utc
+
+
+class MemoryBus:
+    """Hears whoever runs and is not silent, as long as the broker runs."""
+
+    def __init__(self, machine: Machine, *, broker: str | None = "broker") -> None:
+        self._machine = machine
+        self._broker = broker
+        self._since: datetime | None = None
+        self._heard: dict[str, tuple[Beat, datetime]] = {}
+        self.told: list[tuple[str, Mapping[str, object]]] = []
+
+    @property
+    def listening_since(self) -> datetime | None:
+        there = self._broker is None or self._broker in self._machine.running()
+        if not there:
+            self._since = None
+        elif self._since is None:
+            self._since = utc()
+        return self._since
+
+    def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
+        machine = self._machine
+        if self.listening_since is not None:
+            for name in machine.running() - machine.silent - {self._broker}:
+                self._heard[name] = (self._beat(machine.instances[name]), utc())
+        return dict(self._heard)
+
+    async def changes(self) -> AsyncIterator[str]:
+        while True:
+            changed = self._machine.changed
+            await changed.wait()
+            for name in self._machine.running():
+                yield name
+
+    async def control(self, instance: str, payload: Mapping[str, object]) -> None:
+        self.told.append((instance, payload))
+
+    def _beat(self, instance: Instance) -> Beat:
+        name = instance.name
+        stage = Stage.EXHAUSTED if name in self._machine.exhausted else Stage.READY
+        return Beat(
+            instance=name,
+            kind=self._machine.launches[name].kind,
+            incarnation=instance.id,
+            generation=instance.generation,
+            number=1,
+            at=utc(),
+            started=instance.started or utc(),
+            stage=Stage.STARTING if name in self._machine.unready else stage,
+            sent=[Flow(peer="", channel="data", symbol="BTCUSDT", count=3)],
+        )
+
+
+class MemoryBroker:
+    def __init__(self, machine: Machine, *, external: bool = False) -> None:
+        self._machine = machine
+        self._external = external
+        self.port = 4222
+        self.ensured: list[Mapping[str, object]] = []
+        self.problems: tuple[str, ...] = ()
+
+    def launch(self) -> Launch | None:
+        if self._external:
+            return None
+        return Launch(
+            project="",
+            name="broker",
+            kind="broker",
+            generation=1,
+            attempt=1,
+            epoch=0,
+            hashes=Hashes("broker", "", "", "", ""),
+            spec=b"{}",
+            argv=("nats-server",),
+            environment=None,
+            code=None,
+            files={},
+            resources=Resources(memory=0, cpu=0, pids=0, tmp=0),
+        )
+
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def ensure(self, rights: Mapping[str, object]) -> None:
+        await asyncio.sleep(0)
+        if not self._external and "broker" not in self._machine.running():
+            raise UnreachableError("the broker does not answer")
+        self.ensured.append(dict(rights))
+
+    def credentials(self, instance: str) -> bytes:
+        if not self.ensured or instance not in self.ensured[-1]:
+            raise ActionError(f"{instance} has no rights yet", reason="NoRights")
+        return f"creds of {instance}".encode()
+
+    async def check(self) -> tuple[str, ...]:
+        return self.problems
+
+
+class MemoryCatalog:
+    """Knows every plugin but those in `unknown`; its environments are empty folders that are not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.unknown: set[str] = set()
+        self.refuse: dict[str, ActionError] = {}
+        self.digests: dict[str, str] = {}
+        self.slow: dict[str, asyncio.Event] = {}
+
+    async def resolve(self, wanted):
+        await asyncio.sleep(0)
+        found, problems = {}, []
+        for each in wanted:
+            if each.plugin in self.unknown:
+                place = each.place
+                problems.append(
+                    Problem(
+                        place.file,
+                        place.line,
+                        place.column,
+                        f"no plugin '{each.plugin}' was found",
+                        "put it into PLUGIN_DIR",
+                        each.name,
+                    )
+                )
+                continue
+            digest = each.pinned or self.digests.get(each.plugin, f"sha256:{each.plugin}")
+            found[each.name] = Artifact(
+                plugin=each.plugin,
+                kind=each.kind,
+                version="1.0.0",
+                digest=digest,
+                entrypoint=f"{each.plugin}:Plugin",
+                config_schema={"type": "object"},
+                egress=(),
+                secrets=(),
+                requirements=(),
+                code=self._folder / each.plugin,
+                origin="memory",
+            )
+        return found, problems
+
+    async def prepare(self, artifact: Artifact) -> Environment:
+        await asyncio.sleep(0)
+        if artifact.plugin in self.slow:
+            await self.slow[artifact.plugin].wait()
+        if artifact.plugin in self.refuse:
+            raise self.refuse[artifact.plugin]
+        return Environment(Path("python"), (), "environment")
