@@ -86,6 +86,9 @@ class NatsBus:
                     log.warning("bus.unreachable", cause=said)
             finally:
                 self._life = self.listening_since = None
+            if _told_to_end():
+                # What a broken connection raises while it is closed can take a cancellation's place.
+                raise asyncio.CancelledError
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -94,6 +97,11 @@ class NatsBus:
         if self._book.take(instance, message.data, self._now()):
             self._changed[instance] = None
             self._wake.set()
+
+
+def _told_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @asynccontextmanager
@@ -113,4 +121,6 @@ async def listen(
         try:
             yield bus
         finally:
-            running.cancel()
+            while not running.done():
+                running.cancel()
+                await asyncio.wait([running], timeout=0.5)

@@ -2,13 +2,14 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import nkeys
 
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 
 OPERATOR, ACCOUNT, USER = (
     nkeys.PREFIX_BYTE_OPERATOR,
@@ -99,7 +100,20 @@ def write_private(file: Path, content: bytes, *, last: bool = False) -> None:
 
     `last`: it must also be there after one. What can be made anew need not (an account's key, whose
     loss costs its plugin a restart), and a second sync for each plugin would be felt.
+
+    Raises:
+        UnreachableError: the disk is full, or refuses; to be tried again.
     """
+    try:
+        _write_private(file, content, last=last)
+    except OSError as error:
+        free = shutil.disk_usage(file.parent).free // (1 << 20) if file.parent.is_dir() else 0
+        raise UnreachableError(
+            f"{file} cannot be written: {error.strerror}; {free} MiB are free there"
+        ) from error
+
+
+def _write_private(file: Path, content: bytes, *, last: bool) -> None:
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

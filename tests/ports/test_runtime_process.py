@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ntp.confine import shim_files
 from orchestrator.decide.state import Phase
+from orchestrator.spec.model import HostPort
 
 WAIT = "import signal; print('ready'); signal.pause()"
 STUBBORN = """
@@ -101,6 +102,19 @@ async def test_killing_the_shim_ends_the_plugin_and_is_told(world):
     assert not world.groups("alpha")
     again = await world.run("alpha", WAIT, attempt=2)
     assert again.phase is Phase.RUNNING
+
+
+async def test_killing_the_shim_ends_its_door_too(world):
+    broker = HostPort("127.0.0.1", 4222)
+    await world.run("alpha", WAIT, egress=(broker,), private=(broker,))
+    shim = world.shim("alpha")
+    children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
+    assert len(children) == 2, "the sandbox and the door"
+    os.kill(shim, signal.SIGKILL)
+    await world.ended("alpha")
+    async with asyncio.timeout(10):
+        while any(Path(f"/proc/{pid}").exists() for pid in children):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_restart_of_the_machine_is_told_as_such(world):
@@ -249,6 +263,8 @@ async def test_a_server_of_shims_that_was_killed_is_replaced(world):
     await world.run("alpha", WAIT)
     (server,) = set(servers()) - before
     os.kill(server, signal.SIGKILL)
+    # Dying takes a moment, and whoever asks it meanwhile is told so.
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
     seen = await world.run("beta", WAIT)
     assert seen.phase is Phase.RUNNING
     assert (await world.see("alpha")).phase is Phase.RUNNING

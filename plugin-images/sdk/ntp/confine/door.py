@@ -15,11 +15,12 @@ asks too fast waits at its own socket.
 import errno
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from ntp.confine import door_places
+from ntp.confine import door_places, kernel
 from ntp.confine.door_refusals import Refusals
 from ntp.confine.door_visit import Visit
 
@@ -45,6 +46,7 @@ def serve(
     *,
     refused: str,
     uid: int | None = None,
+    parent: int | None = None,
     private: Sequence[str] = (),
     look_up: "LookUp | None" = None,
 ) -> None:
@@ -55,6 +57,7 @@ def serve(
         allow: `host:port` each; hosts are names or addresses, an IPv6 address in brackets.
         refused: file that holds refused connections as JSON, `{"host:port": count}`.
         uid: user (and group) to become, once the file is open.
+        parent: pid to die with.
         private: those of `allow` whose name may lead to a private address: a broker in the house.
         look_up: instead of the system's resolver.
     """
@@ -63,6 +66,10 @@ def serve(
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+    if parent is not None:
+        kernel.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            return
     Door(listener, allow, Refusals(report), private=private, look_up=look_up).run()
 
 

@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from ntp.confine import door, kernel, shim_files
+from ntp.confine import door, shim_files
 from ntp.confine.shim_watch import Settings
 
 
@@ -18,19 +18,19 @@ def main(settings: Settings) -> NoReturn:
         # A copy of the lock would keep the plugin "alive", one of a pipe its output open.
         for fd in (settings.lock, settings.control, settings.stdout, settings.stderr):
             os.close(fd)
-        kernel.die_with_parent(signal.SIGKILL)
-        if os.getppid() == parent:
-            refused = f"{settings.folder}/{shim_files.REFUSED}"
-            _load(settings.egress, refused)
-            listening = socket.socket(fileno=settings.door)
-            door.serve(
-                listening,
-                settings.egress,
-                refused=refused,
-                private=settings.private,
-                uid=None if settings.uid < 0 else settings.uid,
-            )
-            status = 0
+        # The shim ignores some signals; whoever ends a door by hand should not need SIGKILL.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        refused = f"{settings.folder}/{shim_files.REFUSED}"
+        _load(settings.egress, refused)
+        door.serve(
+            socket.socket(fileno=settings.door),
+            settings.egress,
+            refused=refused,
+            private=settings.private,
+            uid=None if settings.uid < 0 else settings.uid,
+            parent=parent,
+        )
+        status = 0
     except Exception:  # noqa: BLE001  # the edge of a process; the shim opens another door
         sys.excepthook(*sys.exc_info())
     finally:
