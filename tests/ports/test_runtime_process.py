@@ -264,7 +264,7 @@ async def test_a_server_of_shims_that_was_killed_is_replaced(world):
     (server,) = set(servers()) - before
     os.kill(server, signal.SIGKILL)
     # Dying takes a moment, and whoever asks it meanwhile is told so.
-    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    await asyncio.to_thread(os.waitid, os.P_PID, server, os.WEXITED | os.WNOWAIT)
     seen = await world.run("beta", WAIT)
     assert seen.phase is Phase.RUNNING
     assert (await world.see("alpha")).phase is Phase.RUNNING
