@@ -93,7 +93,7 @@ async def live(everything, sizes, random):
     shown, fills = Shown(), []
     refusals = border.Refusals()
     strategy = StrategyWork(
-        Maker(Thirds, {}, instance="test"), incarnation="life", history=10, trading=Trading(),
+        Maker(Thirds, {}, instance="test"), incarnation="life", history=1000, trading=Trading(),
         refusals=refusals,
     )  # fmt: skip
     strategy.prepare()
