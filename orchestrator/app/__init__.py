@@ -207,7 +207,7 @@ def examine(settings: Settings) -> dict[str, Any]:
 
 
 def forget(settings: Settings, *, delete_data: bool) -> None:
-    """After `down`: wait for the controller to end; remove what it kept, but storage and history."""
+    """After `down`: wait for the controller to end; remove all that is left but plugins' storage."""
     from orchestrator.app import background
 
     background.forget(settings, delete_data=delete_data)

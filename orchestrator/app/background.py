@@ -14,6 +14,8 @@ from orchestrator.errors import UnreachableError
 from orchestrator.settings import Settings
 
 LOG = "controller.log"
+STORAGE = "storage"
+"""What `down` leaves: the folders that plugins keep for themselves, ledgers among them."""
 LOG_BYTES = 1 << 20
 PATIENCE_S = 30.0
 LOOK_S = 0.02
@@ -70,11 +72,17 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
         if time.monotonic() > ends:
             raise UnreachableError("the controller still runs; see `ntpctl status`")
         time.sleep(LOOK_S)
-    if delete_data:
+    kept = settings.state / STORAGE
+    if delete_data or not (kept.is_dir() and any(kept.iterdir())):
         shutil.rmtree(settings.state, ignore_errors=True)
         return
-    for name in (LOG, "controller.log.1", SOCKET, "controller.lock"):
-        (settings.state / name).unlink(missing_ok=True)
+    for entry in settings.state.iterdir():
+        if entry == kept:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def left_behind(settings: Settings) -> list[str]:

@@ -170,7 +170,9 @@ def down(
             )
         agreed("This removes ledgers and history for good. Go on?")
     if not app.was_applied(where):
-        say(f"nothing of project '{where.project}' is here ({where.state})")
+        if delete_data:
+            app.forget(where, delete_data=True)
+        say(f"nothing of project '{where.project}' runs here ({where.state})")
         return
     app.ensure_controller(where)
     result: dict[str, Any] = {}
