@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.controller.every_write_rig import STEPS, Step, Watched
 
-MOST = 140
+MOST = 110
 """At least the writes of the scenario: how many they are is known only when it has run."""
 
 pytestmark = [
@@ -78,7 +78,8 @@ def test_killed_at_this_write(watched, writes, number, side):
         begun = len(watched.writes())
         if not watched.do(step):
             before, kept = watched.alive(), watched.kept(begun, step)
-            assert kept <= set(before), watched.writes()[-1]
+            print("killed", side, watched.writes()[-1])
+            assert kept <= set(before)
             watched.finish(step)
             after = watched.alive()
             assert {name: after.get(name) for name in kept} == {n: before[n] for n in kept}
