@@ -26,6 +26,7 @@ from orchestrator.decide.memory import running_generation
 from orchestrator.decide.state import Hashes, Record
 from orchestrator.errors import ActionError
 from orchestrator.ports import Secrets, Store
+from orchestrator.spec import collector
 from orchestrator.spec.model import Artifact, Desired, PluginSpec
 from orchestrator.spec.wiring import Wiring
 
@@ -82,6 +83,7 @@ class Desk:
         self._store.set(KEY, msgspec.json.encode(book, enc_hook=str).decode())
         self.book = book
 
+    @collector.paused()
     def propose(
         self,
         declared: Declared,
@@ -180,6 +182,7 @@ class Desk:
         )
 
 
+@collector.paused()
 def hashes_of(book: Book, address: str) -> dict[str, Hashes]:
     return {name: hashes(on_bus(entry.now.layers, address)) for name, entry in book.entries.items()}
 

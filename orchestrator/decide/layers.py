@@ -8,11 +8,13 @@ release that knows more fields compares values and restarts nothing.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from ntp.contract.launch import Listen
+from ntp.contract.names import Kind
 from orchestrator.decide.state import Hashes
 from orchestrator.decide.words import mebibytes
 from orchestrator.spec.model import PluginSpec
@@ -24,6 +26,8 @@ RECREATE = ("identity", "wiring", "config")
 _SIZES = frozenset({"memory", "tmp", "storage"})
 _TOLD = 3
 _ABSENT = object()
+# Made once: json.dumps would make one for each of five layers of each plugin.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def layers(
@@ -168,12 +172,18 @@ def _value(field: str, value: Any) -> str:
 
 def _listen(listen: Listen) -> dict[str, Any]:
     # Without fields at their default, so that a new field of a newer contract is no change.
-    default = _plain(Listen(instance=listen.instance, kind=listen.kind))
+    default = _unsaid(listen.kind)
     return {
         field: value
         for field, value in _plain(listen).items()
-        if field == "kind" or value != default[field]
+        if field == "kind" or (field != "instance" and value != default[field])
     }
+
+
+@cache
+def _unsaid(kind: Kind) -> dict[str, Any]:
+    found: dict[str, Any] = _plain(Listen(instance="", kind=kind))
+    return found
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -185,5 +195,4 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
