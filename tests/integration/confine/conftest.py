@@ -75,24 +75,52 @@ def rig(filters: dict[bool, str]) -> Rig:
 
 @pytest.fixture(scope="session")
 def tier_works(rig: Rig) -> Callable[[int], None]:
-    """Skip, with the reason, what this machine cannot do."""
+    """Skip what this machine cannot do; fail where it can and ours does not."""
 
     @functools.cache
-    def why_not(tier: int) -> str:
+    def verdict(tier: int) -> tuple[str, str]:
         if tier == 3 and os.geteuid() != 0:
-            return "tier 3 needs root"
-        if tier == 1 and not kernel.landlock_abi():
-            return "this kernel has no Landlock"
+            return "skip", "tier 3 needs root"
         seen = rig(tier, "/bin/true")
-        return (
-            "" if seen.get("outcome") == [0, None] else str(seen.get("refused") or seen["stderr"])
-        )
+        if seen.get("outcome") == [0, None]:
+            return "go", ""
+        reason = str(seen.get("refused") or seen["stderr"])
+        return ("fail" if machine_can(tier) else "skip"), f"tier {tier}: {reason}"
 
     def check(tier: int) -> None:
-        if reason := why_not(tier):
-            pytest.skip(f"tier {tier}: {reason}")
+        word, reason = verdict(tier)
+        if word == "skip":
+            pytest.skip(reason)
+        if word == "fail":
+            pytest.fail(reason)
 
     return check
+
+
+def machine_can(tier: int) -> bool:
+    """Ask the machine without our code in between, so that a broken sandbox is never just skipped."""
+    if tier == 1:
+        return kernel.landlock_abi() > 0
+    bwrap = ["bwrap", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "/bin/true"]
+    if tier == 2:
+        bwrap[1:1] = ["--unshare-user"]
+        if os.geteuid() == 0:
+            bwrap[:0] = ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"]
+    try:
+        return subprocess.run(bwrap, capture_output=True, timeout=20, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def limited(rig: Rig) -> int:
+    """The strongest tier that has all limits of a control group here: as root, or delegated."""
+    for tier in (3, 2):
+        if tier == 2 or os.geteuid() == 0:
+            seen = rig(tier, "/bin/true")
+            if set(seen.get("limits", ())) == {"memory", "cpu", "pids"}:
+                return tier
+    pytest.skip("needs root, or a control group delegated to this user")
 
 
 @pytest.fixture(scope="session")

@@ -237,6 +237,8 @@ def main(world: Path) -> dict[str, Any]:
     facts.update(ORDER.get("judge", {}))
     (world / "code" / "facts.json").write_text(json.dumps(facts))
     argv = [*(sandbox.seen(POLICY, ORDER["tier"], word) for word in ORDER["argv"]), MARK]
+    # What a careless parent leaves open is not for the plugin.
+    os.set_inheritable(os.open(facts["neighbour"], os.O_RDONLY), True)
     ends = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
     for reader, _ in ends:
         os.set_blocking(reader, False)

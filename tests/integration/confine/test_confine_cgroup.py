@@ -14,10 +14,7 @@ from ntp.confine.files import until
 from ntp.confine.hierarchy import Layout
 from ntp.confine.policy import MIB, ConfineError, Policy
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root"),
-]
+pytestmark = pytest.mark.usefixtures("limited")
 FORKER = "import os\nwhile True:\n try: os.fork()\n except OSError: pass"
 
 

@@ -1,6 +1,5 @@
 """The limits bite, bite only the plugin, are counted, and can be changed while it runs."""
 
-import os
 import signal
 import sys
 
@@ -48,20 +47,15 @@ while True:
 """
 HOLD = "b = bytearray(80 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root")
 
-
-@pytest.mark.root
-@needs_root
 @pytest.mark.parametrize(
     "program",
     [HEAP, SHARED, TMPFS, SOCKETS, CHILDREN],
     ids=["heap", "shared", "tmpfs", "socket-buffers", "many-children"],
 )
-def test_a_memory_bomb_is_killed_and_only_it(rig, tier_works, program):
-    tier_works(3)
+def test_a_memory_bomb_is_killed_and_only_it(rig, limited, program):
     limit = 48 * MIB
-    seen = rig(3, *PYTHON, program, memory=limit, tmp=512 * MIB, fsize=None, pids=40)
+    seen = rig(limited, *PYTHON, program, memory=limit, tmp=512 * MIB, fsize=None, pids=40)
     assert seen["oom_kills"] > 0
     assert seen["usage"]["memory_limit"] == limit
     assert seen["usage"]["memory_peak"] <= limit
@@ -81,24 +75,18 @@ def test_without_a_control_group_a_process_still_has_its_limit(rig, tier_works, 
     assert "MemoryError" in seen["stderr"]
 
 
-@pytest.mark.root
-@needs_root
-def test_a_cpu_hog_is_held_back_and_it_is_counted(rig, tier_works):
-    tier_works(3)
-    seen = rig(3, *PYTHON, SPIN, cpu=0.2, steps=("throttled", "kill"))
+def test_a_cpu_hog_is_held_back_and_it_is_counted(rig, limited):
+    seen = rig(limited, *PYTHON, SPIN, cpu=0.2, steps=("throttled", "kill"))
     assert seen["steps_left"] == []
     assert seen["usage"]["throttled_s"] > 0
     assert seen["usage"]["cpu_s"] > 0
     assert seen["gone"]
 
 
-@pytest.mark.root
-@needs_root
-def test_memory_is_changed_in_place_and_never_below_what_is_used(rig, tier_works):
-    tier_works(3)
+def test_memory_is_changed_in_place_and_never_below_what_is_used(rig, limited):
     steps = ("see:ready", f"limit:memory={40 * MIB}", f"limit:memory={120 * MIB}")
     steps += (f"limit:memory={200 * MIB}", f"limit:memory={1024 * MIB}", "kill")
-    seen = rig(3, *PYTHON, HOLD, memory=160 * MIB, steps=steps)
+    seen = rig(limited, *PYTHON, HOLD, memory=160 * MIB, steps=steps)
     below, *others = seen["updates"]
     assert "the new limit is 40 MiB: give it more, or restart it" in below
     assert others == ["", "", ""]
@@ -106,32 +94,23 @@ def test_memory_is_changed_in_place_and_never_below_what_is_used(rig, tier_works
     assert seen["oom_kills"] == 0
 
 
-@pytest.mark.root
-@needs_root
-def test_a_limit_on_processes_below_what_runs_is_refused(rig, tier_works):
-    tier_works(3)
+def test_a_limit_on_processes_below_what_runs_is_refused(rig, limited):
     steps = ("see:ready", "limit:pids=1", "limit:pids=30", "kill")
-    seen = rig(3, *PYTHON, HOLD, steps=steps)
+    seen = rig(limited, *PYTHON, HOLD, steps=steps)
     below, above = seen["updates"]
     assert "more than the new limit of 1" in below
     assert above == ""
 
 
-@pytest.mark.root
-@needs_root
-def test_cpu_is_changed_in_place(rig, tier_works):
-    tier_works(3)
+def test_cpu_is_changed_in_place(rig, limited):
     steps = ("limit:cpu=0.1", "throttled", "kill")
-    seen = rig(3, *PYTHON, SPIN, cpu=8.0, steps=steps)
+    seen = rig(limited, *PYTHON, SPIN, cpu=8.0, steps=steps)
     assert seen["updates"] == [""]
     assert seen["steps_left"] == []
 
 
-@pytest.mark.root
-@needs_root
-def test_a_file_may_not_grow_beyond_its_limit(rig, tier_works):
-    tier_works(3)
+def test_a_file_may_not_grow_beyond_its_limit(rig, limited):
     program = "f = open('/storage/big', 'wb', buffering=0)\nwhile True: f.write(b'x' * 2**16)"
-    seen = rig(3, *PYTHON, program, fsize=MIB)
+    seen = rig(limited, *PYTHON, program, fsize=MIB)
     assert seen["outcome"] == [1, None]
     assert "File too large" in seen["stderr"]

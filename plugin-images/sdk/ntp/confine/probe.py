@@ -15,12 +15,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from ntp.confine import bubblewrap, seccomp, trial
+from ntp.confine import bubblewrap, cgroup, seccomp, trial
 from ntp.confine.files import number, read
 from ntp.confine.policy import MIB, ConfineError, Policy
 
 _NUMBERS = re.compile(r"\d+ (MiB|CPU cores|processes and threads|open files)$")
-_DEADLINE_S = 30.0
+_DEADLINE_S = 60.0
 _TRIAL_UID = 59_999  # nobody's on common systems; the trial owns no file
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
 _MAX = "/proc/sys/user/max_user_namespaces"
@@ -54,6 +54,8 @@ def _probe() -> Finding:
     root = os.geteuid() == 0
     for tier in (3, 1) if root else (2, 1):
         seen = _try(tier, root=root)
+        if "late" in seen:  # a busy machine must not cost a plugin its walls
+            seen = _try(tier, root=root)
         if "error" not in seen:
             missing = (*why, *_limits_fix(seen["missing"], root=root))
             limits = tuple(seen["limits"])
@@ -122,7 +124,10 @@ def _run(policy: Policy, descriptors: list[int]) -> dict[str, Any]:
         complaint = done.stderr.strip()
         seen: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return {"error": f"the trial did not end within {_DEADLINE_S:.0f} s"}
+        if group := cgroup.attach(policy.name):
+            group.kill()
+            group.remove()
+        return {"late": True, "error": f"the trial did not end within {_DEADLINE_S:.0f} s, twice"}
     except ValueError:
         return {"error": complaint or "the trial ended without an answer"}
     if "error" not in seen and seen["tier"] < (policy.tier or 0):

@@ -13,7 +13,7 @@ import select
 import sys
 from typing import Any
 
-_READY_S = 10.0
+_READY_S = 30.0
 _PROGRAM = "import time; print('ready', flush=True); time.sleep(60)"
 
 
@@ -31,7 +31,11 @@ def main(text: str) -> dict[str, Any]:
         pid = sandbox.spawn(policy, argv, {}, stdout=out_end, stderr=err_end, group=group)
         os.close(out_end)
         os.close(err_end)
-        select.select([out], [], [], _READY_S)
+        if not select.select([out], [], [], _READY_S)[0]:
+            return {
+                "late": True,
+                "error": f"the trial was not ready within {_READY_S:.0f} s, twice",
+            }
         if os.read(out, 16) != b"ready\n":
             words = os.read(err, 4096).decode(errors="replace")
             return {"error": words.strip() or "the trial program ended without a word"}
