@@ -130,7 +130,7 @@ class Watched(Office):
             if not self._ended() or (step.text is not None and not self.killed):
                 raise
         if step.text is not None:
-            return True
+            return not self.killed
         assert self._ended(), f"down, and it goes on\n{self.log()[-3000:]}"
         return not self.killed
 
