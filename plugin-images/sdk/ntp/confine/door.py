@@ -15,7 +15,6 @@ asks too fast waits at its own socket.
 import errno
 import os
 import select
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -66,10 +65,8 @@ def serve(
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    if parent is not None:
-        kernel.die_with_parent(signal.SIGKILL)
-        if os.getppid() != parent:
-            return
+    if parent is not None and not kernel.live_with(parent):
+        return
     Door(listener, allow, Refusals(report), private=private, look_up=look_up).run()
 
 

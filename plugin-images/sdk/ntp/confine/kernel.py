@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 
 from ntp.confine.files import number, read
 
@@ -61,6 +62,12 @@ def harden_mount(target: str, flags: int) -> None:
 def die_with_parent(signum: int) -> None:
     """Cleared by a change of uid: call it after."""
     _call("prctl", _PR_SET_PDEATHSIG, ctypes.c_ulong(signum), 0, 0, 0)
+
+
+def live_with(parent: int) -> bool:
+    """Be killed when `parent` ends; False if it has already. Call it after a change of uid."""
+    die_with_parent(signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def no_new_privileges() -> None:
