@@ -84,18 +84,26 @@ class _Planner:
 
     def actions(self) -> Iterator[Action]:
         self.silent = unresponsive(
-            self.desired, self.observed, now=self.now, policy=self.context.policy
+            self.desired,
+            self.observed,
+            now=self.now,
+            policy=self.context.policy,
+            only=self.only,
         )
-        system = sorted(self.context.system)
-        names = sorted({*self.desired.plugins, *self.instances} - {*system})
-        for name in [*system, *names]:
-            if name in self.going or (self.only is not None and name not in self.only):
+        # For a few marked names nobody else is even looked at: 10,000 of them cost time.
+        known = {*self.desired.plugins, *self.instances} if self.only is None else self.only
+        system = [each for each in sorted(self.context.system) if self._asked(each)]
+        for name in [*system, *sorted(known - {*self.context.system})]:
+            if name in self.going:
                 continue
             action = self._next(name)
             if action is None:
                 continue
             self.starts += isinstance(action, Start)
             yield action
+
+    def _asked(self, name: str) -> bool:
+        return self.only is None or name in self.only
 
     def _next(self, name: str) -> Action | None:
         instance = self.instances.get(name)

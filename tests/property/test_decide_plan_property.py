@@ -126,6 +126,15 @@ def test_whatever_happened_it_converges_and_then_plans_nothing(first, events):
             assert (instance.hashes.config, limits) == (wanted.config, wanted.resources)
 
 
+@given(worlds, happenings, st.sets(st.sampled_from([*NAMES, "nobody"])))
+@settings(max_examples=150, deadline=None)
+def test_a_plan_for_some_is_their_part_of_the_plan_for_all(first, events, some):
+    world = Simulation(first)
+    for what in events:
+        happen(world, what)
+    assert world.plan(only=some) == [a for a in world.plan() if a.name in some]
+
+
 @given(worlds, happenings, st.integers(1, 5000))
 @settings(max_examples=150, deadline=None)
 def test_a_later_clock_never_takes_a_start_back(first, events, later):

@@ -50,6 +50,13 @@ def test_when_all_are_silent_nobody_is_stopped():
     assert stops(made) == {}
 
 
+def test_who_is_asked_about_alone_is_not_alone():
+    made = world("a", "b", "c")
+    made.silent |= {"a", "b", "c"}
+    made.pass_time(timedelta(hours=1))
+    assert made.plan(only={"a"}) == []
+
+
 def test_deaf_nobody_is_stopped():
     made = world("a", "b")
     made.listening_since = None

@@ -1,6 +1,6 @@
 """A world of plugins without processes: what `plan` names is carried out, time passes, lives end."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -83,13 +83,14 @@ class Simulation:
         newest = max(self.heard.values(), default=None)
         return newest is not None and self.now - newest <= timedelta(seconds=3)
 
-    def plan(self, *, blind: bool = False) -> list[Action]:
+    def plan(self, *, blind: bool = False, only: Collection[str] | None = None) -> list[Action]:
         return plan(
             self.desired,
             self.observed(blind=blind),
             hashes=hashes_of(self.desired),
             capabilities=self.can,
             now=self.now,
+            only=only,
             context=Context(policy=self.policy, system=self.system, previous=self.previous),
         )
 
