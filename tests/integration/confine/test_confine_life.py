@@ -11,7 +11,8 @@ import pytest
 from ntp.confine import cgroup
 from ntp.confine.files import until
 
-PYTHON = (sys.executable, "-I", "-S", "-c")
+# Not by way of a virtual environment, which may lie in /tmp: tier 1 has a /tmp of its own.
+PYTHON = (os.path.realpath(sys.executable), "-I", "-S", "-c")
 POLITE = """
 import signal, sys, time
 def leave(*_):

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 MIB = 2**20
-PYTHON = (sys.executable, "-I", "-S", "-c")
+# Not by way of a virtual environment, which may lie in /tmp: tier 1 has a /tmp of its own.
+PYTHON = (os.path.realpath(sys.executable), "-I", "-S", "-c")
 HEAP = "b = []\nwhile True: b.append(bytearray(2**20))"
 SHARED = """
 import mmap

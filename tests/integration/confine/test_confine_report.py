@@ -9,7 +9,8 @@ import pytest
 from ntp.confine import sandbox
 from ntp.confine.probe import probe
 
-PYTHON = (sys.executable, "-I", "-S", "-c")
+# Not by way of a virtual environment, which may lie in /tmp: tier 1 has a /tmp of its own.
+PYTHON = (os.path.realpath(sys.executable), "-I", "-S", "-c")
 STAY = "import time; print('ready', flush=True); time.sleep(60)"
 
 
