@@ -107,7 +107,7 @@ def _figures(seen: Mapping[str, list[float]]) -> Iterator[Figure]:
         if layer != BARE:
             took = statistics.median(samples)
             yield Figure(
-                what=f"start of a tiny Python: {layer}",
+                what=f"start a tiny Python: {layer}",
                 value=f"{took * 1e3:.0f} ms",
                 peer=f"bare {bare * 1e3:.0f} ms",
                 ratio=took / bare,

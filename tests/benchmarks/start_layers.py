@@ -46,12 +46,12 @@ def main() -> None:
 def as_root() -> dict[str, Callable[[int], tuple[int, cgroup.Group | None]]]:
     return {
         "bare": bare,
-        "rlimits, own uid": lambda out: confined(out, tier=0),
+        "session, rlimits, own uid": lambda out: confined(out, tier=0),
         "+ control group": lambda out: confined(out, tier=0, grouped=True),
         "+ system call filter": lambda out: confined(out, tier=0, grouped=True, filtered=True),
         "+ Landlock (tier 1)": lambda out: confined(out, tier=1, grouped=True, filtered=True),
-        "namespaces and mounts, control group": wrapped,
-        "+ rlimits, own uid": lambda out: confined(out, tier=3, grouped=True),
+        "namespaces, mounts, control group; root in them": wrapped,
+        "+ own uid, rlimits": lambda out: confined(out, tier=3, grouped=True),
         "+ system call filter (tier 3)": lambda out: confined(
             out, tier=3, grouped=True, filtered=True
         ),
@@ -61,7 +61,7 @@ def as_root() -> dict[str, Callable[[int], tuple[int, cgroup.Group | None]]]:
 def as_user() -> dict[str, Callable[[int], tuple[int, cgroup.Group | None]]]:
     return {
         "bare": bare,
-        "namespaces, mounts, rlimits": lambda out: confined(out, tier=2),
+        "as an ordinary user: namespaces, mounts, rlimits": lambda out: confined(out, tier=2),
         "+ system call filter (tier 2)": lambda out: confined(out, tier=2, filtered=True),
     }
 
