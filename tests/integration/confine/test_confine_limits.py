@@ -1,7 +1,7 @@
 """The limits bite, bite only the plugin, are counted, and can be changed while it runs."""
 
-import signal
 import os
+import signal
 import sys
 
 import pytest
