@@ -81,6 +81,8 @@ def tier_works(rig: Rig) -> Callable[[int], None]:
     def verdict(tier: int) -> tuple[str, str]:
         if tier == 3 and os.geteuid() != 0:
             return "skip", "tier 3 needs root"
+        if tier == 1 and HERE.is_relative_to("/tmp"):
+            return "skip", "the checkout lies below /tmp, and tier 1 has a /tmp of its own"
         seen = rig(tier, "/bin/true")
         if seen.get("outcome") == [0, None]:
             return "go", ""
