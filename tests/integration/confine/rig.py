@@ -145,6 +145,8 @@ def collect(fds: dict[int, bytearray], pid: int, group: cgroup.Group, seen: dict
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             _drain(fds)
+            while steps and steps[0] in {"gone", "verify"}:
+                _step(steps.pop(0), pid, group, b"", seen)
             seen["steps_left"] = steps
             return status
         if time.monotonic() > deadline:

@@ -226,16 +226,16 @@ def attach(name: str, *, layout: Layout | None = None) -> Group | None:
 def _make(parent: str, name: str, *, v2: bool) -> None:
     for attempt in range(10):
         try:
-            os.makedirs(parent, exist_ok=True)
-            if v2:
-                hierarchy.enable(os.path.dirname(parent))
-                hierarchy.enable(parent)
             os.makedirs(f"{parent}/{name}", exist_ok=True)
         except FileNotFoundError:  # the last neighbour took the parent with it just now
             if attempt == 9:
                 raise
         else:
-            return
+            break
+    if v2:
+        # Only now: with a child in it nobody takes the parent away and makes it anew, without limits.
+        hierarchy.enable(os.path.dirname(parent))
+        hierarchy.enable(parent)
 
 
 def _check(name: str) -> None:
