@@ -568,6 +568,13 @@ def read_others_environment() -> bool:
 
 
 @attack
+def write_memory_of_others() -> bool:
+    """Pid 1 of the sandbox is its launcher; in tier 2 it has our own uid."""
+    pids = ("1", str(os.getppid()), str(FACTS["bystander"]))
+    return all(cannot(lambda pid=pid: open(f"/proc/{pid}/mem", "r+b").close()) for pid in pids)
+
+
+@attack
 def kill_a_bystander() -> bool:
     """The rig looks whether it is still alive."""
     return cannot(lambda: os.kill(FACTS["bystander"], signal.SIGKILL))

@@ -117,7 +117,8 @@ def policy_of(world: Path, *, root: bool) -> Policy:
         "fsize": 64 * MIB,
     }
     given.update(ORDER.get("policy", {}))
-    return Policy(binds=(storage, code), **given)
+    more = tuple(Bind(**bind) for bind in given.pop("more_binds", []))
+    return Policy(binds=(storage, code, *more), **given)
 
 
 def marked() -> list[int]:
@@ -218,7 +219,7 @@ def main(world: Path) -> dict[str, Any]:
     if ORDER["ordinary"] and os.geteuid() == 0:
         for name in ("neighbour", "code"):
             os.chown(world / name, ORDINARY_UID, ORDINARY_UID)
-        become_ordinary(ORDER["argv"][0])
+        become_ordinary(sys.executable)
     POLICY = policy_of(world, root=root)
     sockets = listen(facts)
     victim = bystander()

@@ -187,3 +187,12 @@ def test_an_ordinary_user_is_told_that_tier_3_needs_root(rig, tier_works):
     tier_works(2)
     seen = rig(2, "/bin/true", tier=3)
     assert "needs root" in seen["refused"]
+
+
+@pytest.mark.parametrize("tier", [3, 2])
+def test_a_bind_that_is_not_there_is_named_and_nothing_is_left(rig, tier_works, tier):
+    tier_works(tier)
+    bind = {"source": "/no/such/storage", "target": "/more", "writable": True, "noexec": True}
+    seen = rig(tier, "/bin/true", more_binds=[bind])
+    assert "/no/such/storage" in seen["refused"]
+    assert seen["group_removed"]

@@ -1,6 +1,7 @@
 """The Linux calls that Python 3.11 does not have, through ctypes. Each raises OSError with its name."""
 
 import ctypes
+import functools
 import os
 import signal
 
@@ -18,8 +19,13 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _KEYCTL = {"x86_64": 250, "i386": 288, "i686": 288}
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    # Late: this module can be imported where there is no such library.
+    library = ctypes.CDLL(None, use_errno=True)
+    library.syscall.restype = ctypes.c_long
+    return library
 
 
 class SockFprog(ctypes.Structure):
@@ -27,7 +33,7 @@ class SockFprog(ctypes.Structure):
 
 
 def _call(name: str, *args: object) -> int:
-    result: int = getattr(_libc, name)(*args)
+    result: int = getattr(_libc(), name)(*args)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")

@@ -11,7 +11,6 @@ PERIOD_US = 100_000
 """The kernel's own default; a shorter one costs more context switches, a longer one longer stalls."""
 LIMITS = ("memory", "cpu", "pids")
 _UNLIMITED = 2**62  # version 1 says "none" by the largest number of whole pages
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def get(folders: Mapping[str, str], controller: str, v1: str | None, v2: str | None) -> str:
@@ -64,7 +63,7 @@ def impose(folders: Mapping[str, str], policy: Policy) -> tuple[tuple[str, ...],
         "pids": [("pids.max", str(policy.pids))],
     }
     wanted = {
-        "memory": policy.memory // _PAGE * _PAGE,
+        "memory": policy.memory - policy.memory % os.sysconf("SC_PAGE_SIZE"),
         "cpu": quota / PERIOD_US,
         "pids": policy.pids,
     }

@@ -8,7 +8,6 @@ the rest. What only a start needs is imported late: whoever ends a plugin has to
 
 import contextlib
 import os
-import resource
 import select
 import signal
 import sys
@@ -71,6 +70,11 @@ def spawn(
         raise ConfineError("tier 3 needs root: start the controller as root, or ask for tier 2")
     if tier == 2 and os.geteuid() == 0:
         raise ConfineError("tier 2 is for an ordinary user: root would stay root in it; use tier 3")
+    # Before the fork: the child may be past reading files when it needs them.
+    import resource  # noqa: F401
+
+    from ntp.confine import bare, bubblewrap, landlock  # noqa: F401
+
     reader, writer = os.pipe2(os.O_CLOEXEC) if _LINUX else os.pipe()
     parent = os.getpid()
     pid = os.fork()
@@ -187,6 +191,8 @@ def _descriptors(output: tuple[int, int], keep: Sequence[int]) -> None:
 
 
 def _rlimits(launch: _Launch) -> None:
+    import resource  # late: not on every system that may import us
+
     policy = launch.policy
     with contextlib.suppress(OSError):
         write("/proc/self/oom_score_adj", str(policy.oom_score_adj))
