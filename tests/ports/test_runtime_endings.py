@@ -56,4 +56,4 @@ async def test_a_callback_that_does_not_return_is_named_with_its_place(world, tm
     await world.run("alpha", "", code=code, argv=("/plugin/stuck.py",))
     end = await world.ended("alpha")
     assert end.reason == "CallbackTimeout"
-    assert end.message.endswith("it was at stuck.py:6 in analyze")
+    assert "it was at stuck.py:6 in analyze; make it shorter" in end.message
