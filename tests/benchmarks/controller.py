@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 from ntp.confine import sandbox
@@ -20,9 +22,18 @@ KILLS_EACH = 8
 """Of one plugin; more within a minute would be flapping, and it would be parked."""
 DEADLINE_S = 300.0
 MIB = 1 << 20
-NOTE = (
-    "By the runtime's own record. Every life counts as a stable one, so no back-off is in it; "
-    "kills come one after the other, each when all are ready."
+STEPS = (
+    (
+        "to the record of its end",
+        "",
+        "The shim's own work: it imports what an end needs only then.",
+    ),
+    (
+        "to the call that starts it again",
+        "p99 100 ms",
+        "Every life counts as a stable one, so no back-off is in it. Kills come one at a time.",
+    ),
+    ("until it runs again", "", ""),
 )
 
 
@@ -51,14 +62,15 @@ def _weights() -> list[Figure]:
 
 
 def _weigh(count: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.quiet_controller", str(count)],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-        cwd=project.ROOT,
-    )
+    with tempfile.TemporaryDirectory(prefix="ntp-bench-quiet-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.quiet_controller", str(count), folder],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            cwd=project.ROOT,
+        )
     assert done.returncode == 0, done.stderr[-2000:]
     rss: int = json.loads(done.stdout.splitlines()[-1])["rss"]
     return rss
@@ -84,19 +96,20 @@ def _repairs() -> list[Figure]:
         ),
         *(
             Figure(
-                what=f"from `kill -9` of a plugin {what}, {name} of {len(took)}",
-                value=f"{percentile([each[at] for each in took], share) * 1e3:.0f} ms",
-                target="100 ms" if (at, share) == (0, 0.99) else "",
-                note=NOTE if (at, share) == (0, 0.99) else "",
+                what=f"from `kill -9` of a plugin {what}, p50 / p99 of {len(took)}",
+                value=" / ".join(
+                    f"{percentile(each, share) * 1e3:.0f} ms" for share in (0.5, 0.99)
+                ),
+                target=target,
+                note=note,
             )
-            for at, what in enumerate(("to the call that starts it", "until it runs again"))
-            for name, share in (("p50", 0.5), ("p99", 0.99))
+            for each, (what, target, note) in zip(zip(*took, strict=True), STEPS, strict=True)
         ),
     ]
 
 
-def _repair(running: project.Project, folder: RunFolder) -> tuple[float, float]:
-    """Kill the plugin's own process; return seconds to the call that starts it, and until it runs."""
+def _repair(running: project.Project, folder: RunFolder) -> tuple[float, ...]:
+    """Kill the plugin's own process; return the seconds to each of STEPS."""
     name = folder.name
     project.until(lambda: running.states()[name]["ready"], f"{name} was not ready again")
     before = _seen(folder)
@@ -107,9 +120,9 @@ def _repair(running: project.Project, folder: RunFolder) -> tuple[float, float]:
     # would tidy up in its place.
     project.until(lambda: _lives_again(folder, before), f"{name} was not started again")
     after = _seen(folder)
-    assert after.created is not None
-    assert after.started is not None
-    return after.created.timestamp() - killed, after.started.timestamp() - killed
+    recorded = datetime.fromisoformat(running.states()[name]["last_exit"]["at"])
+    steps = (recorded, after.created, after.started)
+    return tuple(at.timestamp() - killed for at in steps if at is not None)
 
 
 def _lives_again(folder: RunFolder, before: Instance) -> bool:

@@ -1,6 +1,6 @@
 """A controller that has COUNT entries running in a machine of its own memory, and says what it weighs.
 
-    python -m tests.benchmarks.quiet_controller COUNT
+    python -m tests.benchmarks.quiet_controller COUNT FOLDER
 
 Real: the controller, its store on disk, what `ntpctl serve` imports. In memory: runtime, broker, bus, so
 that 1,000 entries need no 1,000 processes. Prints {"rss": bytes, "status": bytes of a whole status}.
@@ -9,7 +9,6 @@ that 1,000 entries need no 1,000 processes. Prints {"rss": bytes, "status": byte
 import asyncio
 import json
 import sys
-import tempfile
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -104,5 +103,4 @@ def _rss() -> int:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="ntp-bench-quiet-") as name:
-        print(json.dumps(asyncio.run(weigh(int(sys.argv[1]), Path(name)))))
+    print(json.dumps(asyncio.run(weigh(int(sys.argv[1]), Path(sys.argv[2])))))
