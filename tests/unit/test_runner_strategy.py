@@ -252,9 +252,9 @@ def fill(number, side, quantity):
 async def test_fills_move_the_position_once_and_reach_the_object_of_their_symbol():
     desk = Desk()
     await desk.show(tick(1), tick(2, "ETH"))
-    await desk.work.fill(fill(1, Side.BUY, "0.3"))
-    await desk.work.fill(fill(2, Side.SELL, "0.1"))
-    await desk.work.fill(fill(1, Side.BUY, "0.3"))
+    assert await desk.work.fill(fill(1, Side.BUY, "0.3"))
+    assert await desk.work.fill(fill(2, Side.SELL, "0.1"))
+    assert not await desk.work.fill(fill(1, Side.BUY, "0.3")), "known, and counted, already"
     assert desk.work.objects["BTC"].filled == [("1", 0.3), ("2", 0.2)]
     assert desk.work.objects["ETH"].filled == []
     assert desk.work.objects["ETH"].position("BTC") == 0.2

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -52,8 +51,7 @@ def follow(parent: int) -> None:
     """Die with the shim. A change of uid forgets it, hence after `_drop`."""
     from ntp.confine import kernel
 
-    kernel.die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:  # it died before it could be noticed
+    if not kernel.live_with(parent):
         os._exit(127)
 
 

@@ -71,7 +71,11 @@ def die_with_parent(signum: int) -> None:
 
 
 def live_with(parent: int) -> bool:
-    """Be killed when `parent` ends; False if it has already. Call it after a change of uid."""
+    """Be killed when `parent` ends; False if it has already. Call it after a change of uid.
+
+    `parent` is what the parent itself called its pid *before* it forked us. Asked for afterwards it
+    may already name whoever inherited us, and then nobody's end would be ours.
+    """
     die_with_parent(signal.SIGKILL)
     return os.getppid() == parent
 

@@ -7,14 +7,13 @@ import sys
 from typing import NoReturn
 
 from ntp.confine import door, shim_files
-from ntp.confine.shim_watch import Settings
+from ntp.confine.shim_settings import Settings
 
 
-def main(settings: Settings) -> NoReturn:
-    """Serve until killed; dies with the shim. Runs in a freshly forked child."""
+def main(settings: Settings, shim: int) -> NoReturn:
+    """Serve until killed; dies with the shim, whose pid is `shim`. Runs in a freshly forked child."""
     status = 1
     try:
-        parent = os.getppid()
         # A copy of the lock would keep the plugin "alive", one of a pipe its output open.
         for fd in (settings.lock, settings.control, settings.stdout, settings.stderr):
             os.close(fd)
@@ -28,7 +27,7 @@ def main(settings: Settings) -> NoReturn:
             refused=refused,
             private=settings.private,
             uid=None if settings.uid < 0 else settings.uid,
-            parent=parent,
+            parent=shim,
         )
         status = 0
     except Exception:  # noqa: BLE001  # the edge of a process; the shim opens another door

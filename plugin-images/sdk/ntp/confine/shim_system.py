@@ -44,13 +44,14 @@ def spawn(
     the controller was started with is not its business. ConfineError says why it cannot be executed.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    shim = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             os.setsid()
             if group is not None:
                 group.join(0)
-            _reset()
+            _reset(shim)
             os.chdir(workdir)
             null = os.open("/dev/null", os.O_RDONLY)
             for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
@@ -90,7 +91,7 @@ def kill(pid: int, group: Group | None) -> None:
             continue
 
 
-def _reset() -> None:
+def _reset(shim: int) -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if number < signal.SIGRTMIN:
             signal.signal(number, signal.SIG_DFL)
@@ -100,6 +101,5 @@ def _reset() -> None:
         file.write(CORE_SCORE)
     from ntp.confine import kernel
 
-    kernel.die_with_parent(signal.SIGKILL)
-    if os.getppid() == 1:
+    if not kernel.live_with(shim):
         os._exit(127)  # the shim died before we could tie ourselves to it

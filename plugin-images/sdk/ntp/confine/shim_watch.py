@@ -9,6 +9,7 @@ import time
 
 from ntp.confine import shim_files, shim_storage
 from ntp.confine.shim_output import LogFiles, Output
+from ntp.confine.shim_settings import Settings
 
 TICK_S = 5.0
 """How often to look for what nobody tells us: an OOM kill of a mere child, a full storage folder."""
@@ -18,34 +19,6 @@ DRAIN_BYTES = 4 * 1024 * 1024
 KILL_S = 10.0
 DOOR_RETRY_S = 1.0
 SIGKILL = 9  # the module `signal` loads `enum`: 0.8 MB for a number
-
-
-class Settings:
-    """`key=value …` and, behind `--`, what the door hands out."""
-
-    def __init__(self, folder: str, words: list[str]) -> None:
-        self.folder = folder
-        border = words.index("--")
-        self.egress = words[border + 1 :]
-        given = dict(word.split("=", 1) for word in words[:border])
-        self.pid = int(given["pid"])
-        self.verifier = int(given["verifier"])
-        """A child that looks at the isolation and ends soon."""
-        self.lock = int(given["lock"])
-        self.control = int(given["control"])
-        self.stdout = int(given["stdout"])
-        self.stderr = int(given["stderr"])
-        self.door = int(given["door"])
-        """The listening socket of the door; -1: none."""
-        self.private = given["private"].split(",") if given["private"] else []
-        """Those of `egress` whose name may lead to a private address."""
-        self.uid = int(given["uid"])
-        """What the door runs as; -1: as we do."""
-        self.oom = given["oom"]
-        """The kernel's file with a line `oom_kill N`; empty: none."""
-        self.sandboxed = given["sandboxed"] == "1"
-        self.storage = given["storage"]
-        self.quota = int(given["quota"])
 
 
 class Watch:
@@ -235,11 +208,12 @@ class Watch:
         if self._settings.door < 0 or self._door or now < self._door_since + DOOR_RETRY_S:
             return
         self._door_since = now
+        shim = os.getpid()
         self._door = os.fork()
         if self._door == 0:
             from ntp.confine import shim_door
 
-            shim_door.main(self._settings)
+            shim_door.main(self._settings, shim)
         self._door_end = os.pidfd_open(self._door)
         self._poll.register(self._door_end, select.POLLIN)
 

@@ -183,9 +183,11 @@ class StrategyPart:
                 self._refusals.note(f"a fill of {executor} says it is {fill.executor}'s")
             else:
                 async with self._listener.turn:
-                    await self._work.fill(fill)
-                key = (executor, fill.symbol)
-                self._fills[key] = self._fills.get(key, 0) + 1
+                    new = await self._work.fill(fill)
+                # One whose acknowledgement was lost comes again; it was sent, and counts, once.
+                if new:
+                    key = (executor, fill.symbol)
+                    self._fills[key] = self._fills.get(key, 0) + 1
 
 
 def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:

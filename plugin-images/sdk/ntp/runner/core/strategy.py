@@ -257,11 +257,13 @@ class StrategyWork:
     def _progress(self, reference: TickRef, *, end: bool) -> ProgressMessage:
         return ProgressMessage(self._strategy, self._incarnation, self.number, reference, end)
 
-    async def fill(self, fill: Fill) -> None:
-        """Take note of an execution, and tell the object that trades the symbol."""
-        if self.holdings.apply(fill):
-            plugin = await self.object_for(fill.symbol)
-            plugin.on_fill(fill)
+    async def fill(self, fill: Fill) -> bool:
+        """Take note of an execution, and tell the object that trades the symbol; False: known already."""
+        if not self.holdings.apply(fill):
+            return False
+        plugin = await self.object_for(fill.symbol)
+        plugin.on_fill(fill)
+        return True
 
     def indicators(self) -> dict[str, dict[str, float]]:
         """Return get_indicators() of each object, refused where it is not numbers."""
