@@ -1,6 +1,8 @@
 -- One strategy's ledger. Amounts are decimal text, times are microseconds since 1970 in UTC.
+-- Tables with a key of their own have no hidden row number: it would tell in what order rows were last
+-- replaced, and a ledger may not differ by that.
 
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- What was put in, and (negative) taken out.
 CREATE TABLE capital (number INTEGER PRIMARY KEY, amount TEXT NOT NULL) STRICT;
@@ -54,7 +56,7 @@ CREATE TABLE positions (
   signal_id   TEXT NOT NULL,
   stop_loss   TEXT,
   take_profit TEXT
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE account (
   only_row     INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -74,7 +76,7 @@ CREATE TABLE seen (
   time   INTEGER NOT NULL,
   ids    TEXT NOT NULL,
   price  REAL NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE equity (
   number INTEGER PRIMARY KEY,
