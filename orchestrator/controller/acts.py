@@ -75,7 +75,8 @@ class Acts:
                 with self._refusals(action):
                     await self._start(action, instance, say)
             case Stop():
-                if action.reason is StopReason.CHANGED:
+                replaced = action.reason in {StopReason.CHANGED, StopReason.RESTART}
+                if replaced and action.name != BROKER:
                     with self._refusals(action) as refusals:
                         await self._prepare_successor(action.name)
                     if refusals:

@@ -146,7 +146,8 @@ class _Planner:
 
     def _running(self, name: str, record: Record, instance: Instance) -> Action | None:
         if record.replace == instance.id:
-            return Stop(name, "restart asked for by hand", StopReason.RESTART)
+            again = Stop(name, "restart asked for by hand", StopReason.RESTART)
+            return again if name in self.context.system else self._unless_refused(record, again)
         if name in self.context.system:
             return None
         wanted = self._target(name, record)

@@ -182,8 +182,9 @@ def _step(step: str, pid: int, group: cgroup.Group, output: bytes, seen: dict[st
             os.kill(pid, signal.SIGKILL)
             return True
         case "verify":
-            tier, active, missing = verify.isolation(pid, POLICY, group)
-            seen["isolation"] = {"tier": tier, "active": active, "missing": missing}
+            found = verify.isolation(pid, POLICY, group)
+            names = ("tier", "active", "missing")
+            seen["isolation"] = None if found is None else dict(zip(names, found, strict=True))
             return True
         case "gone":
             return not tree.alive(pid)

@@ -44,6 +44,15 @@ async def test_a_restart_by_hand_replaces_exactly_one_life(house):
         assert (await house.status("bollinger")).restarts == 0, "nothing has failed"
 
 
+async def test_the_broker_is_restarted_by_hand_alone(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        before = len(house.machine.history)
+        await finish(controller.restart("broker", wait=True, deadline=timedelta(seconds=5)))
+        replaced = [("stop", "broker"), ("start", "broker")]
+        await eventually(lambda: house.machine.history[before:] == replaced)
+
+
 async def test_an_unknown_name_is_refused_with_those_there_are(house):
     async with house.controlled() as controller:
         await house.apply()

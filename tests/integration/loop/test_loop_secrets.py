@@ -1,6 +1,8 @@
 """Secrets: resolved late, kept nowhere, and never a reason to stop who runs."""
 
-from tests.worlds.house import FLEET
+from datetime import timedelta
+
+from tests.worlds.house import FLEET, finish
 
 
 async def test_nobody_is_stopped_for_a_change_that_cannot_be_started(house):
@@ -48,3 +50,25 @@ async def test_a_passed_secret_that_is_gone_with_its_controller_stops_nobody(hou
         _, _, outcome = await house.apply(text)
         assert outcome.ready
         assert house.machine.instances["binance_data"].id == life
+
+
+async def test_a_restart_that_could_not_start_again_stops_nobody(house):
+    text = FLEET.replace("period: 20", "period: 20, key: '${EXCHANGE_KEY}'")
+    async with house.controlled() as controller:
+        house.environment["EXCHANGE_KEY"] = "s3cret"
+        await house.apply(text)
+        life = house.machine.instances["bollinger"].id
+        del house.environment["EXCHANGE_KEY"]
+        outcome = await finish(
+            controller.restart("bollinger", wait=True, deadline=timedelta(seconds=1))
+        )
+        assert not outcome.ready
+        status = await house.status("bollinger")
+        assert "the one before keeps running: SecretMissing: plugins.yaml:" in status.message
+        assert house.machine.instances["bollinger"].id == life
+        house.environment["EXCHANGE_KEY"] = "s3cret"
+        outcome = await finish(
+            controller.restart("bollinger", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert outcome.ready
+        assert house.machine.instances["bollinger"].id != life

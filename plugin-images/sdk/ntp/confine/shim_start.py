@@ -121,13 +121,17 @@ class Start:
             os.close(self.lock)  # whoever holds a copy of it is taken for the shim
             signal.alarm(int(VERIFY_S))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            tier, active, missing = (
+            found = (
                 shim_system.isolation(self.group, self.order["exception"])
                 if self.policy is None
                 else verify.isolation(pid, self.policy, self.group)
             )
-            answer = {"tier": tier, "active": active, "missing": [*missing, *self.lacks]}
-            shim_files.write_atomic(self.file(shim_files.ISOLATION), json.dumps(answer).encode())
+            if found is not None:
+                tier, active, missing = found
+                answer = json.dumps(
+                    {"tier": tier, "active": active, "missing": [*missing, *self.lacks]}
+                )
+                shim_files.write_atomic(self.file(shim_files.ISOLATION), answer.encode())
             status = 0
         finally:
             os._exit(status)

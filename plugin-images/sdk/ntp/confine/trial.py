@@ -39,7 +39,10 @@ def main(text: str) -> dict[str, Any]:
         if os.read(out, 16) != b"ready\n":
             words = os.read(err, 4096).decode(errors="replace")
             return {"error": words.strip() or "the trial program ended without a word"}
-        tier, active, missing = verify.isolation(pid, policy, group)
+        found = verify.isolation(pid, policy, group)
+        if found is None:
+            return {"error": "the trial program ended while it was looked at"}
+        tier, active, missing = found
     except ConfineError as e:
         return {"error": str(e)}
     else:

@@ -55,15 +55,18 @@ class _Facts:
 
 def isolation(
     pid: int, policy: Policy, group: Group | None
-) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+) -> tuple[int, tuple[str, ...], tuple[str, ...]] | None:
     """Return (tier, active, missing) of the plugin behind `pid` (what `sandbox.spawn` returned).
 
-    Waits shortly until the launchers have handed over. A process that is gone has tier 0.
+    Waits shortly until the launchers have handed over. None: it ended before all was read, and what
+    surrounded it nobody knows.
     """
     plugin = _settled(pid)
     if plugin is None:
-        return 0, (), ("nothing could be read: the plugin has ended",)
+        return None
     facts = _look(plugin)
+    if not tree.alive(plugin):
+        return None
     active: list[str] = []
     missing: list[str] = []
 
