@@ -26,8 +26,7 @@ RECREATE = ("identity", "wiring", "config")
 _SIZES = frozenset({"memory", "tmp", "storage"})
 _TOLD = 3
 _ABSENT = object()
-# Made once: json.dumps would make one for each of five layers of each plugin.
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def layers(
@@ -195,4 +194,4 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(value)).hexdigest()[:16]

@@ -7,15 +7,15 @@ it serves.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from ntp.contract.launch import Listen, Trading
 from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Desired, Input, PluginSpec
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, order=True):
     """`symbols` sorted; empty: all that the producer has. `bars` as written, such as 5m; None: ticks."""
 
     consumer: str
