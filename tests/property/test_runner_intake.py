@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,32 @@ def test_values_that_were_lost_hold_nobody_up():
     assert {flow.peer: flow.lost for flow in made.flows() if flow.channel == "indicator"}[
         "rsi"
     ] == 2
+
+
+def test_a_tail_of_values_that_was_lost_is_told_by_the_next_watermark():
+    made = intake()
+    made.values(values("sma", 1, 5))
+    made.values(values("rsi", 1, 2))
+    assert len(seen(made.data(data(1, 5), 0.0))) == 2
+    assert [i for i, _ in seen(made.values(values("rsi", 6, 0)))] == [3, 4, 5], "and waits no more"
+    assert made.values(values("rsi", 6, 0)) == []
+    flow = next(flow for flow in made.flows() if flow.peer == "rsi")
+    assert (flow.count, flow.lost, flow.late) == (2, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("indicator", "source", "lost"),
+    [
+        (1500, 2000, 3),  # it was there before the source, and we before both: three never came
+        (2500, 2000, 0),  # it came later, so it never valued the first ones
+        (500, 900, 0),  # both were there before us: the beginning is not lost
+    ],
+)
+def test_first_values_are_lost_only_if_we_could_have_had_them(indicator, source, lost):
+    made = intake()
+    lives = new_incarnation(indicator, "i"), new_incarnation(source, "s")
+    made.values(IndicatorBatch("rsi", lives[0], "src", lives[1], "BTC", 4, [4.0]))
+    assert next(flow for flow in made.flows() if flow.peer == "rsi").lost == lost
 
 
 def test_values_of_an_earlier_life_of_the_source_are_not_taken_for_those_of_the_next():

@@ -102,6 +102,10 @@ class Bench:
                 assert time.monotonic() < ends
                 await asyncio.sleep(0.02)
 
+    def freeze_broker(self) -> None:
+        """It takes what is sent to it, as far as the kernel's buffers go, and does nothing with it."""
+        self._server.send_signal(signal.SIGSTOP)
+
     def kill_broker(self) -> None:
         self._server.kill()
         self._server.wait(DEADLINE)

@@ -32,6 +32,18 @@ EVERY_TENTH = """
             return {"seen": self.seen}
 """
 
+GAUGE = """
+    import time
+    from ntp import IndicatorPlugin
+
+    class Plugin(IndicatorPlugin):
+        def update(self, data):
+            time.sleep(0.003)
+            with open(self.config["notes"], "a") as notes:
+                notes.write("1\\n")
+            return data.price
+"""
+
 IDEMPOTENT = EXECUTOR.replace(
     'self.note(signal=signal.metadata["signal_id"]',
     'if signal.metadata["signal_id"] in self.known(): return\n'
@@ -116,6 +128,33 @@ async def test_no_signal_is_lost_with_the_broker(bench, tmp_path):
             assert count + lost == 600
     sent = sum(count for count, _ in bench.flows("ten", "signal", sent=True).values())
     assert len(made) == sent > 0
+
+
+async def test_a_tail_of_values_that_was_lost_with_the_broker_is_counted(bench, tmp_path):
+    notes = tmp_path / "gauged"
+    trio(bench, tmp_path, source=SOURCE, executor=EXECUTOR, count=300)
+    bench.add("gauge", Kind.INDICATOR, GAUGE, config={"notes": str(notes)})
+    await bench.open()
+    bench.start("ten", "paper", "gauge")
+    await bench.ready("ten", "paper", "gauge")
+    bench.start("src")
+    came = {"BTC": (300, 0), "DOGE": (300, 0)}
+    await bench.until(lambda: bench.beat("ten") and bench.flows("ten", "data") == came)
+    # All ticks are there. The values from here on are taken by nobody who passes them on, and no
+    # later value will show the gap.
+    bench.freeze_broker()
+    assert len(written(notes)) < 600, "it was to be frozen before all is valued"
+    await bench.until(lambda: len(written(notes)) == 600)
+    bench.kill_broker()
+    await bench.open()
+
+    def told():
+        flows = [flow for flow in bench.beat("ten").received if flow.channel == "indicator"]
+        whole = all(flow.count + flow.lost == 300 for flow in flows)
+        return sum(flow.lost for flow in flows) > 0 and whole
+
+    await bench.until(told)
+    assert bench.flows("gauge", "indicator", sent=True) == came
 
 
 async def test_a_stop_finishes_what_waits_and_sees_it_stored(bench, tmp_path):

@@ -81,7 +81,10 @@ class DataBatch(msgspec.Struct, frozen=True):
 
 
 class IndicatorBatch(msgspec.Struct, frozen=True):
-    """Values for the ticks `seq`, `seq + 1`, … of (source, symbol); None while warming up; `ind.<symbol>`."""
+    """Values for the ticks `seq`, `seq + 1`, … of (source, symbol); None while warming up; `ind.<symbol>`.
+
+    No values: a watermark, as in a DataBatch.
+    """
 
     indicator: str
     incarnation: str

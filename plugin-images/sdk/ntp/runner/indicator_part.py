@@ -10,13 +10,14 @@ from ntp.contract.names import Channel
 from ntp.plugin import BasePlugin, IndicatorPlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
+from ntp.runner.core.feed import WATERMARK_S
 from ntp.runner.core.indicator import IndicatorWork
 from ntp.runner.core.lead import Run
 from ntp.runner.core.objects import Maker
 from ntp.runner.flag import Flag
 from ntp.runner.keeper import Keeper
 from ntp.runner.listener import Listener
-from ntp.runner.memory import REMEMBER_S, Memory
+from ntp.runner.memory import Memory
 
 
 class IndicatorPart:
@@ -48,8 +49,11 @@ class IndicatorPart:
         await self._listener.listen(link)
 
     async def run(self) -> None:
-        # All work is done where messages arrive.
-        while not await self._stopped.within(REMEMBER_S):
+        # All other work is done where messages arrive.
+        while not await self._stopped.within(WATERMARK_S):
+            async with self._listener.turn:
+                self._work.made += self._work.watermarks()
+                await self._emit()
             self._remember(at_once=False)
 
     def stop(self) -> None:

@@ -15,7 +15,7 @@ from ntp.contract.launch import LaunchFile
 from ntp.plugin import BasePlugin, DataSourcePlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
-from ntp.runner.core.feed import Feed
+from ntp.runner.core.feed import WATERMARK_S, Feed
 from ntp.runner.core.kept import Kept
 from ntp.runner.core.objects import Maker, overrides
 from ntp.runner.ending import EndError
@@ -24,7 +24,6 @@ from ntp.runner.keeper import Keeper
 SLICE_S = 0.05
 LOOK = 32
 """Ticks between looks at the clock."""
-WATERMARK_S = 1.0
 
 
 class Control(msgspec.Struct):

@@ -11,6 +11,8 @@ MOST_WAITING = 8192
 """Ticks between stream and link; then the stream waits."""
 MOST_BYTES = 16 * 1024 * 1024
 """About as many bytes at most, as far as earlier ticks tell."""
+WATERMARK_S = 1.0
+"""How often a quiet sender says where it stands, so that a lost tail is noticed."""
 _FIRST_GUESS = 128
 """Bytes that a tick is taken to need until one was seen."""
 

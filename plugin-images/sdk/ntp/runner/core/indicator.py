@@ -1,7 +1,8 @@
 """An indicator at work: ticks in, a value for each of them out."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from ntp.bars import Bars
 from ntp.contract.messages import IndicatorBatch, MarketData
@@ -20,6 +21,16 @@ class _Gauge:
         self.plugin = plugin
         self.bars = bars
         self.standing: Value = None
+
+
+@dataclass(slots=True)
+class _Stand:
+    """How far one symbol of one source is valued: the next value will be that of tick `seq`."""
+
+    incarnation: str
+    seq: int
+    quiet: bool = False
+    """Nothing was made since the last watermark."""
 
 
 class IndicatorWork:
@@ -45,6 +56,7 @@ class IndicatorWork:
         self.objects: dict[tuple[str, str], IndicatorPlugin] = {}
         """By source and symbol; under ("", "") the one that sees all."""
         self.made: list[tuple[IndicatorBatch, bytes]] = []
+        self._stands: dict[tuple[str, str], _Stand] = {}
 
     def prepare(self) -> None:
         """Make the first object, so that a config that cannot work is known at once."""
@@ -104,17 +116,11 @@ class IndicatorWork:
 
     def _send(self, run: Run, seq: int, values: list[Value]) -> None:
         edge = run.lead.edge
-        batch = IndicatorBatch(
-            indicator=self._maker.instance,
-            incarnation=self._incarnation,
-            source=edge.source,
-            source_incarnation=run.incarnation,
-            symbol=edge.symbol,
-            seq=seq,
-            values=values,
-        )
+        stand = _Stand(run.incarnation, seq + len(values))
+        batch = self._batch((edge.source, edge.symbol), run.incarnation, seq, values)
         try:
             self.made.append((batch, border.encoded(batch)))
+            self._stands[edge.source, edge.symbol] = stand
         except border.RefusedError as error:  # too long: halves tell which value it is
             if len(values) > 1:
                 half = len(values) // 2
@@ -123,6 +129,28 @@ class IndicatorWork:
             else:
                 self._refusals.note(error)
                 self._send(run, seq, [None])
+
+    def watermarks(self) -> Iterator[tuple[IndicatorBatch, bytes]]:
+        """Yield where each symbol stands that was quiet since the last call."""
+        for key, stand in self._stands.items():
+            if stand.quiet:
+                batch = self._batch(key, stand.incarnation, stand.seq, [])
+                yield batch, border.encoded(batch)
+            stand.quiet = True
+
+    def _batch(
+        self, of: tuple[str, str], source_incarnation: str, seq: int, values: list[Value]
+    ) -> IndicatorBatch:
+        source, symbol = of
+        return IndicatorBatch(
+            indicator=self._maker.instance,
+            incarnation=self._incarnation,
+            source=source,
+            source_incarnation=source_incarnation,
+            symbol=symbol,
+            seq=seq,
+            values=values,
+        )
 
     def all(self) -> Iterable[IndicatorPlugin]:
         """Return every object, the one that nobody needed yet too."""

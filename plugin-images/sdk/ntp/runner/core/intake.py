@@ -178,7 +178,7 @@ class Intake:
             lead.edge.resume(mark)
         for one in self._indicators:
             if source in one.listens_to and (not one.symbols or symbol in one.symbols):
-                lead.indicators[one.instance] = Values()
+                lead.indicators[one.instance] = Values(self.listening_ms)
         self.leads[source, symbol] = lead
         return lead
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ntp.contract.messages import IndicatorBatch, MarketData, TickRef
-from ntp.runner.core.edge import Edge
+from ntp.runner.core.edge import Edge, began_ms
 
 Value = float | dict[str, float] | None
 
@@ -41,10 +41,12 @@ class Values:
     """What one indicator said of one symbol of one source.
 
     Attributes:
+        listening_ms: since when we listen, milliseconds since 1970.
         first: the sequence number of `values[0]`.
         late: ticks that went on without their value.
     """
 
+    listening_ms: int
     incarnation: str = ""
     source_incarnation: str = ""
     first: int = 1
@@ -64,9 +66,10 @@ class Values:
     def add(self, batch: IndicatorBatch) -> None:
         life = (batch.incarnation, batch.source_incarnation)
         if life != (self.incarnation, self.source_incarnation):
+            whole = not self.incarnation and self._valued_from_the_first(batch)
             self.incarnation, self.source_incarnation = life
             self.values.clear()
-            self.first = batch.seq
+            self.first = 1 if whole else batch.seq
         gap = batch.seq - self.through - 1
         if gap > 0:
             # The ticks between must not wait for what will not come.
@@ -79,6 +82,13 @@ class Values:
         while len(self.values) > MOST_WAITING:
             self.values.popleft()
             self.first += 1
+
+    def _valued_from_the_first(self, batch: IndicatorBatch) -> bool:
+        """Whether the source began when its indicator was there, and we."""
+        source, indicator = began_ms(batch.source_incarnation), began_ms(batch.incarnation)
+        if source is None or indicator is None:
+            return False
+        return source >= max(indicator, self.listening_ms)
 
     def attach(self, name: str, incarnation: str, seq: int, ticks: Sequence[MarketData]) -> None:
         """Put the value of each tick into its metadata; None where there is none."""
