@@ -215,6 +215,6 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
 
 def left_behind(settings: Settings) -> list[str]:
     """Return what still exists of a project that is down: processes, mounts, control groups."""
-    from orchestrator.app import background
+    from orchestrator.app import house
 
-    return background.left_behind(settings)
+    return house.left_behind(settings)

@@ -19,7 +19,6 @@ STORAGE = "storage"
 LOG_BYTES = 1 << 20
 PATIENCE_S = 30.0
 LOOK_S = 0.02
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def ensure(settings: Settings) -> bool:
@@ -83,32 +82,6 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-
-
-def left_behind(settings: Settings) -> list[str]:
-    """Return what still names the project's state folder, or lies in its control groups."""
-    mark = str(settings.state)
-    found = [f"process {pid}: {command}" for pid, command in _processes(mark)]
-    mounts = Path("/proc/self/mounts")
-    if mounts.exists():
-        found += [
-            f"mount {line.split()[1]}" for line in mounts.read_text().splitlines() if mark in line
-        ]
-    if settings.state.exists():
-        found.append(f"folder {settings.state}")
-    return found
-
-
-def _processes(mark: str) -> list[tuple[int, str]]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if mark in command and int(entry.name) != os.getpid():
-            found.append((int(entry.name), command.strip()[:120]))
-    return found
 
 
 def _held(lock: Path) -> bool:

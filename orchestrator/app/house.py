@@ -30,6 +30,7 @@ from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
 from orchestrator.errors import ConfigError, Problem, UnreachableError
 from orchestrator.ports import Lease
+from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.settings import Settings
 from orchestrator.store.lease import FileLease
@@ -57,6 +58,10 @@ def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalC
 def runtime(settings: Settings) -> ProcessRuntime:
     """Return the runtime that the settings name; today the embedded one is the only one."""
     return ProcessRuntime(settings.project, settings.state)
+
+
+def left_behind(settings: Settings) -> list[str]:
+    return leftovers.left_behind(settings.project, settings.state)
 
 
 def external(settings: Settings) -> External | None:

@@ -95,8 +95,12 @@ async def test_a_spinning_plugin_is_throttled_to_its_quota(limited):
 
 async def test_limits_change_in_place(limited):
     before = await limited.run("alpha", EATS_ON_REQUEST)
+    assert "memory 64 MiB" in (await limited.until_isolated("alpha")).active
     await limited.runtime.update("alpha", resources(memory=256 * MIB, pids=48))
-    await limited.until_used("alpha", lambda usage: usage.memory_limit == 256 * MIB)
+    told = await limited.see("alpha")
+    assert told.usage.memory_limit == 256 * MIB, "at the very next look"
+    assert {"memory 256 MiB", "48 processes and threads"} <= set(told.isolation.active)
+    assert "memory 64 MiB" not in told.isolation.active
     limited.signal("alpha", 10)
     await limited.until_said("alpha", "held 1")
     after = await limited.see("alpha")

@@ -22,6 +22,7 @@ CLAIMS = (
     "system_instance",
     "door",
     "is_told",
+    "is_left_of",
 )
 PREPARE = """
 import os, sys

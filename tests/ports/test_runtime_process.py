@@ -11,8 +11,9 @@ import textwrap
 from datetime import timedelta
 from pathlib import Path
 
-from ntp.confine import shim_files
+from ntp.confine import shim_files, tree
 from orchestrator.decide.state import Phase
+from orchestrator.runtime.process.leftovers import left_behind
 from orchestrator.spec.model import HostPort
 
 WAIT = "import signal; print('ready'); signal.pause()"
@@ -262,6 +263,18 @@ async def test_the_grace_is_not_waited_out_when_the_plugin_obeys(world):
     await world.run("alpha", WAIT)
     async with asyncio.timeout(20):
         await world.runtime.stop("alpha", grace=timedelta(hours=1), cause="quick")
+
+
+async def test_what_is_left_of_a_project_is_found_though_it_names_it_nowhere(world):
+    await world.run("alpha", WAIT)
+    plugin = tree.plugin(json.loads((world.folder("alpha") / shim_files.STATE).read_bytes())["pid"])
+    found = left_behind("trial", world.state)
+    assert [line for line in found if line.startswith(f"process {plugin}: ")]
+    assert world.state.name not in Path(f"/proc/{plugin}/cmdline").read_text()
+    groups = [line for line in found if line.startswith("control group ")]
+    assert bool(groups) == world.can_limit
+    await world.clear()
+    await world.until(lambda: left_behind("trial", world.state) == [f"folder {world.state}"])
 
 
 def servers(of=None):

@@ -6,8 +6,9 @@ The files are written by the shim (`ntp.confine.shim_files` names them) and by `
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,13 @@ class RunFolder:
             isolation = _decode(shim_files.read(self.file(shim_files.ISOLATION)), Isolation)
             self._isolation = None if isolation is None else (label.id, isolation)
         return self._isolation[1] if self._isolation else None
+
+    def surrounded_anew(self, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
+        """Write down that what holds this life was changed; nothing where it was not looked at yet."""
+        isolation = _decode(shim_files.read(self.file(shim_files.ISOLATION)), Isolation)
+        if isolation is not None:
+            told = replace(isolation, active=change(isolation.active))
+            shim_files.write_atomic(self.file(shim_files.ISOLATION), msgspec.json.encode(told))
 
     def _refusals(self) -> dict[str, int]:
         return _decode(shim_files.read(self.file(shim_files.REFUSED)), dict[str, int]) or {}

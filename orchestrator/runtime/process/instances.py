@@ -50,6 +50,14 @@ class Instances:
         found = {name: self.folder(name).label() for name in self.names()}
         return {name: label for name, label in found.items() if label is not None}
 
+    def changed(self, name: str) -> None:
+        """What surrounds it and what it may use was changed in place: remembered figures are old."""
+        with self._looking:
+            folder = self._folders.pop(name, None)
+            label = None if folder is None else folder.label()
+            if label is not None:
+                self._usages.pop(label.id, None)
+
     def look(self) -> dict[str, Instance]:
         """One listing. Lives whose shim was killed are buried; exits are included until removed."""
         with self._looking:

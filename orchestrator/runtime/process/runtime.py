@@ -1,7 +1,6 @@
 """The process runtime: containers made of kernel parts, a shim beside each. Port `Runtime`."""
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from ntp.confine import cgroup, probe, shim_end, shim_files
+from ntp.confine import cgroup, probe, shim_end, shim_files, verify
+from ntp.confine.limits import enforced
 from ntp.confine.policy import ConfineError, Policy
 from orchestrator.decide.state import Instance, Isolation, Phase
 from orchestrator.errors import ActionError, UnreachableError
@@ -24,6 +24,7 @@ from orchestrator.runtime.process import lives, logs, reap
 from orchestrator.runtime.process.birth import Births
 from orchestrator.runtime.process.folder import TRASH, RunFolder
 from orchestrator.runtime.process.instances import Instances
+from orchestrator.runtime.process.uids import owner_of
 from orchestrator.spec.model import Resources
 
 PATIENCE = timedelta(seconds=15)
@@ -54,7 +55,7 @@ class ProcessRuntime:
         patience: timedelta = PATIENCE,
     ) -> None:
         state = state.absolute()
-        owner = f"{project}-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}"
+        owner = owner_of(project, state)
         self._state = state
         self._patience_s = patience.total_seconds()
         self._instances = Instances(state / "run")
@@ -120,6 +121,7 @@ class ProcessRuntime:
         """Change memory, cpu and pids of a running instance; `tmp` lasts as long as its life."""
         with _in_words(name):
             await asyncio.to_thread(_update, self._instances.folder(name), resources)
+        await asyncio.to_thread(self._instances.changed, name)
 
     def logs(self, name: str, *, follow: bool, tail: int) -> AsyncIterator[LogLine]:
         """See `logs.read`. Nothing for an instance that is not there."""
@@ -237,10 +239,13 @@ def _update(folder: RunFolder, resources: Resources) -> None:
     limits = order["limits"] = asdict(resources)
     if order["policy"] is not None:
         order["policy"] |= limits
+    folders = dict(group.folders)
+    before = enforced(folders)
     try:
         group.update(Policy(name=group.name, **limits))
     except ConfineError as e:
         raise ActionError(str(e), reason="UpdateRefused") from e
+    folder.surrounded_anew(lambda active: verify.updated(active, before, enforced(folders)))
     shim_files.write_atomic(folder.file(shim_files.ORDER), json.dumps(order).encode())
     changed = msgspec.structs.replace(label, resources=resources)
     shim_files.write_atomic(folder.file(shim_files.INSTANCE), msgspec.json.encode(changed))

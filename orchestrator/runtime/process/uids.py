@@ -23,6 +23,11 @@ def uid_range(uid_map: Path = Path("/proc/self/uid_map")) -> tuple[int, int]:
     return SMALL_FIRST, SMALL_COUNT
 
 
+def owner_of(project: str, state: Path) -> str:
+    """Return what names a project on this machine: in control groups, and in the choice of uids."""
+    return f"{project}-{hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:8]}"
+
+
 def find(owner: str, name: str, taken: Collection[int], within: tuple[int, int]) -> int:
     """Return the uid of `name`: always the same one, unless that is taken; then the next free one.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ntp.confine import door_client, door_everywhere
+from ntp.confine import door_everywhere, door_nowhere
 
 TLS = Path(__file__).parents[2] / "fixtures" / "tls"
 
@@ -57,7 +57,7 @@ def through_door(open_door, exchange) -> Iterator[object]:
     names = {"exchange.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]}
     allow = [f"exchange.test:{exchange}", f"other.test:{exchange}", f"127.0.0.1:{exchange}"]
     door = open_door(*allow, private=allow, names=names)
-    undo = door_client.install(door.path)
+    undo = door_everywhere.install(door.path)
     yield door
     undo()
 
@@ -94,7 +94,7 @@ async def test_asyncio_streams_over_tls(through_door, exchange, trust):
 
 async def test_the_loop_lives_while_the_door_is_asked(open_door, exchange):
     door = open_door("hangs.test:443", names={"hangs.test": None})
-    undo = door_client.install(door.path)
+    undo = door_everywhere.install(door.path)
     turns = 0
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -157,3 +157,21 @@ def test_the_book_forgets_the_oldest_names():
     assert book.address("one-more") == first
     assert book.name(first) == "one-more"
     assert book.name("192.0.2.1") == "192.0.2.1"
+
+
+def test_who_may_reach_nobody_is_told_so_and_counted(open_door, exchange):
+    door = open_door(f"127.0.0.1:{exchange}")
+    undo = door_nowhere.install(door.path)
+    try:
+        with pytest.raises(urllib.error.URLError, match=r"exchange\.test:8080 is refused: "):
+            urllib.request.urlopen("http://exchange.test:8080/", timeout=10)
+        with pytest.raises(ConnectionRefusedError, match=r"192\.0\.2\.7:443 is refused: "):
+            socket.create_connection(("192.0.2.7", 443), timeout=10)
+        with pytest.raises(ConnectionRefusedError, match="names no host"):
+            socket.gethostbyname("exchange.test")
+        with pytest.raises(ConnectionRefusedError, match="names no host"):
+            socket.create_connection(("127.0.0.1", exchange), timeout=10)
+    finally:
+        undo()
+    assert door.refused() == {"exchange.test:8080": 1, "192.0.2.7:443": 1}
+    assert socket.getaddrinfo("127.0.0.1", 1), "undone"

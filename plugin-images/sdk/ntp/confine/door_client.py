@@ -9,12 +9,13 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATH_LIMIT = 107
 """Bytes of a Unix socket's path."""
 ANSWER_LIMIT = 1024
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def connect(door: str, host: str, port: int, timeout: float | None) -> socket.socket:
@@ -50,11 +51,25 @@ async def open_async(door: str, host: str, port: int) -> socket.socket:
             await asyncio.sleep(0.05)
 
 
-def install(door: str) -> Callable[[], None]:
-    """Have unmodified code use the door from now on (ntp.confine.door_everywhere); returns the way back."""
-    from ntp.confine import door_everywhere
+def port_number(port: bytes | str | int | None) -> int:
+    """Return the number of a port as getaddrinfo takes it: a number, its digits, or a service's name.
 
-    return door_everywhere.install(door)
+    Raises:
+        socket.gaierror: no such service.
+    """
+    if port is None:
+        return 0
+    if isinstance(port, int):
+        return port
+    text = port.decode() if isinstance(port, bytes) else port
+    if text.isdecimal():
+        return int(text)
+    if text in _PORTS:
+        return _PORTS[text]
+    try:
+        return socket.getservbyname(text, "tcp")
+    except OSError as error:
+        raise socket.gaierror(socket.EAI_SERVICE, f"{text} is no service") from error
 
 
 @contextmanager

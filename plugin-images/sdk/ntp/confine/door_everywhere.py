@@ -23,7 +23,6 @@ DEADLINE = 30.0
 _FIRST = int.from_bytes(socket.inet_aton("240.0.0.1"), "big")
 _NAMES = 1 << 16
 _INET = {socket.AF_INET, socket.AF_INET6}
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Book:
@@ -146,24 +145,8 @@ def _resolve(
     # An IPv6 address is treated as a name: seccomp may allow no socket of that family.
     address = name if written == socket.AF_INET else book.address(name)
     canonical = name if flags & socket.AI_CANONNAME else ""
-    where = (address, _port(port))
+    where = (address, door_client.port_number(port))
     return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, canonical, where)]
-
-
-def _port(port: bytes | str | int | None) -> int:
-    if port is None:
-        return 0
-    if isinstance(port, int):
-        return port
-    text = port.decode() if isinstance(port, bytes) else port
-    if text.isdecimal():
-        return int(text)
-    if text in _PORTS:
-        return _PORTS[text]
-    try:
-        return socket.getservbyname(text, "tcp")
-    except OSError as error:
-        raise socket.gaierror(socket.EAI_SERVICE, f"{text} is no service") from error
 
 
 def _written(host: str) -> socket.AddressFamily | None:

@@ -55,7 +55,7 @@ def kill(pid: int, *, timeout_s: float) -> bool:
         return True
 
     def strike() -> bool:
-        left = [member for member in _members(pid) if alive(member)]
+        left = [member for member in members(pid) if alive(member)]
         for member in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
@@ -73,6 +73,21 @@ def alive(pid: int) -> bool:
             return False
         return True
     return _stat(pid)[0] not in {"", "Z", "X"}
+
+
+def members(*roots: int) -> set[int]:
+    """Return these processes, all that descends from them, and all of the sessions that they lead."""
+    found = set(roots)
+    stats = {int(name): _stat(int(name)) for name in _all()}
+    while True:
+        more = {
+            other
+            for other, (_, parent, session) in stats.items()
+            if (parent in found or session in roots) and other not in found
+        }
+        if not more:
+            return found
+        found |= more
 
 
 def tasks_of(uid: int) -> int:
@@ -100,20 +115,6 @@ def _inner(pid: int) -> int | None:
 
 def _comm(pid: int) -> str:
     return read(f"/proc/{pid}/comm").strip()
-
-
-def _members(pid: int) -> set[int]:
-    found = {pid}
-    stats = {int(name): _stat(int(name)) for name in _all()}
-    while True:
-        more = {
-            other
-            for other, (_, parent, session) in stats.items()
-            if (parent in found or session == pid) and other not in found
-        }
-        if not more:
-            return found
-        found |= more
 
 
 def _stat(pid: int) -> tuple[str, int, int]:

@@ -6,7 +6,7 @@ thing leaves no trace in /proc: Landlock, without which `sandbox.spawn` refuses 
 # ruff: noqa: PTH115  # see files.py
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ntp.confine import kernel, limits, tree
@@ -183,12 +183,7 @@ def _limits(plugin: int, group: Group | None, policy: Policy, note: _Note) -> No
     inside = group is not None and plugin in group.pids()
     enforced = limits.enforced(dict(group.folders)) if group is not None and inside else {}
     why = {text.split(":")[0]: text for text in (group.missing if group is not None else ())}
-    words = {
-        "memory": f"memory {enforced.get('memory', 0) / MIB:.0f} MiB",
-        "cpu": f"{enforced.get('cpu', 0):g} CPU cores",
-        "pids": f"{enforced.get('pids', 0):.0f} processes and threads",
-    }
-    for limit, good in words.items():
+    for limit, good in _limit_words(enforced).items():
         bad = why.get(f"{limit} limit", f"{limit} limit: needs a control group")
         note(limit in enforced, good, bad)
     if "swap limit" in why:
@@ -197,6 +192,23 @@ def _limits(plugin: int, group: Group | None, policy: Policy, note: _Note) -> No
         read(f"/proc/{plugin}/limits"), "Max data size"
     ):
         note(True, f"memory of each process {policy.memory / MIB:.0f} MiB", "")
+
+
+def updated(
+    active: Sequence[str], before: Mapping[str, float], now: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Return `active` after limits were changed in place; `before` and `now`: from `limits.enforced`."""
+    old, new = _limit_words(before), _limit_words(now)
+    renamed = {old[limit]: new[limit] for limit in old if limit in now}
+    return tuple(renamed.get(words, words) for words in active)
+
+
+def _limit_words(enforced: Mapping[str, float]) -> dict[str, str]:
+    return {
+        "memory": f"memory {enforced.get('memory', 0) / MIB:.0f} MiB",
+        "cpu": f"{enforced.get('cpu', 0):g} CPU cores",
+        "pids": f"{enforced.get('pids', 0):.0f} processes and threads",
+    }
 
 
 def _line(text: str, start: str) -> str:

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import door_client
+from ntp.confine import door_everywhere, door_nowhere
 from ntp.contract.launch import DOOR_SOCKET, LaunchFile, Termination
 from ntp.contract.names import Kind
 from ntp.runner import launch as launching
@@ -51,8 +51,8 @@ def main() -> int:
 
 def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     door = folder / DOOR_SOCKET
-    if launch.egress and not launch.plain_network and door.exists():
-        door_client.install(str(door))
+    if not launch.plain_network and door.exists():
+        (door_everywhere if launch.egress else door_nowhere).install(str(door))
     found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
     from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
 
