@@ -104,21 +104,26 @@ class ReplayData(DataSourcePlugin):
         for count, (line, data) in enumerate(self._passes()):
             if count % _BLOCK == _BLOCK - 1:
                 await asyncio.sleep(0)
-            if self._wanted is not None and data.symbol not in self._wanted:
-                continue
             self._found.add(data.symbol)
-            taken += 1
+            if not self._wants(data.symbol):
+                continue
             if (self._pass, line) > self._after:
                 if speed:
                     began = (clock(), data.timestamp) if began is None else began
                     due = began[0] + (data.timestamp - began[1]).total_seconds() / speed
                     if (early := due - clock()) > 0:
                         await asyncio.sleep(early)
+                        if not self._wants(data.symbol):  # unsubscribed while it waited
+                            continue
                 self._rows += 1
                 row = f"{self._pass}/{line}" if self._pass else str(line)
                 yield replace(data, id=prefix + row)
+            taken += 1
             if taken == limit:
                 return
+
+    def _wants(self, symbol: str) -> bool:
+        return self._wanted is None or symbol in self._wanted
 
     def report(self) -> dict[str, Any]:
         return {

@@ -136,6 +136,50 @@ async def test_no_symbol_left_is_not_every_symbol(tmp_path):
     assert [tick async for tick in source.stream()] == []
 
 
+async def test_an_added_symbol_begins_where_the_replay_is_and_is_never_called_absent(tmp_path):
+    text = rows(6, symbols=("B", "A", "A"))
+    source = of_file(tmp_path, text, symbols=["A"], speed=0)
+    await source.subscribe(["A"])
+    ids = []
+    async with aclosing(source.stream()) as stream:
+        async for tick in stream:
+            ids.append((tick.symbol, tick.id))
+            if len(ids) == 1:
+                await source.subscribe(["B"])
+    # Line 2 was B's too, and is over.
+    assert [symbol for symbol, _ in ids] == ["A", "A", "B", "A", "A"]
+    assert source.report()["absent_symbols"] == []
+
+    source = of_file(
+        tmp_path, HEADER + rows(2, symbols=("B", "A")).removeprefix(HEADER), symbols=["A"]
+    )
+    await source.subscribe(["A"])
+    async with aclosing(source.stream()) as stream:
+        async for _ in stream:
+            await source.subscribe(["B"])
+    assert source.report()["absent_symbols"] == [], "its rows were over, but they are there"
+
+
+async def test_a_symbol_that_goes_while_its_tick_waits_for_its_time_is_not_sent(tmp_path):
+    source = of_file(tmp_path, rows(4, step_s=0.4, symbols=("A", "B")), speed=1)
+    await source.subscribe(["A", "B"])
+    sent = []
+
+    async def read():
+        async with aclosing(source.stream()) as stream:
+            async for tick in stream:
+                sent.append(tick.symbol)
+                if len(sent) == 1:
+                    asyncio.get_running_loop().call_soon(gone.set)
+
+    gone = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(read())
+        await gone.wait()
+        await source.unsubscribe(["B"])
+    assert sent == ["A", "A"]
+
+
 async def test_bad_rows_are_reported_with_their_line_and_passed_over(tmp_path, caplog):
     text = HEADER + (
         "2026-01-02T00:00:00Z,A,100,1,,\n"
