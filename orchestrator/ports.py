@@ -148,9 +148,10 @@ class Bus(Protocol):
         """The last beat of each instance and when it arrived."""
 
     def changes(self) -> AsyncIterator[str]:
-        """Names of instances whose beat changed its stage, incarnation or conditions."""
+        """Names of instances whose beat changed its stage, incarnation, conditions or pushed config."""
 
-    async def control(self, instance: str, payload: Mapping[str, Any]) -> None: ...
+    async def control(self, instance: str, payload: Mapping[str, Any]) -> None:
+        """Send to one plugin, at most once; that it arrived is not known from this."""
 
 
 class Catalog(Protocol):

@@ -105,7 +105,7 @@ def _follows(old: Beat, heard: datetime, new: Beat) -> bool:
 
 def _essence(beat: Beat) -> tuple[Any, ...]:
     conditions = tuple((item.type, item.status, item.reason) for item in beat.conditions)
-    return (beat.incarnation, beat.generation, beat.stage, conditions)
+    return (beat.incarnation, beat.generation, beat.stage, beat.pushed, conditions)
 
 
 def _flooding(beat: Beat, now: datetime) -> Beat:

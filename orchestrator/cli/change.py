@@ -18,6 +18,7 @@ SIGNS = {
     "start": ("+", "green"),
     "recreate": ("~", "yellow"),
     "update": ("~", "cyan"),
+    "push": ("~", "cyan"),
     "remove": ("-", "red"),
     "keep": (" ", "dim"),
 }

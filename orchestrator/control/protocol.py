@@ -45,7 +45,7 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "listening_since", "conditions": [CONDITION], "state_folder"}
     PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
                  needed), "revision": the one that runs now, or 0, "text": the changes as lines to print}
-    CHANGE      {"name", "do": "start"|"recreate"|"update"|"remove"|"keep", "cause", "kind", "stops": BOOL}
+    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep", "cause", "kind", "stops": BOOL}
     PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
     OUTCOME     {"revision", "ready": BOOL, "plugins": [STATUS], "waiting": [{"name", "state", "message"}]}
                 `ready` false: by the deadline, or for good, `waiting` were not, and `message` says why

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
+import msgspec
+
+from ntp.contract.control import Control
 from orchestrator.controller.bus_rights import BusRights
 from orchestrator.controller.desk import Desk
 from orchestrator.controller.journal import Journal
@@ -14,9 +17,10 @@ from orchestrator.controller.launches import Launches
 from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
-from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.layers import hashes, on_bus
 from orchestrator.decide.memory import accepted, begin, refused
+from orchestrator.decide.push import sending
 from orchestrator.decide.state import Instance, Phase, Record
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 
@@ -87,6 +91,9 @@ class Acts:
             case Update():
                 with self._refusals(action):
                     await self._update(action, instance)
+            case Push():
+                with self._refusals(action):
+                    await self._push(action, instance)
             case Wait():
                 return
             case _:
@@ -158,6 +165,25 @@ class Acts:
                 action.name, replace(record, updated=instance.id, updated_resources=digest)
             )
         self._journal.note(action.name, "Updated", action.cause)
+
+    async def _push(self, action: Push, instance: Instance | None) -> None:
+        """Send it, and no more: that it was taken is seen by a look, from a beat."""
+        name, record = action.name, self._memories.of(action.name)
+        if instance is None or not self._desk.wants(name, action.generation, record):
+            return
+        wanted = self._desk.generation(name, action.generation)
+        self._memories.put(
+            name,
+            sending(
+                accepted(record),
+                instance,
+                generation=wanted.number,
+                wanted=hashes(wanted.layers),
+                now=self._outside.now(),
+            ),
+        )
+        message = Control(wanted.number, symbols=wanted.spec.config["symbols"])
+        await self._outside.bus.control(name, msgspec.to_builtins(message))
 
     def _accepted(self, name: str) -> None:
         self._memories.put(name, accepted(self._memories.of(name)))

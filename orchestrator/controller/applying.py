@@ -15,7 +15,8 @@ from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_settled
 from orchestrator.decide.changes import changes, differs, render
 from orchestrator.decide.guard import objection
-from orchestrator.decide.memory import accepted
+from orchestrator.decide.memory import NOBODY, accepted
+from orchestrator.decide.push import runs
 from orchestrator.decide.report import Outcome, Preview, Progress
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
@@ -152,13 +153,15 @@ class Applying:
         except ActionError:
             address = ""
         instances = observed.instances or {}
+        lives = {n: runs(observed.records.get(n, NOBODY), each) for n, each in instances.items()}
         found = changes(
             declared.desired,
             observed,
             hashes=hashes_of(book, address),
             capabilities=self._outside.runtime.capabilities,
             system={BROKER},
-            difference=lambda name: desk.difference(name, instances[name].generation, book),
+            difference=lambda name: desk.difference(name, lives[name], book),
+            pushable=lambda name: desk.pushable(name, instances[name].generation, book),
         )
         current = self._outside.store.current()
         running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}

@@ -23,6 +23,7 @@ from orchestrator.decide.layers import (
     on_bus,
 )
 from orchestrator.decide.memory import running_generation
+from orchestrator.decide.push import only_symbols_differ
 from orchestrator.decide.state import Hashes, Record
 from orchestrator.errors import ActionError
 from orchestrator.ports import Secrets, Store
@@ -157,10 +158,20 @@ class Desk:
         """Say how what `book` (default: the applied one) wants of `name` differs from generation
         `number`; empty: unknown.
         """
-        old, new = self.book.entries.get(name), (book or self.book).entries.get(name)
-        if old is None or new is None or number not in old.kept:
+        both = self._both(name, number, book)
+        return describe(*both) if both else ""
+
+    def pushable(self, name: str, number: int, book: Book | None = None) -> bool:
+        """Tell whether what `book` wants of `name` has other symbols than generation `number`, no more."""
+        both = self._both(name, number, book)
+        return both is not None and only_symbols_differ(*both)
+
+    def between(self, name: str, old: int, new: int) -> str:
+        """Say how two generations differ; empty: they do not, or one of them is not kept."""
+        entry = self.book.entries.get(name)
+        if entry is None or not {old, new} <= entry.kept.keys():
             return ""
-        return describe(old.kept[number].layers, new.now.layers)
+        return describe(entry.kept[old].layers, entry.kept[new].layers)
 
     def wants(self, name: str, number: int, record: Record) -> bool:
         """Tell whether that generation is to run, as of now."""
@@ -174,6 +185,12 @@ class Desk:
         if entry is None or number not in entry.kept:
             raise ActionError(f"generation {number} of {name} is not kept", reason="NoGeneration")
         return entry.kept[number]
+
+    def _both(self, name: str, number: int, book: Book | None) -> tuple[Layers, Layers] | None:
+        old, new = self.book.entries.get(name), (book or self.book).entries.get(name)
+        if old is None or new is None or number not in old.kept:
+            return None
+        return old.kept[number].layers, new.now.layers
 
     def _running(self, name: str, records: Mapping[str, Record]) -> Generation | None:
         record = records.get(name)
@@ -201,7 +218,8 @@ def _number(
 
 
 def _still_needed(old: Entry, record: Record, running: int | None) -> dict[int, Generation]:
-    needed = {old.wanted, record.healthy_generation, running}
+    # The pushed one, to say from what the next change differs.
+    needed = {old.wanted, record.healthy_generation, record.pushed_generation, running}
     return {number: each for number, each in old.kept.items() if number in needed}
 
 

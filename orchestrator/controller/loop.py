@@ -13,7 +13,7 @@ from orchestrator.controller.parking import Parking
 from orchestrator.controller.picture import BROKER
 from orchestrator.controller.retries import Retries
 from orchestrator.controller.rooms import Rooms
-from orchestrator.decide.actions import Action, Remove, Start, Stop, Update, Wait
+from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update, Wait
 from orchestrator.decide.context import Context
 from orchestrator.decide.plan import plan
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase
@@ -25,6 +25,7 @@ _DOING = {
     Start: "is being started",
     Stop: "is being stopped",
     Update: "its limits are being changed",
+    Push: "is being told its symbols",
     Remove: "is being removed",
 }
 _NO_HASHES = Hashes("", "", "", "", "")
@@ -141,6 +142,7 @@ class Loop:
                 system=dict.fromkeys(self._system(instances), _NO_HASHES),
                 previous=desk.previous(records, address or ""),
                 difference=desk.difference,
+                pushable=desk.pushable,
             ),
         )
         kept = {} if marked is None else {n: a for n, a in self.actions.items() if n not in marked}

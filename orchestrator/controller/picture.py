@@ -11,6 +11,7 @@ from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
 from orchestrator.decide.causes import ending, fell_back
 from orchestrator.decide.memory import remember, renew
+from orchestrator.decide.push import runs
 from orchestrator.decide.silence import hearing
 from orchestrator.decide.state import Instance, Observed, Record
 from orchestrator.decide.words import reason
@@ -109,10 +110,12 @@ class Picture:
                 self._tell(before.get(name, Record()), record, name, observed)
 
     def _tell(self, before: Record, after: Record, name: str, observed: Observed) -> None:
-        end = after.last_exit
+        end, instance = after.last_exit, (observed.instances or {}).get(name)
         if end is not None and end != before.last_exit:
-            instance = (observed.instances or {}).get(name)
             self._journal.warn(name, reason(end), ending(end, instance))
+        if instance is not None and after.pushing is None and before.pushing is not None:
+            cause = self._desk.between(name, runs(before, instance), after.pushed_generation)
+            self._journal.note(name, "Pushed", cause or "its symbols were sent once more")
         if after.gave_up and not before.gave_up:
             self._journal.warn(name, "GaveUp", f"{after.failures} failures in a row")
         if after.failed_generation and after.failed_generation != before.failed_generation:

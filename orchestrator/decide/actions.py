@@ -50,6 +50,15 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """Tell the running data source its new symbols, those of `generation`."""
+
+    name: str
+    generation: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing yet, and until when; shown in status."""
 
@@ -58,4 +67,4 @@ class Wait:
     cause: str
 
 
-Action = Start | Stop | Remove | Update | Wait
+Action = Start | Stop | Remove | Update | Push | Wait

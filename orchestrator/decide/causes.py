@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from orchestrator.decide.memory import running_generation
+from orchestrator.decide.push import in_flight
 from orchestrator.decide.state import Exit, Instance, Phase, Record
 from orchestrator.decide.words import reason, sentence, span
 
@@ -21,6 +22,13 @@ def why_again(end: Exit, record: Record, instance: Instance) -> str:
 def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
     if instance is not None and instance.phase is Phase.CREATED:
         return "was half made"
+    if (
+        instance is not None
+        and instance.exit is not None
+        and record.stopping != instance.id
+        and in_flight(record, instance) is not None
+    ):
+        return f"changed; it ended while it was told its symbols: {ending(instance.exit, instance)}"
     if record.attempt == 0:
         return f"new in revision {revision}" if record.generation <= 1 else "changed"
     return "nothing of that name runs"

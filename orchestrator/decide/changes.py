@@ -6,10 +6,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
+from ntp.contract.beat import Beat
 from orchestrator.decide.context import Capabilities
-from orchestrator.decide.layers import RECREATE, differing
-from orchestrator.decide.memory import NOBODY, labelled
+from orchestrator.decide.layers import differing
+from orchestrator.decide.memory import NOBODY, beat_of, labelled
+from orchestrator.decide.push import Way, course
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
 from orchestrator.spec.model import Desired
 
@@ -18,6 +21,7 @@ class Do(StrEnum):
     START = "start"
     RECREATE = "recreate"
     UPDATE = "update"
+    PUSH = "push"
     REMOVE = "remove"
     KEEP = "keep"
 
@@ -33,7 +37,14 @@ class Change:
     """Something that runs now will stop, if only for a moment."""
 
 
-_MARKS = {Do.START: "+", Do.RECREATE: "~", Do.UPDATE: "^", Do.REMOVE: "-", Do.KEEP: " "}
+_MARKS = {
+    Do.START: "+",
+    Do.RECREATE: "~",
+    Do.UPDATE: "^",
+    Do.PUSH: "^",
+    Do.REMOVE: "-",
+    Do.KEEP: " ",
+}
 
 
 def changes(
@@ -44,11 +55,13 @@ def changes(
     capabilities: Capabilities,
     system: Iterable[str] = (),
     difference: Callable[[str], str] = lambda _name: "",
+    pushable: Callable[[str], bool] = lambda _name: False,
 ) -> list[Change]:
     """Return one change for each plugin that is wanted or there, sorted by name.
 
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
-    `difference` says in words what of a running plugin is to be changed.
+    `difference` says in words what of a running plugin is to be changed, `pushable` whether that is
+    no more than the symbols of a data source.
     """
     if observed.instances is None:
         return []
@@ -66,9 +79,15 @@ def changes(
             found.append(Change(name, spec.kind.value, Do.KEEP, cause, stops=False))
             continue
         record = observed.records.get(name, NOBODY)
-        do, cause = _compare(instance, record, hashes[name], capabilities)
-        if do in (Do.RECREATE, Do.UPDATE):
-            cause = difference(name) or cause
+        do, cause = _compare(
+            instance,
+            record,
+            hashes[name],
+            in_place=capabilities.update_in_place,
+            pushable=partial(pushable, name),
+            beat=beat_of(name, observed),
+            told=difference,
+        )
         found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE))
     return found
 
@@ -92,17 +111,26 @@ def _lines(listed: list[Change]) -> Iterator[str]:
     yield ", ".join(told) if told else "nothing is wanted, nothing runs"
 
 
+_DO = {Way.RECREATE: Do.RECREATE, Way.UPDATE: Do.UPDATE, Way.PUSH: Do.PUSH}
+
+
 def _compare(
-    instance: Instance | None, record: Record, wanted: Hashes, capabilities: Capabilities
+    instance: Instance | None,
+    record: Record,
+    wanted: Hashes,
+    *,
+    in_place: bool,
+    pushable: Callable[[], bool],
+    beat: Beat | None,
+    told: Callable[[str], str],
 ) -> tuple[Do, str]:
     if instance is None:
         return Do.START, "new"
     if instance.phase in (Phase.EXITED, Phase.CREATED):
         return Do.START, "not running"
     layers = differing(labelled(record, instance), wanted)
-    if any(layer in RECREATE for layer in layers):
-        return Do.RECREATE, f"other {', '.join(layers)}"
-    if "resources" in layers:
-        in_place = capabilities.update_in_place
-        return (Do.UPDATE if in_place else Do.RECREATE), "other resources"
-    return Do.KEEP, ""
+    way = course(layers, in_place=in_place, pushable=pushable, beat=beat)
+    if not way.ways:
+        return Do.KEEP, ""
+    cause = told(instance.name) or f"other {', '.join(layers)}"
+    return _DO[way.ways[-1]], f"{cause}; {way.why}" if way.why else cause

@@ -39,3 +39,5 @@ class Context:
     previous: Mapping[str, Previous] = field(default_factory=dict)
     difference: Callable[[str, int], str] = lambda _name, _generation: ""
     """Says how the wanted state of a name differs from a generation of it, in words."""
+    pushable: Callable[[str, int], bool] = lambda _name, _generation: False
+    """Tells whether the wanted state of a name has other symbols than a generation of it, no more."""

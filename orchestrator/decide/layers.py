@@ -1,7 +1,7 @@
 """One entry as layers: which layer differs says what a change costs; which field, what to tell.
 
-identity, wiring and config: the plugin is started anew. resources: limits are changed in place.
-policy: the controller's own business. The layers are kept beside their hash, so that a newer
+identity, wiring and config: the plugin is started anew (`decide.push` knows the one exception).
+resources: limits are changed in place. policy: the controller's own business. The layers are kept beside their hash, so that a newer
 release that knows more fields compares values and restarts nothing.
 """
 
@@ -77,11 +77,11 @@ def on_bus(of: Layers, address: str) -> Layers:
 
 def hashes(of: Layers) -> Hashes:
     return Hashes(
-        identity=_digest(of["identity"]),
-        resources=_digest(of["resources"]),
-        wiring=_digest(of["wiring"]),
-        config=_digest(of["config"]),
-        policy=_digest(of["policy"]),
+        identity=digest(of["identity"]),
+        resources=digest(of["resources"]),
+        wiring=digest(of["wiring"]),
+        config=digest(of["config"]),
+        policy=digest(of["policy"]),
     )
 
 
@@ -193,5 +193,6 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Return a short hash of plain JSON values, the same for the same values in any order of keys."""
     return hashlib.sha256(_canonical(value)).hexdigest()[:16]

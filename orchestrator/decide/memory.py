@@ -9,6 +9,7 @@ from ntp.contract.beat import Beat, Stage
 from orchestrator.decide.actions import StopReason
 from orchestrator.decide.backoff import delay
 from orchestrator.decide.policy import Policy
+from orchestrator.decide.push import config_of, confirmed, runs
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
 from orchestrator.errors import ActionError
 
@@ -65,6 +66,8 @@ def remember(
     if observed.instances is None:
         return record
     instance = observed.instances.get(name)
+    if instance is not None:
+        record = confirmed(record, instance, beat_of(name, observed), now)
     if instance is not None and instance.phase is Phase.RUNNING:
         ready = is_ready(name, observed, beats=beats)
         record = _alive(record, instance, now, policy, ready=ready)
@@ -94,6 +97,7 @@ def begin(record: Record, *, attempt: int, by_itself: bool, now: datetime) -> Re
         begun=record.begun or now,
         restarts=record.restarts + again,
         replace="",
+        pushing=None,
     )
 
 
@@ -160,9 +164,11 @@ def _alive(
     lived = now - (instance.started or now)
     if lived >= policy.stable and record.failures:
         record = replace(record, failures=0)
-    newer = instance.generation > record.healthy_generation
-    if ready and newer and lived >= policy.healthy:
-        record = replace(record, healthy_generation=instance.generation)
+    generation = runs(record, instance)
+    if generation != instance.generation:
+        lived = now - max(instance.started or now, record.begun or now)
+    if ready and generation > record.healthy_generation and lived >= policy.healthy:
+        record = replace(record, healthy_generation=generation)
     return record
 
 
@@ -172,7 +178,7 @@ def _ended(
     planned = record.stopping == instance.id
     if planned and record.stop_reason != StopReason.UNRESPONSIVE:
         return replace(record, counted=instance.id)
-    if instance.generation != running_generation(record):
+    if runs(record, instance) != running_generation(record):
         # The end of another generation says nothing about the wanted one.
         return replace(record, counted=instance.id)
     if planned:
@@ -191,10 +197,10 @@ def _ended(
 
 
 def labelled(record: Record, instance: Instance) -> Hashes:
-    """Return the hashes of a life: its label's, but for limits changed since, which no label shows."""
-    if record.updated != instance.id:
-        return instance.hashes
-    return replace(instance.hashes, resources=record.updated_resources)
+    """Return the hashes of a life: its label's, but for what was changed since, which no label shows."""
+    known = instance.hashes
+    limits = record.updated_resources if record.updated == instance.id else known.resources
+    return replace(known, resources=limits, config=config_of(record, instance))
 
 
 def running_generation(record: Record) -> int:

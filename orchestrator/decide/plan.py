@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ntp.contract.names import Channel, Kind
-from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import (
     ending,
     fell_back,
@@ -20,8 +20,15 @@ from orchestrator.decide.causes import (
 )
 from orchestrator.decide.context import Capabilities, Context
 from orchestrator.decide.hold import held_for
-from orchestrator.decide.layers import RECREATE, differing
-from orchestrator.decide.memory import is_ready, labelled, remember, running_generation
+from orchestrator.decide.layers import differing
+from orchestrator.decide.memory import (
+    beat_of,
+    is_ready,
+    labelled,
+    remember,
+    running_generation,
+)
+from orchestrator.decide.push import Way, course, runs, tell
 from orchestrator.decide.silence import unresponsive
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
 from orchestrator.spec.model import Desired
@@ -152,21 +159,42 @@ class _Planner:
             return None
         wanted = self._target(name, record)
         layers = differing(labelled(record, instance), wanted)
-        recreate = [layer for layer in layers if layer in RECREATE]
-        in_place = self.capabilities.update_in_place
-        if recreate or ("resources" in layers and not in_place):
-            return self._unless_refused(
-                record, Stop(name, self._changed(record, instance, layers), StopReason.CHANGED)
-            )
+        way = course(
+            layers,
+            in_place=self.capabilities.update_in_place,
+            pushable=lambda: self._pushable(record, instance),
+            beat=beat_of(name, self.observed),
+        )
+        cause = self._changed(record, instance, layers) if way.ways else ""
+        if Way.RECREATE in way.ways:
+            told = f"{cause}; {way.why}" if way.why else cause
+            return self._unless_refused(record, Stop(name, told, StopReason.CHANGED))
         if name in self.silent:
             return Stop(name, self.silent[name], StopReason.UNRESPONSIVE)
-        if "resources" in layers:
-            cause = self._changed(record, instance, layers)
+        if Way.UPDATE in way.ways:
             return self._unless_refused(record, Update(name, cause))
+        if Way.PUSH in way.ways:
+            action = tell(
+                record,
+                instance,
+                self.observed,
+                timeout=self.desired.plugins[name].timeout,
+                cause=cause,
+                policy=self.context.policy,
+                now=self.now,
+            )
+            return self._unless_refused(record, action)
         return None
 
+    def _pushable(self, record: Record, instance: Instance) -> bool:
+        # What a failed change goes back to shall be as it was when it was healthy: started with it.
+        if running_generation(record) < record.generation:
+            return False
+        # What was pushed since differs from its label in symbols only, so the label will do.
+        return self.context.pushable(instance.name, instance.generation)
+
     def _ended(self, name: str, record: Record, instance: Instance) -> Action | None:
-        if instance.generation != running_generation(record):
+        if runs(record, instance) != running_generation(record):
             return self._start(name, record, instance, cause=self._absent(record, instance))
         planned = record.stopping == instance.id and record.stop_reason != StopReason.UNRESPONSIVE
         end = record.last_exit
@@ -194,7 +222,7 @@ class _Planner:
             return wait
         generation = running_generation(record)
         attempt = max(1, record.attempt)
-        if instance is not None and instance.generation == generation:
+        if instance is not None and runs(record, instance) == generation:
             ended = instance.phase is Phase.EXITED
             attempt = max(attempt, instance.attempt + ended)
         if generation < record.generation:
@@ -251,7 +279,7 @@ class _Planner:
             return None
         return Wait(name, None, f"this runtime holds {most} instances, and all are in use")
 
-    def _unless_refused(self, record: Record, action: Stop | Update) -> Action:
+    def _unless_refused(self, record: Record, action: Stop | Update | Push | Wait) -> Action:
         """What the new one needs was refused: the old one keeps running until that is mended."""
         if record.refusal and record.refusal_permanent:
             return Wait(action.name, None, refusal(record))
@@ -266,7 +294,7 @@ class _Planner:
         return self.hashes[name]
 
     def _changed(self, record: Record, instance: Instance, differ: Collection[str]) -> str:
-        told = self.context.difference(instance.name, instance.generation)
+        told = self.context.difference(instance.name, runs(record, instance))
         return why_changed(record, told, differ)
 
     def _absent(self, record: Record, instance: Instance | None) -> str:

@@ -22,6 +22,10 @@ class Policy:
     """The same, when listeners have not even been started (their requirements are being installed)."""
     generation_deadline: timedelta = timedelta(seconds=60)
     """Plus the plugin's own timeout: by then a changed plugin is healthy, or the one before is started again."""
+    push_again: timedelta = timedelta(seconds=8)
+    """A pushed config that is not confirmed by then is sent again: a message may be lost."""
+    push_deadline: timedelta = timedelta(seconds=30)
+    """Plus twice the plugin's own timeout (it unsubscribes, then subscribes): then it is started anew."""
     beat_interval: timedelta = timedelta(seconds=1)
     beats_missed: int = 3
     """So many intervals plus the plugin's timeout without a beat, and it is unresponsive."""

@@ -90,6 +90,20 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushing:
+    """A config that was sent to a running life, which did not say yet that it took it."""
+
+    life: str
+    """Id of the life."""
+    generation: int
+    config: str
+    """Its hash."""
+    begun: datetime
+    sent: datetime
+    """When it was sent first, and last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What must survive a restart of the controller, one per instance name, kept by the Store."""
 
@@ -130,6 +144,13 @@ class Record:
     updated: str = ""
     """Id of the life whose limits were changed in place to those of hash `updated_resources`."""
     updated_resources: str = ""
+    pushing: Pushing | None = None
+    """Written before it is sent."""
+    pushed: str = ""
+    """Id of the life that said that it runs with the config of `pushed_generation`."""
+    pushed_generation: int = 0
+    pushed_config: str = ""
+    """Hash of that config, which no label shows."""
 
 
 @dataclass(frozen=True, slots=True)

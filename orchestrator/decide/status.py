@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ntp.contract.beat import Beat, Stage
-from orchestrator.decide.actions import Action, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import ending, fell_back, refusal
 from orchestrator.decide.memory import NOBODY, beat_of, running_generation
+from orchestrator.decide.push import runs
 from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
 from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage
 from orchestrator.decide.words import reason, sentence
@@ -81,7 +82,7 @@ def status(
         state=verdict.state,
         message=verdict.message,
         ready=verdict.ready,
-        generation=instance.generation if instance else record.generation,
+        generation=runs(record, instance) if instance else record.generation,
         restarts=record.restarts,
         place=f"{spec.place.file}:{spec.place.line}",
         since=since,
@@ -164,7 +165,7 @@ def _running(
         case Stage.DRAINING:
             return _Verdict("Stopping", "drains")
         case Stage.READY | Stage.EXHAUSTED:
-            pending = isinstance(action, Update)
+            pending = isinstance(action, Update | Push | Wait)
             word = "Running" if beat.stage is Stage.READY else "Exhausted"
             through = "all data is through" if beat.stage is Stage.EXHAUSTED else ""
             return _Verdict(word, _worry(beat) or through or troubled, ready=not pending)

@@ -46,11 +46,29 @@ def lives(project) -> dict[str, tuple[int, int]]:
     return found
 
 
-def incarnations(project) -> dict[str, str]:
+def beats(project) -> dict[str, dict]:
     from orchestrator.control import client
 
-    beats = client.ask(project.folder / "state" / "edited" / "controller.sock", "beats")["beats"]
-    return {name: heard["beat"]["incarnation"] for name, heard in beats.items()}
+    found = client.ask(project.folder / "state" / "edited" / "controller.sock", "beats")["beats"]
+    return {name: heard["beat"] for name, heard in found.items()}
+
+
+def incarnations(project) -> dict[str, str]:
+    return {name: beat["incarnation"] for name, beat in beats(project).items()}
+
+
+def received(project, name) -> dict[str, tuple[int, int]]:
+    """Symbol -> (ticks, lost) that `name` heard of its source."""
+    flows = beats(project)[name]["received"]
+    return {
+        each["symbol"]: (each["count"], each["lost"])
+        for each in flows
+        if each["peer"] == "replay_data"
+    }
+
+
+def sent(project, name) -> dict[str, int]:
+    return {each["symbol"]: each["count"] for each in beats(project)[name]["sent"]}
 
 
 def controller(project) -> int:
@@ -92,6 +110,35 @@ def test_a_limit_is_raised_without_a_restart(project):
 
     assert seen["bollinger_strategy"]["ready"]
     assert lives(project) == before
+
+
+def test_a_symbol_is_added_to_a_source_that_goes_on(project):
+    text = declared().replace("speed: 100", "speed: 20, loop: true")
+    project.declare(text)
+    project.ntpctl("apply")
+    before, spoke = lives(project), incarnations(project)
+
+    project.declare(text.replace('["BTCUSDT"]', '["BTCUSDT", "ETHUSDT"]'))
+    plan = project.ntpctl("plan", exit_code=6).stdout
+    assert plan.split()[:3] == ["~", "push", "replay_data"]
+    assert 'config.symbols ["BTCUSDT"] -> ["BTCUSDT", "ETHUSDT"]' in " ".join(plan.split())
+    project.ntpctl("apply")
+
+    assert lives(project) == before
+    assert incarnations(project) == spoke
+    project.until(lambda _: received(project, "momentum_strategy").get("ETHUSDT", (0,))[0] > 10)
+    assert received(project, "momentum_strategy")["ETHUSDT"][1] == 0
+    told = json.loads(project.ntpctl("events", "replay_data", "-o", "json").stdout)
+    (pushed,) = [each for each in told["events"] if each["reason"] == "Pushed"]
+    assert pushed["message"] == 'config.symbols ["BTCUSDT"] -> ["BTCUSDT", "ETHUSDT"]'
+
+    os.kill(controller(project), signal.SIGKILL)
+    run = project.ntpctl("apply")
+    assert "nothing to do" in run.stdout
+    assert (lives(project), incarnations(project)) == (before, spoke)
+    project.ntpctl("restart", "replay_data")
+    project.until(lambda _: sent(project, "replay_data").get("ETHUSDT", 0) > 0)
+    assert incarnations(project)["replay_data"] != spoke["replay_data"]
 
 
 def test_a_broken_edit_stops_nothing_and_names_its_place(project):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntp.contract.names import Kind
-from orchestrator.decide.actions import Remove, Start, Stop, Update, Wait
+from orchestrator.decide.actions import Push, Remove, Start, Stop, Update, Wait
 from orchestrator.decide.state import Phase
 from tests.worlds.simulation import Simulation
 from tests.worlds.specs import MIB, changed, desired, hashes_of, seconds, spec
@@ -21,7 +21,7 @@ KINDS = {
 }
 
 
-def entry(name, period, memory):
+def entry(name, period, memory, symbols):
     inputs = {
         "binance": (),
         "rsi": ("binance",),
@@ -29,17 +29,23 @@ def entry(name, period, memory):
         "momentum": ("binance",),
         "paper": ("bollinger", "momentum", "binance"),
     }
+    config = {"period": period}
+    if KINDS[name] is Kind.DATA_SOURCE:
+        # Most edits of it change the symbols and nothing else.
+        config = {"symbols": list("ABC"[:symbols]), "depth": period // 3}
     return spec(
         name,
         KINDS[name],
         inputs=inputs[name],
-        config={"period": period},
+        config=config,
         memory=memory * MIB,
     )
 
 
 worlds = st.dictionaries(
-    st.sampled_from(NAMES), st.tuples(st.integers(1, 3), st.sampled_from([256, 512])), max_size=5
+    st.sampled_from(NAMES),
+    st.tuples(st.integers(1, 3), st.sampled_from([256, 512]), st.integers(0, 3)),
+    max_size=5,
 ).map(lambda chosen: desired(*(entry(name, *values) for name, values in chosen.items())))
 
 happenings = st.lists(
@@ -53,6 +59,7 @@ happenings = st.lists(
         st.tuples(st.just("heard"), st.sampled_from(NAMES)),
         st.tuples(st.just("stop"), st.sampled_from(NAMES)),
         st.tuples(st.just("restart"), st.sampled_from(NAMES)),
+        st.tuples(st.sampled_from(["loses", "refuses", "takes"]), st.just("binance")),
         st.tuples(st.just("deaf")),
         st.tuples(st.just("hears")),
         st.tuples(st.just("half"), st.sampled_from(NAMES)),
@@ -77,6 +84,13 @@ def happen(world, what):  # noqa: C901 - a table of what can happen
             world.silent.add(name)
         case ("heard", name):
             world.silent.discard(name)
+        case ("loses", name):
+            world.lossy.add(name)
+        case ("refuses", name):
+            world.refusing.add(name)
+        case ("takes", name):
+            world.lossy.discard(name)
+            world.refusing.discard(name)
         case ("stop", name) if name in world.records and name in world.desired.plugins:
             world.stop_by_hand(name)
         case ("restart", name) if name in world.records and name in world.desired.plugins:
@@ -123,7 +137,8 @@ def test_whatever_happened_it_converges_and_then_plans_nothing(first, events):
                 if record.updated == instance.id
                 else instance.hashes.resources
             )
-            assert (instance.hashes.config, limits) == (wanted.config, wanted.resources)
+            runs = world.runs[instance.id]
+            assert (runs, limits) == (wanted.config, wanted.resources), "what really runs"
 
 
 @given(worlds, happenings, st.sets(st.sampled_from([*NAMES, "nobody"])))
@@ -160,12 +175,39 @@ def test_time_alone_stops_nobody_when_all_are_silent_or_we_are_deaf(first, event
     for what in events:
         happen(world, what)
     world.remember()
-    before = {a.name for a in world.plan() if isinstance(a, Stop | Remove | Update)}
+    before = {a.name for a in world.plan() if isinstance(a, Stop | Remove | Update | Push)}
     world.listening_since = None
     world.now += seconds(later)
-    after = {a.name for a in world.plan() if isinstance(a, Stop | Remove | Update)}
+    after = {a.name for a in world.plan() if isinstance(a, Stop | Remove | Update | Push)}
     refused_then = {n for n in after - before if world.records[n].refusal}
     assert after - refused_then <= before
+
+
+symbols = st.lists(st.sampled_from("ABCD"), min_size=1, max_size=4, unique=True)
+
+
+@given(st.lists(symbols, min_size=1, max_size=6), st.data())
+@settings(max_examples=150, deadline=None)
+def test_edits_of_symbols_cost_no_life_whenever_the_controller_dies_or_a_message_is_lost(
+    edits, data
+):
+    def wanted(chosen):
+        source = spec("binance", Kind.DATA_SOURCE, config={"symbols": chosen})
+        return desired(source, spec("bollinger", inputs=["binance"]))
+
+    world = Simulation(wanted(["A"]))
+    world.settle()
+    lives = {name: each.id for name, each in world.instances.items()}
+    for chosen in edits:
+        world.apply(wanted(chosen))
+        for lost in data.draw(st.lists(st.booleans(), max_size=3)):
+            (world.lossy.add if lost else world.lossy.discard)("binance")
+            world.step(prefix=data.draw(st.sampled_from([0, 1])))
+    world.lossy.clear()
+    world.settle()
+    assert {name: each.id for name, each in world.instances.items()} == lives
+    assert world.runs[lives["binance"]] == hashes_of(world.desired)["binance"].config
+    assert world.plan() == []
 
 
 @given(st.integers(1, 30), st.integers(0, 50))

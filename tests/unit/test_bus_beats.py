@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from ntp.contract import CONTRACT
-from ntp.contract.beat import Beat, Condition, Stage
+from ntp.contract.beat import Beat, Condition, Pushed, Stage
 from orchestrator.bus.beats import FLOODING, MISMATCH, BeatBook
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -35,9 +35,20 @@ def test_what_matters_is_told():
     book = BeatBook()
     book.take("beta", beat(1), NOON)
     assert book.take("beta", beat(2, stage=Stage.DRAINING), NOON)
+    assert book.take("beta", beat(3, stage=Stage.DRAINING, pushed=Pushed(2)), NOON)
     late = Condition(type="Late", status=True, reason="Slow", message="", since=NOON)
-    assert book.take("beta", beat(3, stage=Stage.DRAINING, conditions=[late]), NOON)
+    assert book.take(
+        "beta", beat(4, stage=Stage.DRAINING, pushed=Pushed(2), conditions=[late]), NOON
+    )
     assert book.take("beta", beat(1, incarnation="b", started=NOON + timedelta(1)), NOON)
+
+
+def test_a_beat_of_an_older_sdk_answers_no_push():
+    book = BeatBook()
+    older = msgspec.json.decode(beat(1))
+    del older["pushed"]
+    assert book.take("beta", msgspec.json.encode(older), NOON)
+    assert book.all()["beta"][0].pushed is None
 
 
 def test_the_subject_says_who_beats_not_the_body():

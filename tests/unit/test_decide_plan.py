@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ntp.contract.names import Kind
-from orchestrator.decide.actions import Remove, Start, Stop, Update, Wait
+from orchestrator.decide.actions import Push, Remove, Start, Stop, Update, Wait
 from orchestrator.decide.context import Context, Previous
 from orchestrator.decide.memory import refused
 from orchestrator.decide.plan import plan
@@ -35,6 +35,8 @@ def line(action):
             return f"stop {name} ({reason.value}): {cause}"
         case Update(name, cause):
             return f"update {name}: {cause}"
+        case Push(name, generation, cause):
+            return f"push {name} {generation}: {cause}"
         case Remove(name, cause, delete_data):
             return f"remove {name}{' and data' if delete_data else ''}: {cause}"
         case Wait(name, until, cause):

@@ -154,6 +154,22 @@ def changed_beat(beat, **fields):
     return msgspec.structs.replace(beat, **fields)
 
 
+def test_one_that_did_not_take_its_symbols_yet_is_running_and_not_ready():
+    made = Simulation(desired(spec("a", Kind.DATA_SOURCE, config={"symbols": ["BTC"]})))
+    made.settle()
+    made.apply(desired(spec("a", Kind.DATA_SOURCE, config={"symbols": ["ETH"]})))
+    made.lossy.add("a")
+    for _ in range(2):
+        status = told(made)["a"]
+        assert (status.state, status.ready) == ("Running", False)
+        made.step()
+    assert condition(told(made)["a"], "Reconciling").message.startswith("changed: config; sent")
+    made.lossy.clear()
+    made.settle()
+    status = told(made)["a"]
+    assert (status.state, status.ready, status.generation) == ("Running", True, 2)
+
+
 def test_a_warning_of_the_plugin_itself_is_the_message():
     made = world()
     observed = made.observed()

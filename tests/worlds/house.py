@@ -27,6 +27,8 @@ FAST = Policy(
     give_up_after=4,
     hold=timedelta(milliseconds=300),
     generation_deadline=timedelta(milliseconds=300),
+    push_again=timedelta(milliseconds=50),
+    push_deadline=timedelta(milliseconds=200),
     beat_interval=timedelta(milliseconds=20),
 )
 TEMPO = Tempo(

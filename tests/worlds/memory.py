@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ntp.contract.beat import Pushed
+from ntp.contract.control import Control
 from ntp.contract.launch import LAUNCH_FILE, LaunchFile
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
@@ -32,7 +34,7 @@ class Machine:
     storage: set[str] = field(default_factory=set)
     lives: int = 0
     history: list[tuple[str, str]] = field(default_factory=list)
-    """(start | stop | remove | update, name), in order."""
+    """(start | stop | remove | update | push, name), in order."""
     doubles: int = 0
     """Starts of a name while a life of it ran and was not the same: must stay 0."""
     away: bool = False
@@ -45,6 +47,14 @@ class Machine:
     unready: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     exhausted: set[str] = field(default_factory=set)
+    lossy: set[str] = field(default_factory=set)
+    """What is said to these on the bus is lost."""
+    takes_nothing: dict[str, str] = field(default_factory=dict)
+    """Name -> why it refuses each push."""
+    pushed: dict[str, Pushed] = field(default_factory=dict)
+    """Id of a life -> its answer to the newest push."""
+    symbols: dict[str, list[str]] = field(default_factory=dict)
+    """Id of a life -> what it was last given by a push."""
     slow_start_s: float = 0.0
     unkillable: set[str] = field(default_factory=set)
     stop_tries: int = 0
@@ -63,6 +73,19 @@ class Machine:
         instance = self.instances[name]
         end = Exit(at=utc(), **how)  # type: ignore[arg-type]  # a test's own words
         self.instances[name] = replace(instance, phase=Phase.EXITED, exit=end, pid=None)
+        self.touch()
+
+    def push(self, name: str, told: Control) -> None:
+        """A control message arrives, as a runner takes it."""
+        instance = self.instances.get(name)
+        if instance is None or instance.phase is not Phase.RUNNING or name in self.lossy:
+            return
+        newest = self.pushed.get(instance.id, Pushed(instance.generation)).generation
+        if told.symbols is None or told.generation <= newest:
+            return
+        self.pushed[instance.id] = Pushed(told.generation, self.takes_nothing.get(name, ""))
+        self.symbols[instance.id] = told.symbols
+        self.history.append(("push", name))
         self.touch()
 
     def file(self, name: str) -> LaunchFile:

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.control import Control
 from ntp.contract.problem import Problem
 from orchestrator.decide.state import Hashes, Instance
 from orchestrator.errors import ActionError, UnreachableError
@@ -22,7 +25,6 @@ class MemoryBus:
         self._broker = broker
         self._since: datetime | None = None
         self._heard: dict[str, tuple[Beat, datetime]] = {}
-        self.told: list[tuple[str, Mapping[str, object]]] = []
 
     @property
     def listening_since(self) -> datetime | None:
@@ -48,7 +50,10 @@ class MemoryBus:
                 yield name
 
     async def control(self, instance: str, payload: Mapping[str, object]) -> None:
-        self.told.append((instance, payload))
+        await asyncio.sleep(0)
+        if self.listening_since is None:
+            raise UnreachableError(f"the broker is away; {instance} was not told")
+        self._machine.push(instance, msgspec.convert(payload, Control))
 
     def _beat(self, instance: Instance) -> Beat:
         name = instance.name
@@ -62,6 +67,7 @@ class MemoryBus:
             at=utc(),
             started=instance.started or utc(),
             stage=Stage.STARTING if name in self._machine.unready else stage,
+            pushed=self._machine.pushed.get(instance.id),
             sent=[Flow(peer="", channel="data", symbol="BTCUSDT", count=3)],
         )
 

@@ -4,16 +4,17 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ntp.contract.beat import Beat, Stage
-from orchestrator.decide.actions import Action, Remove, Start, Stop, Update
+from ntp.contract.beat import Beat, Pushed, Stage
+from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update
 from orchestrator.decide.context import Context, Previous
 from orchestrator.decide.memory import begin, forgive, remember, renew
 from orchestrator.decide.plan import plan
 from orchestrator.decide.policy import Policy
+from orchestrator.decide.push import only_symbols_differ, sending
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
 from orchestrator.ports import Capabilities
-from orchestrator.spec.model import Desired
-from tests.worlds.specs import NOON, hashes_of
+from orchestrator.spec.model import Desired, PluginSpec
+from tests.worlds.specs import NOON, hashes_of, layers_of
 
 CAN = Capabilities(update_in_place=True, restarts_by_itself=False)
 
@@ -32,6 +33,19 @@ class Simulation:
     silent: set[str] = field(default_factory=set)
     """These run, but no beat of theirs is heard."""
     unready: set[str] = field(default_factory=set)
+    exhausted: set[str] = field(default_factory=set)
+    lossy: set[str] = field(default_factory=set)
+    """What is pushed to these gets lost; or the controller dies before it is sent."""
+    refusing: set[str] = field(default_factory=set)
+    """These take no push, and nobody knows what they run with after one."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Id of a life -> hash of the config that it really has."""
+    told: dict[str, Pushed] = field(default_factory=dict)
+    """Id of a life -> what it answers to the newest push that it got."""
+    said: dict[str, Pushed | None] = field(default_factory=dict)
+    """Name -> the same, as its last beat had it."""
+    entries: dict[tuple[str, int], PluginSpec] = field(default_factory=dict)
+    """(name, generation)."""
     system: dict[str, Hashes] = field(default_factory=dict)
     previous: dict[str, Previous] = field(default_factory=dict)
     listening_since: datetime | None = NOON - timedelta(hours=1)
@@ -42,6 +56,11 @@ class Simulation:
     def __post_init__(self) -> None:
         for name in self.desired.plugins:
             self.records.setdefault(name, renew(Record(), self.now))
+        self._keep_entries()
+
+    def _keep_entries(self) -> None:
+        for name, each in self.desired.plugins.items():
+            self.entries[name, self.records[name].generation] = each
 
     def apply(self, wanted: Desired) -> None:
         """As the controller does: an entry with another hash is a new generation."""
@@ -54,6 +73,11 @@ class Simulation:
                 self.previous[name] = Previous(record.generation, before[name])
             self.records[name] = renew(record, self.now)
         self.desired = wanted
+        self._keep_entries()
+
+    def pushable(self, name: str, generation: int) -> bool:
+        old = self.entries[name, generation]
+        return only_symbols_differ(layers_of(old), layers_of(self.desired.plugins[name]))
 
     def observed(self, *, blind: bool = False) -> Observed:
         beats = {
@@ -65,7 +89,8 @@ class Simulation:
                 number=1,
                 at=at,
                 started=at,
-                stage=Stage.STARTING if name in self.unready else Stage.READY,
+                stage=self._stage(name),
+                pushed=self.said.get(name),
             )
             for name, at in self.heard.items()
             if name in self.instances
@@ -79,6 +104,11 @@ class Simulation:
             hearing_since=self.listening_since if self._hears() else None,
         )
 
+    def _stage(self, name: str) -> Stage:
+        if name in self.unready:
+            return Stage.STARTING
+        return Stage.EXHAUSTED if name in self.exhausted else Stage.READY
+
     def _hears(self) -> bool:
         newest = max(self.heard.values(), default=None)
         return newest is not None and self.now - newest <= timedelta(seconds=3)
@@ -91,7 +121,12 @@ class Simulation:
             capabilities=self.can,
             now=self.now,
             only=only,
-            context=Context(policy=self.policy, system=self.system, previous=self.previous),
+            context=Context(
+                policy=self.policy,
+                system=self.system,
+                previous=self.previous,
+                pushable=self.pushable,
+            ),
         )
 
     def remember(self) -> None:
@@ -126,6 +161,26 @@ class Simulation:
                         self.records[action.name], updated=life, updated_resources=digest
                     )
 
+                case Push():
+                    self._push(action)
+
+    def _push(self, action: Push) -> None:
+        life, wanted = self.instances[action.name], hashes_of(self.desired)[action.name]
+        assert life.phase is Phase.RUNNING
+        self.records[action.name] = sending(
+            self.records[action.name],
+            life,
+            generation=action.generation,
+            wanted=wanted,
+            now=self.now,
+        )
+        newest = self.told[life.id].generation if life.id in self.told else life.generation
+        if action.name in self.lossy or action.generation <= newest:
+            return
+        refuses = action.name in self.refusing
+        self.told[life.id] = Pushed(action.generation, "subscribe() said no" if refuses else "")
+        self.runs[life.id] = "torn" if refuses else wanted.config
+
     def _start(self, action: Start) -> None:
         running = self.instances.get(action.name)
         assert running is None or running.phase in (Phase.EXITED, Phase.CREATED), "a double"
@@ -139,11 +194,13 @@ class Simulation:
         digests = hashes_of(self.desired) | self.system
         previous = self.previous.get(action.name)
         fell_back = previous is not None and previous.generation == action.generation
+        hashes = previous.hashes if previous and fell_back else digests[action.name]
+        self.runs[f"life-{self.lives}"] = hashes.config
         self.instances[action.name] = Instance(
             name=action.name,
             generation=action.generation,
             attempt=action.attempt,
-            hashes=previous.hashes if previous and fell_back else digests[action.name],
+            hashes=hashes,
             phase=Phase.RUNNING,
             id=f"life-{self.lives}",
             created=self.now,
@@ -187,6 +244,7 @@ class Simulation:
             audible = name in self.desired.plugins and name not in self.silent
             if instance.phase is Phase.RUNNING and audible and self.listening_since is not None:
                 self.heard[name] = self.now
+                self.said[name] = self.told.get(instance.id)
 
     def step(self, *, prefix: int | None = None, length: timedelta = timedelta(seconds=1)) -> None:
         self.remember()

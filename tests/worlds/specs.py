@@ -43,10 +43,12 @@ def desired(*specs: PluginSpec, revision: int = 1) -> Desired:
     return Desired("desk", revision, {each.name: each for each in specs})
 
 
+def layers_of(each: PluginSpec) -> dict[str, dict[str, Any]]:
+    return layers(each, listens=(), secrets={})
+
+
 def hashes_of(wanted: Desired) -> dict[str, Hashes]:
-    return {
-        name: hashes(layers(each, listens=(), secrets={})) for name, each in wanted.plugins.items()
-    }
+    return {name: hashes(layers_of(each)) for name, each in wanted.plugins.items()}
 
 
 def changed(each: PluginSpec, **fields: Any) -> PluginSpec:

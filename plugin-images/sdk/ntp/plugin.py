@@ -97,7 +97,11 @@ class DataSourcePlugin(BasePlugin, ABC):
     async def disconnect(self) -> None: ...
 
     async def subscribe(self, symbols: list[str]) -> bool:  # noqa: ARG002 - for authors to override
-        """Begin with these symbols: `config["symbols"]` first, later those that were added."""
+        """Begin with these symbols: `config["symbols"]` first, later those that were added.
+
+        Later is while `stream()` runs. Whoever then returns False, or raises, here or in `unsubscribe`,
+        is started anew with the new list.
+        """
         return True
 
     async def unsubscribe(self, symbols: list[str]) -> bool:  # noqa: ARG002 - likewise

@@ -29,6 +29,7 @@ WRITES = {
     "Store": {"save", "put", "put_all", "forget", "log", "set"},
     "Runtime": {"start", "stop", "remove", "update", "close"},
     "Broker": {"ensure"},
+    "Bus": {"control"},
 }
 
 
@@ -106,6 +107,7 @@ async def serve(trace: Trace) -> None:
                 store=Counted("Store", given.store, trace),
                 runtime=Counted("Runtime", given.runtime, trace),
                 broker=Counted("Broker", given.broker, trace),
+                bus=Counted("Bus", given.bus, trace),
             )
         )
         async with serving(settings.state / SOCKET, controller):

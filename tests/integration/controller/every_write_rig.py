@@ -56,7 +56,8 @@ plugins:
     - {name: changed, source: ./changed.py, storage: 1MB, config: {size: 1}}
     - {name: removed, source: ./removed.py, storage: 1MB}
 """
-SECOND = FIRST.replace("size: 1", "size: 2")
+PUSHED = FIRST.replace("symbols: [A]", "symbols: [A, B]")
+SECOND = PUSHED.replace("size: 1", "size: 2")
 THIRD = "".join(line for line in SECOND.splitlines(keepends=True) if "removed" not in line)
 ONE = [{"size": 1}]
 TWO = [{"size": 1}, {"size": 2}]
@@ -80,6 +81,7 @@ EVERYBODY = frozenset({"broker", "ticks", "steady", "changed", "removed"})
 ALWAYS = {"ticks": [{"symbols": ["A"]}], "steady": [{}], "removed": [{}]}
 STEPS = (
     Step("apply", FIRST, EVERYBODY, frozenset(), {**ALWAYS, "changed": ONE}),
+    Step("push", PUSHED, EVERYBODY, frozenset(), {**ALWAYS, "changed": ONE}),
     Step("change", SECOND, EVERYBODY, frozenset({"changed"}), {**ALWAYS, "changed": TWO}),
     Step("remove", THIRD, EVERYBODY - {"removed"}, frozenset({"removed"}),
          {**ALWAYS, "changed": TWO}),

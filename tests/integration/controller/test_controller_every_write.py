@@ -1,7 +1,8 @@
 """kill -9 of the controller before and after every single write: the next one makes the same end of it.
 
-The scenario is an apply of four small plugins, a change of one, the removal of one, and down. Who
-really ran is told by the plugins themselves: each life writes one line into its own storage.
+The scenario is an apply of four small plugins, other symbols for one that goes on, a change of one,
+the removal of one, and down. Who really ran is told by the plugins themselves: each life writes one
+line into its own storage.
 """
 
 import sys
@@ -62,6 +63,8 @@ def check(watched: Watched, step: Step) -> None:
     plugins = watched.ask("status")["plugins"]
     assert {each["name"] for each in plugins} | {"broker"} == step.there
     assert all(each["ready"] and each["restarts"] == 0 for each in plugins), plugins
+    pushed = watched.ask("beats")["beats"]["ticks"]["beat"]["pushed"]
+    assert pushed == (None if step.name == "apply" else {"generation": 2, "refusal": ""})
 
 
 def test_the_rounds_below_reach_the_last_write(writes):

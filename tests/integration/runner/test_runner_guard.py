@@ -210,21 +210,6 @@ async def test_a_source_is_called_in_the_order_that_its_author_expects(bench):
     await bench.until(lambda: bench.stage("src") is Stage.DRAINING)
 
 
-async def test_a_changed_symbol_list_is_subscribed_to_by_its_difference(bench):
-    bench.add("src", Kind.DATA_SOURCE, WAITING, config={"symbols": ["BTC", "ETH"]})
-    await bench.open()
-    bench.start()
-    await bench.ready("src")
-    await bench.bus.control("src", {"config": {"symbols": ["ETH", "XRP", "ADA"]}})
-    await bench.until(
-        lambda: ["subscribe", "XRP", "ADA"] in bench.beat("src").report.get("calls", [])
-    )
-    assert "unsubscribe ['BTC']" in bench.log("src")
-    await bench.bus.control("src", {"config": 7})
-    await bench.until(lambda: bench.beat("src").refused == 1)
-    assert await bench.stop("src") == 0
-
-
 async def test_an_import_that_hangs_is_ended_too(bench):
     bench.add("one", Kind.STRATEGY, "    import time\n    time.sleep(3600)", timeout_s=1.0)
     await bench.open()

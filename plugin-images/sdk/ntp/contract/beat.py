@@ -40,6 +40,14 @@ class Condition(msgspec.Struct, frozen=True):
     since: datetime
 
 
+class Pushed(msgspec.Struct, frozen=True):
+    """The answer of a running plugin to the newest `Control` that it has acted upon."""
+
+    generation: int
+    refusal: str = ""
+    """Why it did not take it, in words; empty: it runs with it now."""
+
+
 class Beat(msgspec.Struct, frozen=True):
     """`number` counts beats of this incarnation; counts in it are totals, so a lost beat loses nothing."""
 
@@ -64,3 +72,5 @@ class Beat(msgspec.Struct, frozen=True):
     conditions: list[Condition] = []
     report: dict[str, Any] = {}
     """The plugin's own figures; an executor's books are here, by strategy."""
+    pushed: Pushed | None = None
+    """None: nothing was pushed to this life, or its SDK takes no pushes; it runs as it was launched."""

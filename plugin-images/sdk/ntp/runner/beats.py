@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ntp.contract.beat import Beat, Condition, Flow, Stage
+from ntp.contract.beat import Beat, Condition, Flow, Pushed, Stage
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import MarketData
 from ntp.contract.names import Channel
@@ -29,6 +29,7 @@ class Figures:
     report: dict[str, Any] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     """Condition type (also its reason) -> message; what stands here is true now."""
+    pushed: Pushed | None = None
 
 
 class Beats:
@@ -116,6 +117,7 @@ class Beats:
             indicators=figures.indicators,
             conditions=self._conditions(figures.warnings, now),
             report=figures.report,
+            pushed=figures.pushed,
         )
 
     def _conditions(self, warnings: dict[str, str], now: datetime) -> list[Condition]:

@@ -11,25 +11,23 @@ import msgspec
 
 from ntp.connection import Link
 from ntp.contract import subjects
+from ntp.contract.beat import Pushed
+from ntp.contract.control import Control
 from ntp.contract.launch import LaunchFile
 from ntp.plugin import BasePlugin, DataSourcePlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
 from ntp.runner.core.feed import WATERMARK_S, Feed
 from ntp.runner.core.kept import Kept
-from ntp.runner.core.objects import Maker, overrides
-from ntp.runner.ending import EndError
+from ntp.runner.core.objects import ConfigRefusedError, Maker, overrides
+from ntp.runner.ending import EndError, say
 from ntp.runner.keeper import Keeper
 
 SLICE_S = 0.05
 LOOK = 32
 """Ticks between looks at the clock."""
-
-
-class Control(msgspec.Struct):
-    """What the controller may say on `ctl`; what it does not name stays."""
-
-    config: dict[str, Any] | None = None
+LONGEST_REFUSAL = 500
+"""Characters; it goes into every beat."""
 
 
 class SourcePart:
@@ -47,6 +45,7 @@ class SourcePart:
         self._plugin: DataSourcePlugin
         self._feed: Feed
         self._symbols: list[str] = []
+        self._pushed: Pushed | None = None
         self._subjects: dict[str, str] = {}
         self._some = asyncio.Event()
         self._room = asyncio.Event()
@@ -112,6 +111,7 @@ class SourcePart:
             sent=list(self._feed.flows()),
             newest=self._feed.newest,
             report=self._plugin.report(),
+            pushed=self._pushed,
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:
@@ -121,25 +121,53 @@ class SourcePart:
         return [self._plugin]
 
     async def _control(self, _: str, payload: bytes) -> None:
-        """Take a changed config: what was added is subscribed to, what went is not any more."""
+        """Take a pushed symbol list; whether it was taken is in every beat from then on."""
         try:
             told = msgspec.json.decode(payload, type=Control)
-            wanted = _symbols(told.config or {})
-        except (msgspec.MsgspecError, border.RefusedError) as error:
+        except msgspec.MsgspecError as error:
             self._refusals.note(f"a control message cannot be read: {error}")
             return
-        if told.config is None:
+        newest = self._pushed.generation if self._pushed else self._launch.generation
+        if told.symbols is None or told.generation <= newest:
             return
+        try:
+            refusal = await self._take(_symbols({"symbols": told.symbols}))
+        except border.RefusedError as error:
+            refusal = str(error)
+        except EndError as error:
+            # No end of this life: it sends on until its successor is ready to be started.
+            refusal = error.termination.message
+        if refusal:
+            say(f"the symbols {told.symbols} that were pushed are not taken: {refusal}")
+        self._pushed = Pushed(told.generation, refusal[:LONGEST_REFUSAL])
+
+    async def _take(self, wanted: list[str]) -> str:
+        """Subscribe to what was added, not any more to what went; return why that cannot be.
+
+        Raises:
+            EndError: a callback raised, or took longer than the timeout.
+        """
         plugin, deadline = self._plugin, self._maker.deadline
         gone = [symbol for symbol in self._symbols if symbol not in wanted]
         new = [symbol for symbol in wanted if symbol not in self._symbols]
-        plugin.config = told.config
+        if new and self._ended:
+            return f"its stream has ended; only a new start brings {', '.join(new)}"
+        before = plugin.config
+        if not isinstance(before, dict):
+            return f"its `config` is a {type(before).__name__}, which cannot be given other symbols"
+        plugin.config = {**before, "symbols": wanted}
+        try:
+            self._maker.check(plugin)
+        except ConfigRefusedError as error:
+            plugin.config = before
+            return str(error)
         self._symbols = wanted
-        if gone:
-            await deadline("unsubscribe", plugin.unsubscribe(gone))
+        if gone and await deadline("unsubscribe", plugin.unsubscribe(gone)) is False:
+            return f"unsubscribe({gone}) returned False"
         if new and await deadline("subscribe", plugin.subscribe(new)) is False:
-            raise EndError("SubscribeFailed", f"subscribe({new}) returned False")
+            return f"subscribe({new}) returned False"
         self._feed.expect(new)
+        return ""
 
     async def _stream(self) -> None:
         await self._read()

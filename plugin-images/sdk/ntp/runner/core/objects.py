@@ -59,6 +59,11 @@ class Maker(Generic[P]):
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ConfigRefusedError(f"its constructor raised {_said(error)}") from error
         self.adopt(plugin, config)
+        self.check(plugin)
+        return plugin
+
+    def check(self, plugin: P) -> None:
+        """Have the plugin look at the config that it has now; raises ConfigRefusedError."""
         try:
             accepted = plugin.validate_config()
         except Exception as error:
@@ -68,7 +73,6 @@ class Maker(Generic[P]):
             raise ConfigRefusedError("validate_config() is async; write it as a plain method")
         if accepted is False:
             raise ConfigRefusedError("validate_config() returned False")
-        return plugin
 
     def adopt(self, plugin: P, config: dict[str, Any]) -> None:
         """Set what the runner sets."""

@@ -1,0 +1,101 @@
+"""What can be told a running plugin, and what is a new start."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from ntp.contract.beat import Beat, Pushed, Stage
+from ntp.contract.names import Kind
+from orchestrator.decide.layers import layers
+from orchestrator.decide.push import MOST_BYTES, Way, course, only_symbols_differ
+from tests.worlds.specs import NOON, layers_of, spec
+
+SOURCE = spec("binance", Kind.DATA_SOURCE, config={"depth": 1, "symbols": ["BTC", "ETH"]})
+
+
+def other(**config):
+    return replace(SOURCE, config={**SOURCE.config, **config})
+
+
+@pytest.mark.parametrize("symbols", [["BTC"], ["ETH", "BTC"], ["XRP"], ["BTC", "ETH"]])
+def test_other_symbols_of_a_data_source_can_be_pushed(symbols):
+    assert only_symbols_differ(layers_of(SOURCE), layers_of(other(symbols=symbols)))
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        other(symbols=["BTC"], depth=2),
+        other(symbols=["BTC"], depth=True),
+        other(symbols=["BTC"], depth=1.0),
+        other(symbols=["BTC"], more=None),
+        other(symbols=[]),
+        other(symbols="BTC"),
+        other(symbols=["BTC", 7]),
+        other(symbols=["${SYMBOL}"]),
+        other(symbols=[f"{number:060}" for number in range(MOST_BYTES // 60)]),
+        replace(SOURCE, config={"depth": 1}),
+        replace(other(symbols=["BTC"]), history=5),
+        replace(other(symbols=["BTC"]), timeout=timedelta(seconds=1)),
+        replace(other(symbols=["BTC"]), capital=Decimal(5)),
+        replace(other(symbols=["BTC"]), kind=Kind.STRATEGY),
+    ],
+)
+def test_everything_else_is_a_new_start(new):
+    assert not only_symbols_differ(layers_of(SOURCE), layers_of(new))
+    back = replace(SOURCE, kind=new.kind)
+    assert not only_symbols_differ(layers_of(new), layers_of(back))
+
+
+def test_a_secret_that_was_rotated_is_a_new_start_and_one_that_stays_is_not():
+    def keyed(entry, **digests):
+        return layers(entry, listens=(), secrets=digests)
+
+    new = other(symbols=["BTC"])
+    assert only_symbols_differ(keyed(SOURCE, key="a"), keyed(new, key="a"))
+    assert not only_symbols_differ(keyed(SOURCE, key="a"), keyed(new, key="b"))
+    assert not only_symbols_differ(keyed(SOURCE, symbols="a"), keyed(new, symbols="a"))
+
+
+def beat(stage, **more):
+    return Beat("binance", "data_source", "1", 1, 1, NOON, NOON, stage, **more)
+
+
+@pytest.mark.parametrize(
+    ("differ", "in_place", "pushable", "ways"),
+    [
+        ((), True, True, ()),
+        (("policy",), True, True, ()),
+        (("config",), True, True, (Way.PUSH,)),
+        (("config",), True, False, (Way.RECREATE,)),
+        (("config", "resources"), True, True, (Way.UPDATE, Way.PUSH)),
+        (("config", "resources"), False, True, (Way.RECREATE,)),
+        (("resources",), True, True, (Way.UPDATE,)),
+        (("resources",), False, True, (Way.RECREATE,)),
+        (("identity", "config"), True, True, (Way.RECREATE,)),
+        (("wiring",), True, True, (Way.RECREATE,)),
+    ],
+)
+def test_the_layers_that_differ_decide_the_way(differ, in_place, pushable, ways):
+    for heard in (None, beat(Stage.READY), beat(Stage.READY, pushed=Pushed(7))):
+        found = course(differ, in_place=in_place, pushable=lambda: pushable, beat=heard)
+        assert (found.ways, found.why) == (ways, "")
+
+
+@pytest.mark.parametrize(
+    ("heard", "why"),
+    [
+        (
+            beat(Stage.READY, pushed=Pushed(2, "subscribe() returned False")),
+            "it does not take them while it runs: subscribe() returned False",
+        ),
+        (beat(Stage.EXHAUSTED), "all its data is through, so it begins again"),
+        (beat(Stage.STARTING), "it is not ready, so nothing is lost by a new start"),
+        (beat(Stage.DRAINING), "it is not ready, so nothing is lost by a new start"),
+    ],
+)
+def test_a_life_that_takes_no_push_is_started_anew_and_says_why(heard, why):
+    found = course(("config",), in_place=True, pushable=lambda: True, beat=heard)
+    assert (found.ways, found.why) == ((Way.RECREATE,), why)
