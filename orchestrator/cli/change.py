@@ -24,7 +24,8 @@ SIGNS = {
 }
 
 
-def _show(preview: dict[str, Any]) -> None:
+def _show(preview: dict[str, Any], *, whole: bool) -> None:
+    """`whole`: say of those that stay as they are, too, what they may reach."""
     out = console()
     for change in preview["changes"]:
         sign, style = SIGNS.get(change["do"], ("?", ""))
@@ -36,6 +37,11 @@ def _show(preview: dict[str, Any]) -> None:
             markup=False,
         )
     kept = sum(change["do"] == "keep" for change in preview["changes"])
+    told = [each for each in preview["changes"] if whole or each["do"] != "keep"]
+    for change in told:
+        if change["egress"]:
+            hosts = ", ".join(change["egress"])
+            out.print(f"  {'may reach':<9} {change['name']:<24} {hosts}", style="dim", markup=False)
     if not preview["differs"]:
         out.print(f"nothing to do: {kept} run as declared")
     elif kept:
@@ -69,7 +75,7 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
         emit(preview, output)
     _problems(preview)
     if output == "table":
-        _show(preview)
+        _show(preview, whole=True)
         if preview["guard"]:
             say(f"apply will refuse: {preview['guard']}")
     if preview["differs"]:
@@ -112,7 +118,7 @@ def apply(
     preview = app.preview(declared)
     _problems(preview)
     if output == "table":
-        _show(preview)
+        _show(preview, whole=dry_run)
     if dry_run:
         raise click.exceptions.Exit(DIFFERS if preview["differs"] else 0)
     stops = [change["name"] for change in preview["changes"] if change["stops"]]

@@ -1,7 +1,7 @@
 """One plugin in full: `ntpctl status NAME`."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.output import console
@@ -52,13 +52,7 @@ def show(row: Mapping[str, Any]) -> None:
         )
         if flow["last_refusal"]:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
-    lines += [
-        (
-            "refused",
-            f"{host}: {count} times; to allow it add '{host}' to network.egress of {row['place']}",
-        )
-        for host, count in row["egress_refused"].items()
-    ]
+    lines += _network(row)
     lines += [
         (
             "condition",
@@ -78,6 +72,33 @@ def show(row: Mapping[str, Any]) -> None:
             out.print(
                 f"{'' if number else title:<12} {part}".rstrip(), markup=False, soft_wrap=True
             )
+
+
+def _network(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it may reach, what was refused, and the line that allows it: whole, for it replaces the default."""
+    if row["egress"]:
+        yield "may reach", ", ".join(row["egress"])
+    missing = []
+    for place, count in row["egress_refused"].items():
+        host, _, port = place.rpartition(":")
+        # The door counts by what it was asked for, an IPv6 address without its brackets.
+        written = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else place
+        times = f"{written}: {count} time{'' if count == 1 else 's'}"
+        if written in row["egress"]:
+            times += (
+                ", for its name led to this machine or a private network; "
+                "if that is meant, allow the address itself"
+            )
+        elif host:
+            missing.append(written)
+        yield "refused", times
+    if missing:
+        hosts = ", ".join(
+            f"'{each}'" if "[" in each else each for each in (*row["egress"], *missing)
+        )
+        which = "it" if len(missing) == 1 else "them"
+        yield "", f"to allow {which}, the entry at {row['place']} needs this line:"
+        yield "", f"network: {{egress: [{hosts}]}}"
 
 
 def _folded(line: str, width: int) -> list[str]:

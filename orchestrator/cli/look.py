@@ -78,11 +78,15 @@ def _overview(answer: Mapping[str, Any]) -> None:
 
 
 def _message(row: Mapping[str, Any]) -> str:
-    """What it says now; where that is nothing worrying, why its last life ended."""
+    """What it says now; where that is nothing worrying, why its last life ended, what it was refused."""
+    told = [str(row["message"])]
     end = row["last_exit"]
-    if end is None or not end["reason"] or not row["ready"]:
-        return str(row["message"])
-    return f"{row['message']}{'; ' if row['message'] else ''}was restarted after {end['reason']}"
+    if end is not None and end["reason"] and row["ready"]:
+        told.append(f"was restarted after {end['reason']}")
+    if row["egress_refused"]:
+        hosts = ", ".join(row["egress_refused"])
+        told.append(f"may not reach {hosts}: see `ntpctl status {row['name']}`")
+    return "; ".join(filter(None, told))
 
 
 def _memory(row: Mapping[str, Any]) -> str:

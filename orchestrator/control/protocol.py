@@ -45,7 +45,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "listening_since", "conditions": [CONDITION], "state_folder"}
     PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
                  needed), "revision": the one that runs now, or 0, "text": the changes as lines to print}
-    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep", "cause", "kind", "stops": BOOL}
+    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep", "cause", "kind", "stops": BOOL,
+                 "egress": ["host:port"] (what it may reach beyond the bus)}
     PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
     OUTCOME     {"revision", "ready": BOOL, "plugins": [STATUS], "waiting": [{"name", "state", "message"}]}
                 `ready` false: by the deadline, or for good, `waiting` were not, and `message` says why
@@ -54,7 +55,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "usage": {"memory", "memory_peak", "memory_limit", "cpu_s", "throttled_s", "pids", "pids_refused"},
                  "cpu_share" (cores used of late)|null, "last_exit": EXIT|null, "last_output": [TEXT],
                  "flow": {"sent", "received", "sent_per_s", "received_per_s", "lost", "late", "refused",
-                 "last_refusal", "skew_s"}|null, "egress_refused": {"host:port": N}, "place": "file:line", "stage"}
+                 "last_refusal", "skew_s"}|null, "egress": ["host:port"], "egress_refused": {"host:port": N}, "place": "file:line",
+                 "stage"}
                 state: Running Exhausted Starting Waiting Preparing Stopping Stopped BackOff CrashLoop GaveUp FellBack
                 Flapping Unknown Refused, or the reason of the last exit while it is down for good or backing off:
                 OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed SecretMissing ...

@@ -14,6 +14,7 @@ from orchestrator.decide.layers import differing
 from orchestrator.decide.memory import NOBODY, beat_of, labelled
 from orchestrator.decide.push import Way, course
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
+from orchestrator.spec.egress import written
 from orchestrator.spec.model import Desired
 
 
@@ -35,6 +36,8 @@ class Change:
     cause: str
     stops: bool
     """Something that runs now will stop, if only for a moment."""
+    egress: tuple[str, ...] = ()
+    """What it may reach beyond the bus, as host:port."""
 
 
 _MARKS = {
@@ -74,9 +77,10 @@ def changes(
             cause = "no longer in plugins.yaml; its storage is kept"
             found.append(Change(name, "", Do.REMOVE, cause, alive))
             continue
+        reach = tuple(written(host) for host in spec.egress)
         if observed.records.get(name, NOBODY).stopped_by_hand:
             cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
-            found.append(Change(name, spec.kind.value, Do.KEEP, cause, stops=False))
+            found.append(Change(name, spec.kind.value, Do.KEEP, cause, False, reach))
             continue
         record = observed.records.get(name, NOBODY)
         do, cause = _compare(
@@ -88,7 +92,7 @@ def changes(
             beat=beat_of(name, observed),
             told=difference,
         )
-        found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE))
+        found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE, reach))
     return found
 
 
@@ -97,7 +101,7 @@ def differs(found: Iterable[Change]) -> bool:
 
 
 def render(found: Iterable[Change]) -> str:
-    """Return the lines to print: a mark, name, what is done, why; then the counts."""
+    """Return the lines to print: a mark, name, what is done, why; who may reach what; the counts."""
     listed = list(found)
     return "".join(f"{line.rstrip()}\n" for line in _lines(listed))
 
@@ -106,6 +110,9 @@ def _lines(listed: list[Change]) -> Iterator[str]:
     width = max((len(each.name) for each in listed), default=0)
     for each in listed:
         yield f"{_MARKS[each.do]} {each.name:<{width}}  {each.do.value:<8}  {each.cause}"
+    for each in listed:
+        if each.egress:
+            yield f"  {each.name:<{width}}  may reach {', '.join(each.egress)}"
     counts = {do: sum(each.do is do for each in listed) for do in Do}
     told = [f"{count} to {do.value}" for do, count in counts.items() if count]
     yield ", ".join(told) if told else "nothing is wanted, nothing runs"

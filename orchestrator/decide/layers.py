@@ -132,6 +132,11 @@ def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
         for key in keys:
             if _mapping(one).get(key) != _mapping(other).get(key):
                 yield f"secret {key.removeprefix('config.')} has another value"
+    elif name == "egress":
+        one, other = _listed(one), _listed(other)
+        told = [f"+{host}" for host in other if host not in one]
+        told += [f"-{host}" for host in one if host not in other]
+        yield f"egress {' '.join(told)}"
     elif layer == "wiring" and name == "inputs":
         yield from _inputs(_mapping(one), _mapping(other))
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -187,6 +192,10 @@ def _unsaid(kind: Kind) -> dict[str, Any]:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) else ()
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,8 @@ class PluginStatus:
     last_exit: Exit | None = None
     last_output: Sequence[str] = ()
     flow: FlowTotals | None = None
+    egress: Sequence[str] = ()
+    """What it may reach beyond the bus, as `network.egress` lists it."""
     egress_refused: Mapping[str, int] = field(default_factory=dict)
 
 

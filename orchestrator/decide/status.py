@@ -12,6 +12,7 @@ from orchestrator.decide.push import runs
 from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
 from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage
 from orchestrator.decide.words import reason, sentence
+from orchestrator.spec.egress import written
 from orchestrator.spec.model import Desired, PluginSpec
 
 LOOPING = 3
@@ -96,6 +97,7 @@ def status(
         last_exit=end,
         last_output=end.last_output if end else (),
         flow=seen.flows.get(name),
+        egress=tuple(written(host) for host in spec.egress),
         egress_refused=dict(instance.refused) if instance else {},
     )
 

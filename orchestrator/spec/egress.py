@@ -41,6 +41,11 @@ def host_port(value: object) -> HostPort:
     return HostPort(host, int(port))
 
 
+def written(found: HostPort) -> str:
+    """Return it as `host_port` reads it."""
+    return f"[{found.host}]:{found.port}" if ":" in found.host else str(found)
+
+
 def in_config(config: object) -> Iterator[HostPort]:
     """Yield the host of every http(s) and ws(s) URL among the values of a config."""
     if isinstance(config, str):
@@ -70,16 +75,12 @@ def _better(text: str) -> str:
     """Return the fix for what people write instead."""
     found = _of_url(text) if text.lower().startswith(_SCHEMES) else None
     if found is not None:
-        return f"write {_written(found)}"
+        return f"write {written(found)}"
     if "*" in text:
         return "name each host: a pattern could match more than you mean"
     if re.fullmatch(rf"({_LABEL}\.)*{_LABEL}", text):
         return f"name the port too, for example {text}:443"
     return FIX
-
-
-def _written(found: HostPort) -> str:
-    return f"[{found.host}]:{found.port}" if ":" in found.host else str(found)
 
 
 def _address(host: str) -> Any:

@@ -167,9 +167,6 @@ class _Resolving:
         network = entry.fields.get("network")
         if network is not None:
             return tuple(dict.fromkeys(network["egress"]))
-        # A strategy with a URL in its config has no network by that alone: the entry has to say so.
-        if entry.kind is not Kind.DATA_SOURCE:
-            return ()
         hosts = dict.fromkeys(egress.in_config(config))
         for claimed in artifact.egress:
             try:

@@ -1,5 +1,6 @@
 """What a person sees: on a narrow terminal, in a pipe, at a mistake, on a full disk."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from orchestrator.cli.detail import show
 from orchestrator.cli.failure import agreed, guard
 from orchestrator.cli.output import Column, fitting, table
 from orchestrator.cli.progress import Progress
+from orchestrator.spec.egress import written
+from orchestrator.spec.load import read
 
 COLUMNS = [
     Column("NAME", lambda row: row["name"]),
@@ -148,7 +151,7 @@ def test_the_last_end_of_a_plugin_that_runs_again_is_told(capsys):
             "name": "allocates", "kind": "strategy", "plugin": "allocates", "version": "1",
             "place": "plugins.yaml:3", "state": "Running", "message": "", "since": None,
             "restarts": 1, "generation": 1, "next_try": None, "isolation": None, "flow": None,
-            "egress_refused": {}, "conditions": [], "last_output": [],
+            "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
             "usage": {"memory": 1 << 20, "memory_peak": 1 << 20, "memory_limit": 0, "cpu_s": 0.0,
                       "throttled_s": 0.0, "pids": 1, "pids_refused": 0},
             "last_exit": {"at": "2024-08-08T00:00:00Z", "code": None, "signal": 9, "message": "",
@@ -159,6 +162,78 @@ def test_the_last_end_of_a_plugin_that_runs_again_is_told(capsys):
     out = capsys.readouterr().out
     assert "last end     OOMKilled (signal 9, peak 512 MiB) at 2024-08-08T00:00:00Z\n" in out
     assert "1 MiB now, 1 MiB peak, not limited as a whole\n" in out
+
+
+def detail(capsys, **fields):
+    show(
+        {
+            "name": "feed", "kind": "data_source", "plugin": "feed", "version": "1",
+            "place": "plugins.yaml:5", "state": "Running", "message": "", "since": None,
+            "restarts": 0, "generation": 1, "next_try": None, "isolation": None, "flow": None,
+            "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
+            "usage": {"memory": 0, "memory_limit": 0}, "last_exit": None, **fields,
+        }
+    )  # fmt: skip
+    return capsys.readouterr().out
+
+
+def test_a_refused_host_is_told_with_the_line_that_allows_it_beside_what_is_allowed(capsys):
+    out = detail(
+        capsys,
+        egress=["a.example:443"],
+        egress_refused={"b.example:443": 3, "2001:db8::1:80": 1, "(others)": 2},
+    )
+    assert "may reach    a.example:443\n" in out
+    assert "refused      b.example:443: 3 times\n" in out
+    assert "refused      [2001:db8::1]:80: 1 time\n" in out
+    assert "to allow them, the entry at plugins.yaml:5 needs this line:\n" in out
+    assert "network: {egress: [a.example:443, b.example:443, '[2001:db8::1]:80']}\n" in out
+
+
+def test_the_line_for_a_refused_host_is_one_that_plugins_yaml_understands(capsys):
+    out = detail(capsys, egress=["a.example:443"], egress_refused={"2001:db8::1:80": 1})
+    line = next(each.strip() for each in out.splitlines() if "network:" in each)
+    assert "to allow it, the entry" in out
+    declared = read(
+        [("plugins.yaml", f"plugins:\n  data_sources:\n    - name: feed\n      {line}\n")],
+        environment={},
+        project="desk",
+    )
+    reached = declared.entries["feed"].fields["network"]["egress"]
+    assert [written(each) for each in reached] == ["a.example:443", "[2001:db8::1]:80"]
+
+
+def test_an_allowed_name_that_leads_inside_is_not_told_to_be_allowed_again(capsys):
+    out = detail(capsys, egress=["a.example:443"], egress_refused={"a.example:443": 1})
+    assert "private network; if that is meant, allow the address itself" in out
+    assert "needs this line" not in out
+
+
+def test_plan_says_what_each_plugin_may_reach(tmp_path):
+    plugin = tmp_path / "plugins" / "news"
+    plugin.mkdir(parents=True)
+    (plugin / "news.py").touch()
+    (plugin / "plugin.yaml").write_text(
+        "name: news\nversion: 1.0.0\nkind: strategy\nentrypoint: news:News\n"
+        "egress: ['a.example:443']\n"
+    )
+    (tmp_path / "plugins.yaml").write_text(
+        "plugins:\n  strategies:\n    - name: news\n      config: {url: 'https://b.example/x'}\n"
+        "    - {name: deaf, plugin: news, network: {egress: []}}\n"
+    )
+    env = {**os.environ, "NTP_STATE": f"{tmp_path}/s", "NTP_CACHE": f"{tmp_path}/c"}
+    env["PLUGIN_DIR"] = str(tmp_path / "plugins")
+    run = ntpctl("plan", cwd=tmp_path, env=env)
+    found = json.loads(ntpctl("plan", "-o", "json", cwd=tmp_path, env=env).stdout)
+
+    assert run.returncode == 6, run.stderr
+    assert [line.split() for line in run.stdout.splitlines() if "reach" in line] == [
+        ["may", "reach", "news", "b.example:443,", "a.example:443"]
+    ]
+    assert {each["name"]: each["egress"] for each in found["changes"]} == {
+        "news": ["b.example:443", "a.example:443"],
+        "deaf": [],
+    }
 
 
 def test_doctor_notices_folders_that_can_keep_nothing(tmp_path):

@@ -49,7 +49,7 @@ def limits(**fields):
         (of(limits(tmp=8 * MIB)), "identity", "tmp 64 MiB -> 8 MiB"),
         (of(replace(ENTRY, digest="sha256:" + "cd" * 32)), "identity", "code abababab -> cdcdcdcd"),
         (of(replace(ENTRY, storage=MIB)), "identity", "storage 0 MiB -> 1 MiB"),
-        (of(replace(ENTRY, egress=(HostPort("a", 1),))), "identity", 'egress [] -> ["a:1"]'),
+        (of(replace(ENTRY, egress=(HostPort("a", 1),))), "identity", "egress +a:1"),
         (of(replace(ENTRY, version="2")), "policy", "version 1.0.0 -> 2"),
         (of(ENTRY, listens=()), "wiring", "no longer listens to binance"),
         (

@@ -74,6 +74,27 @@ async def test_a_changed_config_restarts_one_plugin_and_names_the_change(house):
         assert house.machine.instances["bollinger"].generation == 2
 
 
+async def test_a_changed_egress_is_told_host_by_host_and_any_kind_gets_its_network(house):
+    def reaching(*urls):
+        return FLEET.replace("period: 20", f"period: 20, urls: {list(urls)}")
+
+    async with house.controlled():
+        await house.apply(reaching("https://a.example/x", "https://b.example/x"))
+        launch = house.machine.launches["bollinger"]
+        assert [str(host) for host in launch.egress[1:]] == ["a.example:443", "b.example:443"]
+        assert launch.inet
+        assert not house.machine.launches["momentum"].inet
+        text = reaching("https://a.example/x", "https://c.example/x")
+        (change,) = [each for each in (await house.preview(text)).changes if each.do != "keep"]
+        assert change.cause.startswith("egress +c.example:443 -b.example:443, ")
+        assert change.egress == ("a.example:443", "c.example:443")
+        assert (
+            "  bollinger     may reach a.example:443, c.example:443"
+            in (await house.preview(text)).text.splitlines()
+        )
+        assert (await house.status("bollinger")).egress == ("a.example:443", "b.example:443")
+
+
 async def test_other_limits_are_set_in_place(house):
     async with house.controlled():
         await house.apply()

@@ -251,7 +251,7 @@ def test_a_default_wiring_that_grows_with_the_square_is_refused():
     assert "connections" in problems(text)[0].message
 
 
-def test_only_sources_reach_hosts_without_being_told_to():
+def test_every_kind_reaches_the_hosts_of_its_urls_and_manifest_unless_its_entry_says_which():
     config = "config: {url: 'https://a.example/x', more: ['ws://b.example:81', 'ftp://c.example']}"
     desired = resolve(
         "plugins:\n"
@@ -262,7 +262,7 @@ def test_only_sources_reach_hosts_without_being_told_to():
     )
     a, b, c = (desired.plugins[name].egress for name in "abc")
     assert set(map(str, a)) == {"a.example:443", "b.example:81", "e.example:2"}
-    assert b == ()
+    assert b == a
     assert c == (HostPort("d.example", 1),)
 
 

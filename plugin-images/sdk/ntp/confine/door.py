@@ -172,9 +172,8 @@ class Door:
             return
         place = (visit.host, visit.port)
         if place not in self._allow:
-            self._refuse(
-                visit, "it is not allowed to this plugin; add it to network.egress of its entry"
-            )
+            words = "not in network.egress of its entry; `ntpctl status NAME` shows the line to add"
+            self._refuse(visit, words)
             return
         family = door_places.family(visit.host)
         visit.by_name = family is None
