@@ -160,7 +160,10 @@ class Catalog(Protocol):
     async def resolve(
         self, wanted: Sequence[Wanted]
     ) -> tuple[Mapping[str, Artifact], Sequence[Problem]]:
-        """By entry name. A plugin that is not found is a Problem that lists the places looked in."""
+        """By entry name. A plugin that is not found is a Problem that lists the places looked in.
+
+        A lone file that cannot be imported is found, and its artifact `unusable`.
+        """
 
     async def prepare(self, artifact: Artifact) -> Environment:
         """Install once, hash-locked, into a cached read-only environment; ActionError says why not."""

@@ -24,9 +24,14 @@ def problems(declared: Declaration) -> list[Problem]:
         if missing:
             return list(missing)
         load.resolve(said, artifacts, revision=0)
+        return [
+            each
+            for found in artifacts.values()
+            if found.unusable
+            for each in found.unusable.problems
+        ]
     except ConfigError as error:
         return list(error.problems)
-    return []
 
 
 def schemas() -> Mapping[str, bytes]:

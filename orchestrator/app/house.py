@@ -164,8 +164,14 @@ def preview(
         # Nothing runs that could be compared with them.
         hashes=dict.fromkeys(declared.desired.plugins, Hashes("", "", "", "", "")),
         capabilities=runtime(settings).capabilities,
+        unusable={name: each.reason for name, each in declared.unusable.items()},
     )
-    told = Preview(changes=found, differs=differs(found), text=render(found))
+    told = Preview(
+        changes=found,
+        differs=differs(found),
+        text=render(found),
+        entry_problems=declared.entry_problems,
+    )
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
 
 

@@ -15,7 +15,7 @@ from orchestrator.catalog.find import Found
 from orchestrator.catalog.layers import digest, platform_tag
 from orchestrator.catalog.lock import Lock, LockError
 from orchestrator.catalog.tree import TreeError, read_file
-from orchestrator.spec.model import Artifact
+from orchestrator.spec.model import Artifact, Unusable, Wanted
 
 _ARTIFACTS, _LOCKS, _SAME = "artifacts", "pins", "same"
 
@@ -59,15 +59,37 @@ class Artifacts:
             trading=manifest.trading.model_dump(mode="json", exclude_none=True),
             finite=manifest.finite,
         )
+        fields = asdict(artifact)
+        del fields["unusable"]
         # Nothing is written into an installed package.
         ours = found.path.is_relative_to(self._bundled)
         record = {
-            "artifact": {**asdict(artifact), "code": found.tree.digest},
+            "artifact": {**fields, "code": found.tree.digest},
             "lock": None if ours else str(found.lock.absolute()),
         }
         if self._cache.read(_ARTIFACTS, name) != json.loads(json.dumps(record)):
             self._cache.write(_ARTIFACTS, name, record)
         return artifact
+
+    def unusable(self, found: Found, code: Path, wanted: Wanted, why: FaultError) -> Artifact:
+        """Return what stands for a plugin of which nothing is known; it is not remembered.
+
+        By the digest it is another one as soon as its files are.
+        """
+        return Artifact(
+            plugin=wanted.plugin,
+            kind=wanted.kind,
+            version="",
+            digest=digest("unusable", found.tree.digest),
+            entrypoint="",
+            config_schema={},
+            egress=(),
+            secrets=(),
+            requirements=(),
+            code=code,
+            origin=found.origin,
+            unusable=Unusable(why.reason, tuple(sorted(why.at(wanted)))),
+        )
 
     def pinned(self, plugin: str, name: str) -> Artifact:
         """Return exactly that one again; FaultError when it is gone or was altered."""

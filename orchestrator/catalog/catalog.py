@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ntp.contract.manifest import FILE, Manifest
@@ -78,10 +79,12 @@ class LocalCatalog:
         async def answer(group: Sequence[Wanted]) -> None:
             try:
                 artifact = await self._artifact(group[0])
+            except _UnusableError as error:
+                artifacts.update((one.name, error.artifact(one)) for one in group)
             except FaultError as error:
                 problems.extend(problem for one in group for problem in error.at(one))
-                return
-            artifacts.update((one.name, artifact) for one in group)
+            else:
+                artifacts.update((one.name, artifact) for one in group)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -124,7 +127,12 @@ class LocalCatalog:
             _check_name(found, manifest, wanted)
         else:
             name = wanted.plugin if found.looked_up else found.module.lower()
-            manifest = await self._descriptions.manifest(found, code, name, lock)
+            try:
+                manifest = await self._descriptions.manifest(found, code, name, lock)
+            except FaultError as error:
+                raise _UnusableError(
+                    partial(self._artifacts.unusable, found, code, why=error)
+                ) from error
         return await asyncio.to_thread(self._record, found, manifest, code, lock)
 
     def _record(self, found: Found, manifest: Manifest, code: Path, lock: Lock | None) -> Artifact:
@@ -161,6 +169,14 @@ class LocalCatalog:
                 "of its folder",
                 reason="RequirementsFailed",
             )
+
+
+class _UnusableError(Exception):
+    """A lone file was found, and cannot be examined; `artifact` says so of one entry."""
+
+    def __init__(self, artifact: Callable[[Wanted], Artifact]) -> None:
+        super().__init__("a lone file cannot be examined")
+        self.artifact = artifact
 
 
 def _same_question(wanted: Wanted) -> tuple[str | None, ...]:

@@ -14,7 +14,7 @@ from ntp.contract.manifest import FILE, Manifest, read
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Answer, Limits, ask
-from orchestrator.catalog.fault import Fault, FaultError
+from orchestrator.catalog.fault import Fault, FaultError, ImportFaultError
 from orchestrator.catalog.find import TAKEN, Found
 from orchestrator.catalog.layers import digest
 from orchestrator.catalog.lock import Lock
@@ -107,7 +107,9 @@ class Descriptions:
         if _missing(answer) is not None:
             answer = await self._ask_again(found, file, lock, answer)
         if answer.message:
-            raise FaultError(Fault(f"{found.shown}: {answer.message}", answer.fix))
+            # Without any answer there was no sandbox to ask in: nothing is known of the file.
+            kind = ImportFaultError if answer.asked else FaultError
+            raise kind(Fault(f"{found.shown}: {answer.message}", answer.fix))
         return _checked(found, name, answer.fields)
 
     async def _ask_again(
@@ -149,7 +151,7 @@ class Descriptions:
                 )
             except ActionError as error:
                 fix = f"put it into a folder with a {FILE}, which needs no run; see ntpctl doctor"
-                return Answer({}, str(error), fix)
+                return Answer({}, str(error), fix, asked=False)
         if not answer.message:
             await asyncio.to_thread(self._cache.write, "described", key, dict(answer.fields))
         return answer

@@ -43,6 +43,8 @@ class Answer:
     fields: Mapping[str, Any]
     message: str = ""
     fix: str = ""
+    asked: bool = True
+    """False: it could not be asked."""
 
 
 async def ask(

@@ -24,9 +24,18 @@ class Fault:
 class FaultError(Exception):
     """Carries every fault of one plugin to whoever knows the entries."""
 
+    reason = "CannotBeExamined"
+    """For status and events, where the fault is told by them."""
+
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(fault.message for fault in faults))
         self.faults = faults
 
     def at(self, wanted: Wanted) -> Iterable[Problem]:
         return [fault.at(wanted) for fault in self.faults]
+
+
+class ImportFaultError(FaultError):
+    """The file did not survive its import, or is no plugin: what the runner says of one, too."""
+
+    reason = "ImportFailed"

@@ -21,6 +21,7 @@ SIGNS = {
     "push": ("~", "cyan"),
     "remove": ("-", "red"),
     "keep": (" ", "dim"),
+    "refuse": ("!", "red"),
 }
 
 
@@ -46,6 +47,12 @@ def _show(preview: dict[str, Any], *, whole: bool) -> None:
         out.print(f"nothing to do: {kept} run as declared")
     elif kept:
         out.print(f"  {kept} not touched", style="dim")
+
+
+def _say_entry_problems(preview: dict[str, Any]) -> None:
+    """Say why single entries cannot be started; the others can, so this refuses nothing."""
+    for problem in preview["entry_problems"]:
+        say(str(Problem(**problem)))
 
 
 def _problems(preview: dict[str, Any]) -> None:
@@ -78,6 +85,7 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
         _show(preview, whole=True)
         if preview["guard"]:
             say(f"apply will refuse: {preview['guard']}")
+    _say_entry_problems(preview)
     if preview["differs"]:
         raise click.exceptions.Exit(DIFFERS)
 
@@ -119,6 +127,9 @@ def apply(
     _problems(preview)
     if output == "table":
         _show(preview, whole=dry_run)
+    if dry_run or not wait:
+        # Who waits hears it at the end, beside the other reasons why not all are ready.
+        _say_entry_problems(preview)
     if dry_run:
         raise click.exceptions.Exit(DIFFERS if preview["differs"] else 0)
     stops = [change["name"] for change in preview["changes"] if change["stops"]]

@@ -44,8 +44,10 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},
                  "listening_since", "conditions": [CONDITION], "state_folder"}
     PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
-                 needed), "revision": the one that runs now, or 0, "text": the changes as lines to print}
-    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep", "cause", "kind", "stops": BOOL,
+                 needed), "revision": the one that runs now, or 0, "text": the changes as lines to print,
+                 "entry_problems": [PROBLEM] (each of one entry that cannot be started; the others can)}
+    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep"|"refuse", "cause", "kind",
+                 "stops": BOOL,
                  "egress": ["host:port"] (what it may reach beyond the bus)}
     PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
     OUTCOME     {"revision", "ready": BOOL, "plugins": [STATUS], "waiting": [{"name", "state", "message"}]}
@@ -59,7 +61,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "stage"}
                 state: Running Exhausted Starting Waiting Preparing Stopping Stopped BackOff CrashLoop GaveUp FellBack
                 Flapping Unknown Refused, or the reason of the last exit while it is down for good or backing off:
-                OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed SecretMissing ...
+                OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed CannotBeExamined
+                SecretMissing ...
     CONDITION   {"type": "Ready"|"Reconciling"|"Stalled"|..., "status": BOOL, "reason", "message", "since"}
                 of the project: ConfigValid, RuntimeReachable, BrokerReady, BusListening, LeaseHeld, StoreSound
     EXIT        {"at", "code", "signal", "oom", "reason", "message", "permanent", "memory_peak", "last_output"}

@@ -134,7 +134,11 @@ class Applying:
     async def _understand(self, readable: Readable, catalog: Catalog) -> Declared:
         revision = self._rooms.desk.book.revision + 1
         project = self._outside.project
-        return await understand(readable, catalog, project=project, revision=revision)
+        entries = self._rooms.desk.book.entries
+        before = {name: entry.now.artifact for name, entry in entries.items()}
+        return await understand(
+            readable, catalog, project=project, revision=revision, before=before
+        )
 
     def _propose(self, declared: Declared, secrets: Secrets) -> Book:
         instances = self._loop.observed.instances or {}
@@ -162,6 +166,7 @@ class Applying:
             system={BROKER},
             difference=lambda name: desk.difference(name, lives[name], book),
             pushable=lambda name: desk.pushable(name, instances[name].generation, book),
+            unusable={name: each.reason for name, each in declared.unusable.items()},
         )
         current = self._outside.store.current()
         running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}
@@ -177,6 +182,7 @@ class Applying:
             ),
             revision=desk.book.revision,
             text=render(found),
+            entry_problems=declared.entry_problems,
         )
 
     def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:

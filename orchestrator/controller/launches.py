@@ -33,10 +33,14 @@ class Launches:
         """Do all that can fail before the one that runs is stopped.
 
         Raises:
-            ActionError: requirements cannot be installed, a secret is missing.
+            ActionError: its file cannot be examined, a secret is missing, requirements cannot be
+                installed.
         """
-        self._config(generation)
         artifact = generation.artifact
+        if artifact.unusable is not None:
+            why = artifact.unusable
+            raise ActionError(str(why), reason=why.reason, permanent=True)
+        self._config(generation)
         # A plugin that crashed must not wait for another one's installation.
         known = self._environments.get(artifact.digest)
         if known is None or not all(site.exists() for site in known.site):

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.controller.outside import Settings
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.ports import Catalog
 from orchestrator.spec.load import read, resolve
-from orchestrator.spec.model import Artifact, Desired
+from orchestrator.spec.model import Artifact, Desired, Unusable
 
 Sources = Sequence[tuple[str, str]]
 
@@ -29,12 +29,29 @@ class Declared:
 
     @property
     def resolved(self) -> dict[str, str]:
-        """Entry -> digest, for the revision."""
-        return {name: each.digest for name, each in self.artifacts.items()}
+        """Entry -> digest, for the revision; an unusable plugin is looked for anew each time."""
+        return {name: each.digest for name, each in self.artifacts.items() if not each.unusable}
+
+    @property
+    def unusable(self) -> dict[str, Unusable]:
+        """Entry -> why it alone cannot be started."""
+        return {name: each.unusable for name, each in self.artifacts.items() if each.unusable}
+
+    @property
+    def entry_problems(self) -> tuple[Problem, ...]:
+        """What is wrong with single entries, and stops none of the others."""
+        return tuple(sorted(each for why in self.unusable.values() for each in why.problems))
 
 
-async def understand(asked: Readable, catalog: Catalog, *, project: str, revision: int) -> Declared:
-    """Return what the files declare.
+async def understand(
+    asked: Readable,
+    catalog: Catalog,
+    *,
+    project: str,
+    revision: int,
+    before: Mapping[str, Artifact] | None = None,
+) -> Declared:
+    """Return what the files declare. `before`: what each entry was applied with last.
 
     Raises:
         ConfigError: every problem of the files; then of the plugins; then of both together.
@@ -59,5 +76,17 @@ async def understand(asked: Readable, catalog: Catalog, *, project: str, revisio
     artifacts, problems = await catalog.resolve(found.wanted(asked.pins))
     if problems:
         raise ConfigError(problems)
+    artifacts = {
+        name: _as_before(each, (before or {}).get(name)) for name, each in artifacts.items()
+    }
     desired = await asyncio.to_thread(resolve, found, artifacts, revision=revision)
     return Declared(desired, artifacts)
+
+
+def _as_before(artifact: Artifact, before: Artifact | None) -> Artifact:
+    """The one before runs on: its executor must go on with the trading rules that it advised."""
+    if artifact.unusable is None or before is None:
+        return artifact
+    if (before.plugin, before.kind) != (artifact.plugin, artifact.kind):
+        return artifact
+    return replace(artifact, version=before.version, trading=before.trading)

@@ -41,11 +41,12 @@ def why_changed(record: Record, told: str, differ: Collection[str]) -> str:
 
 
 def fell_back(record: Record) -> str:
+    if record.failed_because:
+        return (
+            f"generation {record.generation} cannot be started; "
+            f"generation {record.healthy_generation} runs again: {record.failed_because}"
+        )
     return (
         f"generation {record.generation} was not healthy by its deadline; "
         f"generation {record.healthy_generation} runs again"
     )
-
-
-def refusal(record: Record) -> str:
-    return f"{record.refusal_reason or 'Refused'}: {record.refusal}"

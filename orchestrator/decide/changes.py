@@ -25,6 +25,8 @@ class Do(StrEnum):
     PUSH = "push"
     REMOVE = "remove"
     KEEP = "keep"
+    REFUSE = "refuse"
+    """It cannot be started as it is; what runs of it is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ _MARKS = {
     Do.PUSH: "^",
     Do.REMOVE: "-",
     Do.KEEP: " ",
+    Do.REFUSE: "!",
 }
 
 
@@ -59,12 +62,14 @@ def changes(
     system: Iterable[str] = (),
     difference: Callable[[str], str] = lambda _name: "",
     pushable: Callable[[str], bool] = lambda _name: False,
+    unusable: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """Return one change for each plugin that is wanted or there, sorted by name.
 
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
     `difference` says in words what of a running plugin is to be changed, `pushable` whether that is
-    no more than the symbols of a data source.
+    no more than the symbols of a data source; `unusable` has the reason, in one word, of those whose
+    plugin cannot be started.
     """
     if observed.instances is None:
         return []
@@ -81,6 +86,10 @@ def changes(
         if observed.records.get(name, NOBODY).stopped_by_hand:
             cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
             found.append(Change(name, spec.kind.value, Do.KEEP, cause, False, reach))
+            continue
+        if unusable and name in unusable:
+            cause = f"{unusable[name]}{'; the one before keeps running' if alive else ''}"
+            found.append(Change(name, spec.kind.value, Do.REFUSE, cause, False, reach))
             continue
         record = observed.records.get(name, NOBODY)
         do, cause = _compare(

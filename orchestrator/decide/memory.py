@@ -77,6 +77,7 @@ def remember(
         record = replace(
             accepted(record),
             failed_generation=record.generation,
+            failed_because=refusal(record) if record.refusal else "",
             failures=0,
             not_before=None,
             gave_up=False,
@@ -201,6 +202,10 @@ def labelled(record: Record, instance: Instance) -> Hashes:
     known = instance.hashes
     limits = record.updated_resources if record.updated == instance.id else known.resources
     return replace(known, resources=limits, config=config_of(record, instance))
+
+
+def refusal(record: Record) -> str:
+    return f"{record.refusal_reason or 'Refused'}: {record.refusal}"
 
 
 def running_generation(record: Record) -> int:

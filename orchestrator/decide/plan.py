@@ -13,7 +13,6 @@ from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopR
 from orchestrator.decide.causes import (
     ending,
     fell_back,
-    refusal,
     why_absent,
     why_again,
     why_changed,
@@ -25,6 +24,7 @@ from orchestrator.decide.memory import (
     beat_of,
     is_ready,
     labelled,
+    refusal,
     remember,
     running_generation,
 )

@@ -86,6 +86,8 @@ class Preview:
     guard: str = ""
     revision: int = 0
     text: str = ""
+    entry_problems: Sequence[Problem] = ()
+    """Each of one entry, which cannot be started; all others can."""
 
 
 @dataclass(frozen=True, slots=True)

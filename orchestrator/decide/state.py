@@ -134,6 +134,8 @@ class Record:
     """When the first life of `generation` was begun: its deadline counts from here."""
     failed_generation: int = 0
     """It was not healthy by its deadline; while it is the wanted one, `healthy_generation` runs."""
+    failed_because: str = ""
+    """What refused to start `failed_generation`, in words; empty: it was started, and failed."""
     counted: str = ""
     """Id of the last life whose end went into `failures`."""
     stopping: str = ""

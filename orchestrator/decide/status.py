@@ -6,8 +6,8 @@ from datetime import datetime
 
 from ntp.contract.beat import Beat, Stage
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
-from orchestrator.decide.causes import ending, fell_back, refusal
-from orchestrator.decide.memory import NOBODY, beat_of, running_generation
+from orchestrator.decide.causes import ending, fell_back
+from orchestrator.decide.memory import NOBODY, beat_of, refusal, running_generation
 from orchestrator.decide.push import runs
 from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
 from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage

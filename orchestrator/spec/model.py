@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ntp.contract.names import Kind
+from orchestrator.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,18 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a plugin that was found cannot be run: an error of the entry that names it, and of no other."""
+
+    reason: str
+    """CamelCase, for status and events."""
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A plugin, found and identified; `digest` covers its code and requirements."""
 
@@ -120,6 +133,8 @@ class Artifact:
     """Where it was found, in words: bundled, PLUGIN_DIR/…, source: …"""
     trading: Mapping[str, Any] = field(default_factory=dict)
     finite: bool = False
+    unusable: Unusable | None = None
+    """Its file says nothing of itself: kind and name are the entry's, the rest is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

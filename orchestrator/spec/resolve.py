@@ -80,7 +80,9 @@ class _Resolving:
     def spec(self, entry: Entry, artifact: Artifact) -> PluginSpec:
         said = entry.fields
         config: dict[str, Any] = said.get("config", {})
-        known = self._found.get((artifact.digest, entry.kind)) or self._know(artifact, entry.kind)
+        known = self._found.get((artifact.digest, entry.kind))
+        if known is None or artifact.unusable:
+            known = self._know(artifact, entry.kind)
         if artifact.kind != entry.kind or "version" in said:
             self.problems += _kinship(entry, artifact)
         secrets = self._secrets(entry, artifact, config)
@@ -189,7 +191,7 @@ def _kinship(entry: Entry, artifact: Artifact) -> Iterator[Problem]:
         found = Kind(artifact.kind)
         message = f"'{artifact.plugin}' is of kind {found}, and stands under {entry.kind.section}"
         yield entry.problem(("name",), message, f"move the entry to '{found.section}:'")
-    version = entry.fields.get("version")
+    version = None if artifact.unusable else entry.fields.get("version")
     if version is not None and version != artifact.version:
         message = f"'{artifact.plugin}' was found in version {artifact.version}, not {version}"
         yield entry.problem(("version",), message, f'write "{artifact.version}", or install it')

@@ -81,22 +81,57 @@ def test_one_that_ignores_sigterm_is_gone_after_its_grace(project):
     assert "by hand" in seen["message"]
 
 
-def test_one_that_crashes_at_import_says_where(project):
-    project.declare(FILE.format(name="crashes_at_import", timeout="30s"))
-    run = project.ntpctl("apply", "--no-wait", exit_code=2)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("crashes_at_import", "its import raised KeyError: 'USD'\n  fix: correct it"),
+        (
+            "undeclared_pandas",
+            "it imports 'pandas', which is not installed\n  fix: add 'pandas' to",
+        ),
+    ],
+)
+def test_one_that_cannot_be_imported_fails_alone_with_place_and_fix(project, name, words):
+    project.declare(FILE.format(name=name, timeout="30s"))
+    checked = project.ntpctl("validate", exit_code=2)
+    planned = project.ntpctl("plan", exit_code=6)
+    applied = project.ntpctl("apply", exit_code=5)
+    status = project.status()
 
-    assert "plugins.yaml:7:7" in run.stderr
-    assert "KeyError: 'USD'" in run.stderr
-    assert "crashes_at_import.py" in run.stderr
-    assert "fix:" in run.stderr
+    assert well(status)
+    assert status[name]["state"] == "ImportFailed"
+    for told in (checked.stderr, planned.stderr, applied.stderr, status[name]["message"]):
+        assert re.search(rf"plugins\.yaml:7:7: .*{name}\.py: line \d+: ", told)
+        assert words in told
+    assert f"! refuse    {name}" in planned.stdout
 
 
-def test_an_undeclared_library_is_named_with_the_line_to_add(project):
-    project.declare(FILE.format(name="undeclared_pandas", timeout="30s"))
-    run = project.ntpctl("apply", "--no-wait", exit_code=2)
+def test_a_broken_edit_of_a_file_leaves_what_runs_of_it_alone(project):
+    good = (
+        "from ntp import StrategyPlugin\n\n\nclass Mine(StrategyPlugin):\n"
+        "    def analyze(self, data, history):\n        return None\n"
+    )
+    file = project.folder / "mine.py"
+    file.write_text(good)
+    text = FILE.format(name="mine", timeout="30s").replace(
+        "mine\n", "mine\n      source: mine.py\n"
+    )
+    project.declare(text)
+    project.ntpctl("apply")
+    before = project.status()["mine"]["started"]
+    file.write_text(f"import pandas\n{good}")
+    project.ntpctl("apply", exit_code=5)
+    seen = project.status()["mine"]
 
-    assert "plugins.yaml:7:7" in run.stderr
-    assert "add 'pandas' to requirements" in run.stderr
+    assert (seen["state"], seen["started"], seen["restarts"]) == ("Refused", before, 0)
+    assert (
+        "the one before keeps running: ImportFailed: plugins.yaml:7:7: mine.py" in seen["message"]
+    )
+    assert "fix: add 'pandas' to requirements" in seen["message"]
+
+    file.write_text(f"{good}\n")
+    project.ntpctl("apply")
+    assert project.status()["mine"]["ready"]
 
 
 def test_one_that_crashes_again_and_again_backs_off_with_its_last_words(project):

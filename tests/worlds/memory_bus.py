@@ -13,7 +13,7 @@ from ntp.contract.problem import Problem
 from orchestrator.decide.state import Hashes, Instance
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Environment, Launch
-from orchestrator.spec.model import Artifact, Resources
+from orchestrator.spec.model import Artifact, Resources, Unusable, Wanted
 from tests.worlds.memory import Machine, utc
 
 
@@ -123,6 +123,9 @@ class MemoryCatalog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.unknown: set[str] = set()
+        self.unusable: dict[str, str] = {}
+        """Plugin -> what is wrong with its file."""
+        self.trading: dict[str, dict[str, object]] = {}
         self.refuse: dict[str, ActionError] = {}
         self.digests: dict[str, str] = {}
         self.slow: dict[str, asyncio.Event] = {}
@@ -144,6 +147,9 @@ class MemoryCatalog:
                     )
                 )
                 continue
+            if each.plugin in self.unusable:
+                found[each.name] = self._unusable(each)
+                continue
             digest = each.pinned or self.digests.get(each.plugin, f"sha256:{each.plugin}")
             found[each.name] = Artifact(
                 plugin=each.plugin,
@@ -157,8 +163,27 @@ class MemoryCatalog:
                 requirements=(),
                 code=self._folder / each.plugin,
                 origin="memory",
+                trading=self.trading.get(each.plugin, {}),
             )
         return found, problems
+
+    def _unusable(self, wanted: Wanted) -> Artifact:
+        message, place = self.unusable[wanted.plugin], wanted.place
+        problem = Problem(place.file, place.line, place.column, message, "mend it", wanted.name)
+        return Artifact(
+            plugin=wanted.plugin,
+            kind=wanted.kind,
+            version="",
+            digest=f"sha256:unusable {wanted.plugin} {message}",
+            entrypoint="",
+            config_schema={},
+            egress=(),
+            secrets=(),
+            requirements=(),
+            code=self._folder / wanted.plugin,
+            origin="memory",
+            unusable=Unusable("ImportFailed", (problem,)),
+        )
 
     async def prepare(self, artifact: Artifact) -> Environment:
         await asyncio.sleep(0)

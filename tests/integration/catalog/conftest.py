@@ -14,7 +14,7 @@ import pytest
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.extraction import Limits
 from orchestrator.catalog.wheels import Pip
-from orchestrator.spec.model import Artifact, Place, Wanted
+from orchestrator.spec.model import Artifact, Place, Unusable, Wanted
 
 STRATEGY = """\
 from ntp import PluginMetadata, StrategyPlugin
@@ -75,7 +75,17 @@ class Project:
         """Resolve one entry that must be there."""
         found, problems = await self.catalog.resolve([self.wanted(name, **more)])
         assert problems == [], "\n".join(map(str, problems))
+        assert found[name].unusable is None, str(found[name].unusable)
         return found[name]
+
+    async def unusable(self, name: str, **more: object) -> Unusable:
+        """Resolve one entry whose file is there and cannot be examined."""
+        found, problems = await self.catalog.resolve([self.wanted(name, **more)])
+        assert problems == [], "\n".join(map(str, problems))
+        unusable = found[name].unusable
+        assert unusable is not None
+        assert {problem.entry for problem in unusable.problems} == {name}
+        return unusable
 
     async def problem(self, name: str, **more: object) -> str:
         """Resolve one entry that has one mistake, as a person reads it."""

@@ -50,9 +50,9 @@ async def test_a_block_in_the_file_says_what_metadata_cannot(project):
     assert artifact.secrets == ("api_key",)
     assert artifact.trading == {"short": True, "pyramid": 2}
     project.write("mine.py", block.replace("secrets =", "secret ="))
-    assert "unknown field 'secret'" in await project.problem("mine")
+    assert "unknown field 'secret'" in str(await project.unusable("mine"))
     project.write("mine.py", block.replace(">=3.11", ">=3.99"))
-    assert "it needs Python >=3.99" in await project.problem("mine")
+    assert "it needs Python >=3.99" in str(await project.unusable("mine"))
 
 
 async def test_a_finite_source_says_so(project):

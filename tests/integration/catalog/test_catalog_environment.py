@@ -378,7 +378,7 @@ async def test_a_declared_but_not_installed_module_is_no_hindrance(shop, shelf):
 
 async def test_an_undeclared_module_is_named_with_the_cure(shop):
     shop.write("mine.py", "\nimport pandas\n")
-    assert await shop.problem("mine") == (
+    assert str(await shop.unusable("mine")) == (
         "plugins.yaml:7:5: plugins/mine.py: line 2: it imports 'pandas', which is not installed\n"
         "  fix: add 'pandas' to requirements"
     )
@@ -387,13 +387,15 @@ async def test_an_undeclared_module_is_named_with_the_cure(shop):
 async def test_an_undeclared_module_beside_a_declared_one_is_named(shop):
     text = "# /// script\n# dependencies = ['pandas']\n# ///\nimport pandas\nimport scipy\n"
     shop.write("mine.py", text + shop.strategy("x").read_text())
-    assert (await shop.problem("mine")).endswith("fix: add 'scipy' to requirements")
+    assert str(await shop.unusable("mine")).endswith("fix: add 'scipy' to requirements")
 
 
 async def test_a_neighbour_of_a_lone_file_is_explained(shop):
     shop.write("shared.py", "")
     shop.write("mine.py", "import shared\n")
-    assert "fix: put both files into a folder with a plugin.yaml" in await shop.problem("mine")
+    assert "fix: put both files into a folder with a plugin.yaml" in str(
+        await shop.unusable("mine")
+    )
 
 
 async def test_a_gone_code_copy_is_said(project_at, tmp_path):

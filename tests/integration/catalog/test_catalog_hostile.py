@@ -21,7 +21,8 @@ class Mine(StrategyPlugin):
 """
 
 
-def below_entry(problem, message):
+def below_entry(unusable, message):
+    problem = str(unusable)
     assert problem.startswith("plugins.yaml:7:5: plugins/bad.py: "), problem
     assert message in problem
     assert "\n  fix: " in problem
@@ -67,12 +68,12 @@ def impatient(project_at, warm_cache):
 )
 async def test_what_cannot_be_read_is_a_problem_at_the_entry(impatient, text, message):
     impatient.write("bad.py", text)
-    below_entry(await impatient.problem("bad"), message)
+    below_entry(await impatient.unusable("bad"), message)
 
 
 async def test_a_fork_bomb_ends_with_its_sandbox(impatient):
     impatient.write("bad.py", "import os\nwhile True:\n    os.fork()\n")
-    below_entry(await impatient.problem("bad"), "its import ")
+    below_entry(await impatient.unusable("bad"), "its import ")
     assert not _running("bad.py")
 
 
@@ -117,7 +118,7 @@ async def test_a_file_sees_and_changes_nothing_of_the_host(impatient, monkeypatc
     look = look.format(secret=secret, folder=impatient.folder, pid=os.getpid())
     before = _everything(impatient.folder)
     impatient.write("bad.py", f"SEEN = {look}\n" + CLASS)
-    below_entry(await impatient.problem("bad"), "line 1: its import raised ")
+    below_entry(await impatient.unusable("bad"), "line 1: its import raised ")
     (impatient.plugins / "bad.py").unlink()
     assert _everything(impatient.folder) == before
 
@@ -141,7 +142,7 @@ async def test_a_forged_answer_gains_nothing(impatient, answer):
     os._exit(0)
     """
     impatient.write("bad.py", forge)
-    below_entry(await impatient.problem("bad"), "")
+    below_entry(await impatient.unusable("bad"), "")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ async def test_a_forged_field_is_checked_as_any_other(impatient, field, value):
     if field == "name":
         assert (await impatient.artifact("bad")).plugin == "bad"
     else:
-        below_entry(await impatient.problem("bad"), "")
+        below_entry(await impatient.unusable("bad"), "")
 
 
 async def test_what_a_file_prints_is_no_answer(impatient):
@@ -224,7 +225,7 @@ async def test_a_hostile_schema_of_a_lone_file_is_refused(impatient):
         return PluginMetadata("x", "1.0.0", config_schema=schema)
 """,
     )
-    below_entry(await impatient.problem("bad"), "'$ref' was 'http://127.0.0.1/'")
+    below_entry(await impatient.unusable("bad"), "'$ref' was 'http://127.0.0.1/'")
 
 
 async def test_what_json_cannot_hold_is_named(impatient):
@@ -237,11 +238,11 @@ async def test_what_json_cannot_hold_is_named(impatient):
         return PluginMetadata("x", "1.0.0", config_schema={"type": "object", "default": {1, 2}})
 """,
     )
-    below_entry(await impatient.problem("bad"), "what JSON cannot hold")
+    below_entry(await impatient.unusable("bad"), "what JSON cannot hold")
 
 
 async def test_no_sandbox_means_no_reading(project_at, warm_cache):
     impossible = 2 if os.geteuid() == 0 else 3
     project = project_at(warm_cache, limits=Limits(tier=impossible))
     project.write("bad.py", "# never read\n" + CLASS)
-    below_entry(await project.problem("bad"), "no sandbox to read it in")
+    below_entry(await project.unusable("bad"), "no sandbox to read it in")
