@@ -65,15 +65,17 @@ class Settings:
             if name.startswith("PLUGIN_")
         }
 
-    def sources(self, stdin: bytes | None = None) -> tuple[tuple[str, bytes], ...]:
+    def sources(
+        self, stdin: bytes | None = None, *, tolerated: list[Problem] | None = None
+    ) -> tuple[tuple[str, bytes], ...]:
         """Read the files as (name, content), a folder's in the order of their names.
 
-        Names are relative to `folder` where they lie in it.
+        Names are relative to `folder` where they lie in it. `tolerated`: see `find`.
 
         Raises:
             ConfigError: a file is missing, unreadable, no regular file, or all are over 16 MiB.
         """
-        problems: list[Problem] = []
+        problems: list[Problem] = [] if tolerated is None else tolerated
         found: list[tuple[str, bytes]] = []
         left = MAX_BYTES
         for path in self._paths(problems):
@@ -92,7 +94,7 @@ class Settings:
                 problems.append(Problem(name, 0, 0, message, "split the project"))
                 break
             found.append((name, content))
-        if problems:
+        if problems and tolerated is None:
             raise ConfigError(problems)
         return tuple(found)
 
@@ -119,6 +121,7 @@ def find(
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
+    tolerated: list[Problem] | None = None,
 ) -> Settings:
     """Return the settings of the project that `files` (or the working folder) names.
 
@@ -128,11 +131,12 @@ def find(
         environment: default: that of this process.
         cwd: default: the working folder.
         stdin: what `-` stands for, if it was read: it may say `name:` too.
+        tolerated: takes the problems instead of their being raised, where more is looked for.
 
     Raises:
         ConfigError: .env or a setting cannot be read; every problem at once.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = [] if tolerated is None else tolerated
     process = dict(os.environ if environment is None else environment)
     here = Path.cwd() if cwd is None else cwd
     # The .env of the working folder may name the file, and the file's own project has another .env.
@@ -153,15 +157,15 @@ def find(
         project=name,
         folder=folder,
         files=chosen,
-        state=_state_root(merged) / name,
-        cache=_cache(merged),
+        state=_root(merged, "state") / name,
+        cache=_root(merged, "cache"),
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
         runtime=_runtime(merged, problems),
         nats=dotenv.nats_address(merged, "NTP_NATS", problems),
         environment=merged,
     )
-    if problems:
+    if problems and tolerated is None:
         raise ConfigError(problems)
     return settings
 
@@ -233,20 +237,14 @@ def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
     return values
 
 
-def _state_root(merged: Mapping[str, str]) -> Path:
-    if merged.get("NTP_STATE"):
-        return Path(merged["NTP_STATE"]).expanduser().absolute()
+def _root(merged: Mapping[str, str], what: str) -> Path:
+    named = merged.get(f"NTP_{what.upper()}")
+    if named:
+        return Path(named).expanduser().absolute()
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("ntp", appauthor=False))
-
-
-def _cache(merged: Mapping[str, str]) -> Path:
-    if merged.get("NTP_CACHE"):
-        return Path(merged["NTP_CACHE"]).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("ntp", appauthor=False))
+    ask = platformdirs.user_state_dir if what == "state" else platformdirs.user_cache_dir
+    return Path(ask("ntp", appauthor=False))
 
 
 def _plugin_dir(

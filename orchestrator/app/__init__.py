@@ -53,21 +53,34 @@ def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
 
 
 def declare(files: Sequence[str] = (), project: str | None = None) -> Declaration:
-    """Read the files. Raises ConfigError where one is missing or no text."""
+    """Read the files.
+
+    Raises:
+        ConfigError: .env or a setting cannot be read, a file is missing or no text; with every
+            problem of what could be read.
+    """
     stdin = sys.stdin.buffer.read() if STDIN in files else None
-    settings = find(files, project=project, stdin=stdin)
-    sources, problems = [], []
-    for name, content in settings.sources(stdin):
+    mistakes: list[Problem] = []
+    settings = find(files, project=project, stdin=stdin, tolerated=mistakes)
+    unsettled = len(mistakes)
+    sources = []
+    for name, content in settings.sources(stdin, tolerated=mistakes):
         try:
             sources.append((name, content.decode("utf-8-sig")))
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             column = error.start - content.rfind(b"\n", 0, error.start)
             message = f"the file is not UTF-8: byte 0x{content[error.start]:02X}"
-            problems.append(Problem(name, line, column, message, "save it as UTF-8"))
-    if problems:
-        raise ConfigError(problems)
-    return Declaration(settings, tuple(sources))
+            mistakes.append(Problem(name, line, column, message, "save it as UTF-8"))
+    declared = Declaration(settings, tuple(sources))
+    if mistakes:
+        if sources:
+            # The line that cannot be read may be the one that says PLUGIN_DIR.
+            findable = settings.plugin_dir is not None or unsettled == 0
+            complete = len(mistakes) == unsettled
+            mistakes += problems(declared, complete=complete, findable=findable)
+        raise ConfigError(mistakes)
+    return declared
 
 
 def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
@@ -159,11 +172,17 @@ def apply(
     )
 
 
-def problems(declared: Declaration) -> list[Problem]:
-    """Return every problem of the files, plugins' own config schemas included; start nothing."""
+def problems(
+    declared: Declaration, *, complete: bool = True, findable: bool = True
+) -> list[Problem]:
+    """Return every problem of the files, plugins' own config schemas included; start nothing.
+
+    Not `complete`: there are files that could not be read. Not `findable`: nor is it known where
+    plugins are, so none is looked for.
+    """
     from orchestrator.app import checking
 
-    return checking.problems(declared)
+    return checking.problems(declared, complete=complete, findable=findable)
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from orchestrator.controller.outside import Settings
-from orchestrator.errors import ConfigError, Problem
+from orchestrator.errors import ActionError, ConfigError, Problem
 from orchestrator.ports import Catalog
-from orchestrator.spec.load import read, resolve
+from orchestrator.spec.complaint import MAX_PROBLEMS
+from orchestrator.spec.load import gather, resolve
 from orchestrator.spec.model import Artifact, Desired, Unusable
 
 Sources = Sequence[tuple[str, str]]
@@ -15,11 +17,15 @@ Sources = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What an apply asks to be read. `pins`: entry -> digest that it has to be again."""
+    """What an apply asks to be read. `pins`: entry -> digest that it has to be again.
+
+    Not `complete`: there are files that could not be read, so this can only be asked for its problems.
+    """
 
     sources: Sources
     settings: Settings
     pins: Mapping[str, str]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +60,41 @@ async def understand(
     """Return what the files declare. `before`: what each entry was applied with last.
 
     Raises:
-        ConfigError: every problem of the files; then of the plugins; then of both together.
+        ConfigError: every problem of the files, of the plugins, and of both together; what is wrong
+            in one of the three keeps nobody else's entry from being looked at.
         ActionError: the catalog cannot work at all.
     """
     # Sixteen MiB of YAML take seconds, in which the loop must go on.
-    found = await asyncio.to_thread(
-        read, asked.sources, environment=asked.settings, project=project
+    found, problems = await asyncio.to_thread(
+        gather,
+        asked.sources,
+        environment=asked.settings,
+        project=project,
+        complete=asked.complete,
     )
-    if found.project != project:
-        raise ConfigError(
-            [
-                Problem(
-                    file=asked.sources[0][0],
-                    line=0,
-                    column=0,
-                    message=f"the files name the project '{found.project}', this is '{project}'",
-                    fix=f"write `name: {project}`, or run `ntpctl apply` for that project",
-                )
-            ]
-        )
-    artifacts, problems = await catalog.resolve(found.wanted(asked.pins))
-    if problems:
+    if len(problems) > MAX_PROBLEMS:
         raise ConfigError(problems)
+    try:
+        artifacts, missing = await catalog.resolve(found.wanted(asked.pins))
+    except ActionError:
+        if problems:
+            raise ConfigError(problems) from None
+        raise
     artifacts = {
         name: _as_before(each, (before or {}).get(name)) for name, each in artifacts.items()
     }
-    desired = await asyncio.to_thread(resolve, found, artifacts, revision=revision)
-    return Declared(desired, artifacts)
+    problems += missing
+    try:
+        desired = await asyncio.to_thread(
+            resolve, found.only(artifacts), artifacts, revision=revision
+        )
+    except ConfigError as error:
+        problems += error.problems
+    else:
+        if not problems and asked.complete:
+            return Declared(desired, artifacts)
+    unusable = (each.unusable.problems for each in artifacts.values() if each.unusable)
+    raise ConfigError([*problems, *chain.from_iterable(unusable)])
 
 
 def _as_before(artifact: Artifact, before: Artifact | None) -> Artifact:

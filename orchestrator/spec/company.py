@@ -32,9 +32,14 @@ _WORDS: Final = {
 }
 
 
-def check_company(entries: Sequence[Entry]) -> list[Problem]:
-    """Return what is wrong between entries."""
+def check_company(entries: Sequence[Entry], *, complete: bool = True) -> list[Problem]:
+    """Return what is wrong between entries.
+
+    Not `complete`, some are in files that could not be read: only that a name is taken is certain.
+    """
     problems = list(islice(_names(entries), MAX_PROBLEMS))
+    if not complete:
+        return problems
     company = _Company(entries)
     for entry in entries:
         if len(problems) > MAX_PROBLEMS:

@@ -1,8 +1,8 @@
 """What the files declare, before anybody has looked for the plugins."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from ntp.contract.names import Kind
 from orchestrator.errors import Problem
@@ -55,6 +55,11 @@ class Declared:
     defaults: Mapping[str, Any]
     fallback: Fallback
     sources: tuple[tuple[str, str], ...] = field(repr=False)
+
+    def only(self, names: Container[str]) -> Self:
+        """Return these without the entries that are not in `names`."""
+        kept = {name: entry for name, entry in self.entries.items() if name in names}
+        return replace(self, entries=kept)
 
     def wanted(self, pinned: Mapping[str, str] | None = None) -> list[Wanted]:
         """Return each entry's question to the catalog. `pinned`: entry -> digest it has to be again."""

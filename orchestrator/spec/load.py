@@ -1,6 +1,6 @@
 """plugins.yaml to Desired, or to every problem with its place.
 
-`read` needs the files alone; `resolve` also what the catalog found for each entry.
+`gather` and `read` need the files alone; `resolve` also what the catalog found for each entry.
 """
 
 from collections import defaultdict
@@ -21,9 +21,13 @@ from orchestrator.spec.quantity import shown
 from orchestrator.spec.resolve import resolve
 from orchestrator.spec.source import Document
 
-__all__ = ["Declared", "Entry", "read", "resolve"]
+__all__ = ["Declared", "Entry", "gather", "read", "resolve"]
 
 HOPELESS = 50_000
+_APART = frozenset(
+    {"inputs", "history", "resources", "storage", "timeout", "capital", "short", "pyramid"}
+)
+"""Fields whose mistakes do not keep plugin and config of the same entry from being checked."""
 _EMPTY_FIX = "list plugins under 'plugins:'; to remove everything run 'ntpctl down'"
 
 
@@ -41,23 +45,50 @@ def read(
     Raises:
         ConfigError: every problem of every file.
     """
+    declared, problems = gather(sources, environment=environment, project=project)
+    if problems:
+        raise ConfigError(problems)
+    return declared
+
+
+def gather(
+    sources: Sequence[tuple[str, bytes | str]],
+    *,
+    environment: Mapping[str, str],
+    project: str,
+    complete: bool = True,
+) -> tuple[Declared, list[Problem]]:
+    """Return what can be checked further, and every problem of every file.
+
+    Args:
+        sources: as for `read`.
+        environment: as for `read`.
+        project: as for `read`.
+        complete: False: there are files that could not be read.
+    """
     with collector.paused():
-        return _read(sources, environment, project)
+        return _gather(sources, environment, project, complete=complete)
 
 
-def _read(
-    sources: Sequence[tuple[str, bytes | str]], environment: Mapping[str, str], project: str
-) -> Declared:
+def _gather(
+    sources: Sequence[tuple[str, bytes | str]],
+    environment: Mapping[str, str],
+    project: str,
+    *,
+    complete: bool,
+) -> tuple[Declared, list[Problem]]:
     reading = _Reading(environment)
+    reading.complete = complete
     total = 0
     for file, content in sources:
         total += len(content)
         if total > source.MAX_BYTES:
             message = f"all files together have more than {source.MAX_BYTES:,} bytes"
             reading.problems.append(Problem(file, 0, 0, message, "split the project"))
+            reading.complete = False
             break
         reading.take(file, content)
-    return reading.declared(project, sources)
+    return reading.declared(project, sources), reading.problems
 
 
 class _Reading:
@@ -71,12 +102,15 @@ class _Reading:
         self.defaults: dict[str, Any] = {}
         self._set: dict[tuple[str, ...], Document] = {}
         self._lists_plugins = False
+        self._spoiled: set[str] = set()
+        self.complete = True
 
     def take(self, file: str, content: bytes | str) -> None:
         try:
             document = source.parse(content, file=file)
         except ConfigError as error:
             self.problems += error.problems
+            self.complete = False
             # What could not be read may have listed some.
             self._lists_plugins = True
             return
@@ -99,6 +133,7 @@ class _Reading:
                 # Each of them in words would take more memory than the file is worth.
                 message = f"the file has {error.error_count():,} mistakes"
                 self.problems.append(Problem(file, 0, 0, message, "is it a plugins.yaml at all?"))
+                self.complete = False
                 return
             details = error.errors(include_url=False)
             self.problems += complaints(document, details)
@@ -118,6 +153,8 @@ class _Reading:
                 if entry is not None:
                     place = Place(document.file, *document.start(written[at]))
                     self.entries.append(Entry(entry["name"], kind, entry, place, document, at))
+                    if not written[at].keys() - entry.keys() <= _APART:
+                        self._spoiled.add(entry["name"])
 
     def _add_defaults(self, document: Document, said: Mapping[str, Any]) -> None:
         for field, value in said.items():
@@ -138,24 +175,26 @@ class _Reading:
         return False
 
     def declared(self, project: str, sources: Sequence[tuple[str, bytes | str]]) -> Declared:
-        if not self._lists_plugins and not self.problems:
+        if not self._lists_plugins and not self.problems and self.complete:
             file = sources[0][0] if sources else "plugins.yaml"
             self.problems.append(Problem(file, 0, 0, "no file has 'plugins:'", _EMPTY_FIX))
         for name, document in self.names[1:]:
             if name != self.names[0][0]:
                 message = f"the project was named '{self.names[0][0]}' in {self.names[0][1].file}"
                 self.problems.append(document.problem(("name",), message, "keep one name"))
-        self.problems += check_company(self.entries)
-        if self.problems:
-            raise ConfigError(self.problems)
+        self.problems += check_company(self.entries, complete=self.complete)
         enabled = [entry for entry in self.entries if entry.fields.get("enabled", True)]
+        checkable: dict[str, Entry] = {}
+        for entry in enabled:
+            if entry.name not in self._spoiled:
+                checkable.setdefault(entry.name, entry)
         return Declared(
             project=project,
-            entries={entry.name: entry for entry in enabled},
+            entries=checkable,
             disabled=tuple(e.name for e in self.entries if not e.fields.get("enabled", True)),
             defaults=self.defaults,
             fallback=self.fallback,
-            sources=tuple((file, _text(content)) for file, content in sources),
+            sources=() if self.problems else tuple((f, _text(each)) for f, each in sources),
         )
 
 

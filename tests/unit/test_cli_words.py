@@ -1,6 +1,5 @@
 """What a person sees: on a narrow terminal, in a pipe, at a mistake, on a full disk."""
 
-import json
 import os
 import subprocess
 import sys
@@ -207,33 +206,6 @@ def test_an_allowed_name_that_leads_inside_is_not_told_to_be_allowed_again(capsy
     out = detail(capsys, egress=["a.example:443"], egress_refused={"a.example:443": 1})
     assert "private network; if that is meant, allow the address itself" in out
     assert "needs this line" not in out
-
-
-def test_plan_says_what_each_plugin_may_reach(tmp_path):
-    plugin = tmp_path / "plugins" / "news"
-    plugin.mkdir(parents=True)
-    (plugin / "news.py").touch()
-    (plugin / "plugin.yaml").write_text(
-        "name: news\nversion: 1.0.0\nkind: strategy\nentrypoint: news:News\n"
-        "egress: ['a.example:443']\n"
-    )
-    (tmp_path / "plugins.yaml").write_text(
-        "plugins:\n  strategies:\n    - name: news\n      config: {url: 'https://b.example/x'}\n"
-        "    - {name: deaf, plugin: news, network: {egress: []}}\n"
-    )
-    env = {**os.environ, "NTP_STATE": f"{tmp_path}/s", "NTP_CACHE": f"{tmp_path}/c"}
-    env["PLUGIN_DIR"] = str(tmp_path / "plugins")
-    run = ntpctl("plan", cwd=tmp_path, env=env)
-    found = json.loads(ntpctl("plan", "-o", "json", cwd=tmp_path, env=env).stdout)
-
-    assert run.returncode == 6, run.stderr
-    assert [line.split() for line in run.stdout.splitlines() if "reach" in line] == [
-        ["may", "reach", "news", "b.example:443,", "a.example:443"]
-    ]
-    assert {each["name"]: each["egress"] for each in found["changes"]} == {
-        "news": ["b.example:443", "a.example:443"],
-        "deaf": [],
-    }
 
 
 def test_doctor_notices_folders_that_can_keep_nothing(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.errors import ConfigError
-from tests.worlds.house import NAMES
+from tests.worlds.house import FLEET, NAMES
 from tests.worlds.memory import eventually
 
 WHY = "bollinger.py: line 1: its import raised KeyError: 'USD'"
@@ -80,6 +80,19 @@ async def test_the_one_before_is_started_again_when_it_ends_and_the_reason_stays
         assert status.message == (
             f"generation 2 cannot be started; generation 1 runs again: ImportFailed: {TOLD}"
         )
+
+
+async def test_a_refused_apply_tells_what_is_wrong_with_files_plugins_and_entries_at_once(house):
+    house.catalog.unknown.add("momentum")
+    house.catalog.unusable["bollinger"] = WHY
+    async with house.controlled():
+        with pytest.raises(ConfigError) as refused:
+            await house.apply(f"{FLEET}      pyramid: soon\n")
+        told = refused.value.problems
+        assert [each.line for each in told] == sorted(each.line for each in told)
+        assert {each.entry for each in told} == {"bollinger", "momentum", "paper"}
+        assert (await house.preview(f"{FLEET}      pyramid: soon\n")).problems == told
+        assert house.machine.running() == set()
 
 
 async def test_a_plugin_that_is_nowhere_still_refuses_the_whole_apply(house):

@@ -37,13 +37,16 @@ def bundled() -> dict[str, Artifact]:
 def complaint(file: Path) -> str:
     """What `ntpctl validate` prints of a file."""
     plugins = bundled()
+    declared, problems = load.gather(
+        [(file.name, file.read_bytes())], environment={}, project="desk"
+    )
+    wanted = declared.wanted()
+    found = {each.name: plugins[each.plugin] for each in wanted if each.plugin in plugins}
     try:
-        declared = load.read([(file.name, file.read_bytes())], environment={}, project="desk")
-        found = {each.name: plugins[each.plugin] for each in declared.wanted()}
-        load.resolve(declared, found, revision=1)
+        load.resolve(declared.only(found), found, revision=1)
     except ConfigError as error:
-        return f"{error}\n"
-    return ""
+        problems += error.problems
+    return f"{ConfigError(problems)}\n" if problems else ""
 
 
 @pytest.mark.parametrize("file", MISTAKES, ids=lambda file: file.stem)

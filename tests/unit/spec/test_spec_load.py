@@ -184,6 +184,35 @@ def test_memory_from_the_environment_has_the_bounds_of_an_entrys(size):
     assert f"was '{size}', " in problems("plugins: {}", PLUGIN_MAX_MEMORY=size)[0].message
 
 
+def gathered(*texts, **other):
+    named = [(f"{at}.yaml", text) for at, text in enumerate(texts)]
+    declared, found = load.gather(named, environment={}, project="desk", **other)
+    return list(declared.entries), [(each.file, each.message) for each in found]
+
+
+def test_an_entry_whose_mistake_lies_elsewhere_is_still_checked_further():
+    assert gathered(
+        "plugins:\n  strategies:\n"
+        "    - {name: limits, resources: {memory: 5 apples}}\n"
+        "    - {name: unknown, conifg: {}}\n"
+        "    - {name: wrong, config: 5}\n"
+        "    - {name: placeless, source: 5}\n"
+        "    - {name: deaf, inputs: [{from: nobody}]}\n"
+        "    - {name: off, enabled: maybe}\n"
+        "    - {name: good}\n"
+    )[0] == ["limits", "deaf", "good"]
+
+
+def test_a_file_that_cannot_be_read_hides_no_problem_of_another_and_makes_none():
+    good = "plugins:\n  strategies:\n    - {name: a, inputs: [{from: b}], history: -1}\n"
+    names, found = gathered("plugins: [\n", good)
+    assert names == ["a"]
+    assert [file for file, _ in found] == ["0.yaml", "1.yaml"]
+    assert "no entry is called 'b'" in str(gathered(good))
+    assert "no entry is called 'b'" not in str(found)
+    assert gathered("name: desk\n", complete=False)[1] == []
+
+
 def test_several_files_add_up():
     declared = read(
         "name: desk\ndefaults: {timeout: 5s}\n",

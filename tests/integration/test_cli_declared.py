@@ -1,0 +1,83 @@
+"""What `validate` and `plan` say of files on disk, plugins and .env included; nothing runs."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def ntpctl(*arguments, cwd, **environment):
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", *arguments],
+        text=True,
+        timeout=120,
+        check=False,
+        capture_output=True,
+        cwd=cwd,
+        env={**plain, "NTP_STATE": f"{cwd}/s", "NTP_CACHE": f"{cwd}/c", **environment},
+    )
+
+
+def test_plan_says_what_each_plugin_may_reach(tmp_path):
+    plugin = tmp_path / "plugins" / "news"
+    plugin.mkdir(parents=True)
+    (plugin / "news.py").touch()
+    (plugin / "plugin.yaml").write_text(
+        "name: news\nversion: 1.0.0\nkind: strategy\nentrypoint: news:News\n"
+        "egress: ['a.example:443']\n"
+    )
+    (tmp_path / "plugins.yaml").write_text(
+        "plugins:\n  strategies:\n    - name: news\n      config: {url: 'https://b.example/x'}\n"
+        "    - {name: deaf, plugin: news, network: {egress: []}}\n"
+    )
+    run = ntpctl("plan", cwd=tmp_path, PLUGIN_DIR="plugins")
+    found = json.loads(ntpctl("plan", "-o", "json", cwd=tmp_path, PLUGIN_DIR="plugins").stdout)
+
+    assert run.returncode == 6, run.stderr
+    assert [line.split() for line in run.stdout.splitlines() if "reach" in line] == [
+        ["may", "reach", "news", "b.example:443,", "a.example:443"]
+    ]
+    assert {each["name"]: each["egress"] for each in found["changes"]} == {
+        "news": ["b.example:443", "a.example:443"],
+        "deaf": [],
+    }
+
+
+def test_problems_of_env_files_plugins_and_configs_come_together(tmp_path):
+    (tmp_path / ".env").write_text("A=1\nno assignment\nNTP_RUNTIME=podman\n")
+    (tmp_path / "a.yaml").write_text(
+        "plugins:\n  data_sources:\n"
+        "    - {name: replay_data, config: {sped: 1}}\n"
+        "    - {name: nowhere}\n"
+        "    - {name: more, plugin: replay_data, timeout: soon, config: {loop: perhaps}}\n"
+    )
+    (tmp_path / "b.yaml").write_text("plugins: [\n")
+    files = ("-f", "a.yaml", "-f", "b.yaml", "-f", "c.yaml")
+    run = ntpctl("validate", *files, cwd=tmp_path, PLUGIN_DIR=".")
+
+    assert run.returncode == 2
+    told = [line for line in run.stderr.splitlines() if not line.startswith("  fix:")]
+    starts = [
+        ".env:2:1: the line is no assignment",
+        "a.yaml:3:36: unknown key 'sped'",
+        "a.yaml:4:7: the plugin 'nowhere' was not found",
+        "a.yaml:5:41: timeout was 'soon'",
+        "a.yaml:5:65: loop was 'perhaps'",
+        "b.yaml:2:1: this is no YAML",
+        "c.yaml: the file does not exist",
+        "environment: NTP_RUNTIME was 'podman'",
+        "8 problems; nothing was changed",
+    ]
+    assert [(line, line.startswith(start)) for line, start in zip(told, starts, strict=True)] == [
+        (line, True) for line in told
+    ]
+
+
+def test_a_plugin_dir_that_env_may_have_named_makes_no_plugin_missing(tmp_path):
+    (tmp_path / ".env").write_text("PLUGIN_DIR plugins\n")
+    (tmp_path / "plugins.yaml").write_text("plugins:\n  strategies: [{name: mine}]\n")
+    run = ntpctl("validate", cwd=tmp_path)
+
+    assert run.stderr.startswith(".env:1:1: the line is no assignment\n")
+    assert run.stderr.endswith("\n1 problem; nothing was changed\n")
