@@ -63,7 +63,7 @@ async def test_a_restart_that_could_not_start_again_stops_nobody(house):
             controller.restart("bollinger", wait=True, deadline=timedelta(seconds=1))
         )
         assert not outcome.ready
-        status = await house.status("bollinger")
+        status = await house.until("bollinger", lambda each: each.state == "Refused")
         assert "the one before keeps running: SecretMissing: plugins.yaml:" in status.message
         assert house.machine.instances["bollinger"].id == life
         house.environment["EXCHANGE_KEY"] = "s3cret"
