@@ -21,7 +21,7 @@ from orchestrator.catalog.wheels import REASON, Pip, unmet
 from orchestrator.errors import ActionError
 from orchestrator.ports import Environment
 
-_SOFT = frozenset({"numpy"})
+_SOFT = frozenset({"numpy", "websockets"})
 """What a plugin may have in another version than the SDK has: the wire's own libraries are not."""
 
 Progress = Callable[[str, str], None]

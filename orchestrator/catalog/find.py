@@ -14,7 +14,7 @@ from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.tree import Tree, TreeError, read_file, read_folder
 from orchestrator.spec.model import Wanted
 
-TAKEN = sys.stdlib_module_names | {"ntp", "nats", "nkeys", "nacl", "msgspec", "numpy"}
+TAKEN = sys.stdlib_module_names | {"ntp", "nats", "nkeys", "nacl", "msgspec", "numpy", "websockets"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ async def test_only_what_runs_is_copied_and_all_of_it_is_compiled(project):
     project.strategy("mine")
     environment = await project.catalog.prepare(await project.artifact("mine"))
     names = {path.name for site in environment.site for path in site.iterdir()}
-    assert {"ntp", "msgspec", "nats", "nkeys", "nacl", "numpy", "numpy.libs"} <= names
+    assert {"ntp", "msgspec", "nats", "nkeys", "nacl", "numpy", "numpy.libs", "websockets"} <= names
     assert not names & {"pydantic", "yaml", "click", "orchestrator", "pip", "rich"}
     for site in environment.site:
         for source in site.rglob("*.py"):
