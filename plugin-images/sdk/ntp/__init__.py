@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         DataSourcePlugin,
         ExecutorPlugin,
         IndicatorPlugin,
+        PermanentError,
         PluginMetadata,
         StrategyPlugin,
     )
@@ -25,6 +26,7 @@ __all__ = [
     "History",
     "IndicatorPlugin",
     "MarketData",
+    "PermanentError",
     "PluginMetadata",
     "PluginTester",
     "SignalType",
@@ -40,6 +42,7 @@ _HOME = {
     "History": "history",
     "IndicatorPlugin": "plugin",
     "MarketData": "contract.messages",
+    "PermanentError": "plugin",
     "PluginMetadata": "plugin",
     "PluginTester": "testing",
     "SignalType": "contract.messages",

@@ -29,6 +29,20 @@ class PluginMetadata:
     config_schema: dict[str, Any] = field(default_factory=dict)
 
 
+class PermanentError(Exception):
+    """Raise it from any callback where no retry can help: the plugin ends, and waits for a changed entry.
+
+    Args:
+        reason: one word for `ntpctl status`, such as `AuthFailed`.
+        message: what was found and what to do.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
 def _flat(symbol: str) -> float:  # noqa: ARG001 - the signature of `position`
     return 0.0
 
@@ -139,6 +153,13 @@ class DataSourcePlugin(BasePlugin, ABC):
             metadata=dict(raw.get("metadata", {})),
             id=str(raw.get("id", "")),
         )
+
+    def conditions(self) -> dict[str, str]:
+        """Return what is wrong right now, a word and a sentence each: {"FeedStale": "no data for 60 s"}.
+
+        Asked about once a second; `ntpctl status` shows the first beside a source that runs.
+        """
+        return {}
 
     def resume(self, position: str) -> None:
         """Go on after the tick with the id `position`, the last one that an earlier life sent.

@@ -9,20 +9,28 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PATH_LIMIT = 107
 """Bytes of a Unix socket's path."""
 ANSWER_LIMIT = 1024
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_REFUSAL = " is refused: "
+"""Stands in the door's answer where it said no itself; a failed connect has the system's words."""
+
+_installed = False
+
+
+class DoorRefusedError(ConnectionRefusedError):
+    """The door does not allow it; the text says what to add where."""
 
 
 def connect(door: str, host: str, port: int, timeout: float | None) -> socket.socket:
     """Return a connected TCP socket to `host`:`port`; blocks at most `timeout` seconds in all waits.
 
     Raises:
-        ConnectionRefusedError: the door does not allow it; the text says what to add where.
+        DoorRefusedError: the door does not allow it.
         socket.gaierror: no such name.
         TimeoutError: no answer in time.
         OSError: the connection failed, with the errno of the connect.
@@ -72,6 +80,27 @@ def port_number(port: bytes | str | int | None) -> int:
         raise socket.gaierror(socket.EAI_SERVICE, f"{text} is no service") from error
 
 
+def install(door: str) -> Callable[[], None]:
+    """Have unmodified code use the door from now on (ntp.confine.door_everywhere); returns the way back."""
+    global _installed  # noqa: PLW0603 - a process has one network
+    from ntp.confine import door_everywhere
+
+    undo = door_everywhere.install(door)
+    _installed = True
+
+    def back() -> None:
+        global _installed  # noqa: PLW0603
+        undo()
+        _installed = False
+
+    return back
+
+
+def installed() -> bool:
+    """Whether every connection of this process goes through a door."""
+    return _installed
+
+
 @contextmanager
 def _bell(door: str, *, blocking: bool = True) -> Iterator[socket.socket]:
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -118,4 +147,6 @@ def _answer(bell: socket.socket, host: str, port: int) -> socket.socket:
     code = int(number)
     if code < 0:
         raise socket.gaierror(code, words)
+    if code == errno.ECONNREFUSED and _REFUSAL in words:
+        raise DoorRefusedError(code, words)
     raise OSError(code, words or f"{host}:{port}: {os.strerror(code)}")  # its subclass by errno

@@ -10,9 +10,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import door_everywhere, door_nowhere
+from ntp.confine import door_client, door_nowhere
 from ntp.contract.launch import DOOR_SOCKET, LaunchFile, Termination
 from ntp.contract.names import Kind
+from ntp.plugin import PermanentError
 from ntp.runner import launch as launching
 from ntp.runner.core import border
 from ntp.runner.core.objects import ConfigRefusedError, Maker
@@ -52,7 +53,7 @@ def main() -> int:
 def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     door = folder / DOOR_SOCKET
     if not launch.plain_network and door.exists():
-        (door_everywhere if launch.egress else door_nowhere).install(str(door))
+        (door_client if launch.egress else door_nowhere).install(str(door))
     found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
     from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
 
@@ -124,6 +125,8 @@ def _end(error: BaseException, code: Path) -> Termination:
             said = Termination("ConfigRefused", str(error), permanent=True)
         message = said.message if where in said.message else said.message + where
         end = Termination(said.reason, message, said.permanent)
+    elif isinstance(error, PermanentError):
+        end = Termination(error.reason, error.message, permanent=True)
     else:
         traceback.print_exception(error)
         where = place(error, code)

@@ -16,7 +16,7 @@ from ntp.contract.control import Control
 from ntp.contract.launch import LaunchFile
 from ntp.plugin import BasePlugin, DataSourcePlugin
 from ntp.runner.beats import Figures
-from ntp.runner.core import border
+from ntp.runner.core import border, conditions
 from ntp.runner.core.feed import WATERMARK_S, Feed
 from ntp.runner.core.kept import Kept
 from ntp.runner.core.objects import ConfigRefusedError, Maker, overrides
@@ -112,7 +112,15 @@ class SourcePart:
             newest=self._feed.newest,
             report=self._plugin.report(),
             pushed=self._pushed,
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> dict[str, str]:
+        try:
+            return conditions.checked(self._plugin.conditions())
+        except border.RefusedError as error:
+            self._refusals.note(error)
+            return {}
 
     def busy(self) -> Iterable[tuple[str, float]]:
         return ()

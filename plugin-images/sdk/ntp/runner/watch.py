@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, BinaryIO
 
+from ntp.plugin import PermanentError
 from ntp.runner.ending import EndError
 
 PERIOD_S = 1.0
@@ -57,6 +58,8 @@ class Watch:
         except Exception as error:
             if isinstance(error, TimeoutError) and guard.expired():
                 raise self._too_long(name) from None
+            if isinstance(error, PermanentError):
+                raise EndError(error.reason, error.message, permanent=True) from error
             raise EndError(
                 f"{name.capitalize()}Failed", f"{name}() raised {type(error).__name__}: {error}"
             ) from error
