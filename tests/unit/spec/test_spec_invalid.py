@@ -65,11 +65,9 @@ def test_the_files_that_we_ship_have_no_mistake(name):
     file = ROOT / "config" / name
     declared = load.read([(name, file.read_bytes())], environment={}, project="desk")
     plugins = bundled()
-    known = {
-        each.name: plugins[each.plugin] for each in declared.wanted() if each.plugin in plugins
-    }
+    known = {each.name: plugins[each.plugin] for each in declared.wanted()}
+    desired = load.resolve(declared, known, revision=1)
     if name == "plugins.yaml":
-        desired = load.resolve(declared, known, revision=1)
         assert list(desired.plugins) == [
             "replay_data",
             "rsi_indicator",
@@ -78,9 +76,13 @@ def test_the_files_that_we_ship_have_no_mistake(name):
             "paper_executor",
         ]
     else:
-        assert list(declared.entries) == [
+        assert list(desired.plugins) == [
             "binance_data",
             "polygon_data",
             "bollinger_strategy",
             "momentum_strategy",
         ]
+        reached = {name: list(map(str, spec.egress)) for name, spec in desired.plugins.items()}
+        assert reached["binance_data"] == ["stream.binance.com:9443"]
+        assert reached["polygon_data"] == ["socket.polygon.io:443"]
+        assert desired.plugins["polygon_data"].secrets["config.api_key"].key == "POLYGON_API_KEY"
