@@ -2,8 +2,13 @@
 
 import click
 
+from ntp.cli.exchange import exchange
+
 
 @click.group(name="ntp")
 @click.version_option(package_name="ntp-sdk")
 def main() -> None:
     """Write trading plugins: data sources, indicators, strategies, executors."""
+
+
+main.add_command(exchange)
