@@ -1,0 +1,100 @@
+"""Clients that other people wrote, unmodified, each in its own environment, against the exchange."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CLIENTS = Path(__file__).parent / "clients"
+OFFLINE = ("NewConnectionError", "Temporary failure in name resolution", "ProxyError", "ConnectTimeout", "No matching distribution")  # fmt: skip
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(400)]
+
+
+def python_of(cache: Path, name: str) -> Path:
+    """The interpreter of an environment with exactly what `name`.txt lists; made once, then kept."""
+    wanted = (CLIENTS / f"{name}.txt").read_text()
+    tag = f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache / tag
+    python, mark = folder / "bin" / "python", folder / "installed.txt"
+    with (cache / f"{tag}.lock").open("w") as lock:
+        # Another run of the tests may be at it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mark.exists() and mark.read_text() == wanted:
+            return python
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=120)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["--retries", "1", "--timeout", "30", "--no-deps", "-r", CLIENTS / f"{name}.txt"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if done.returncode and any(words in done.stderr for words in OFFLINE):
+            if "NTP_REQUIRE" in os.environ:
+                pytest.fail(f"NTP_REQUIRE is set and no package registry answers:\n{done.stderr}")
+            pytest.skip("no package registry answers")
+        assert done.returncode == 0, done.stderr
+        mark.write_text(wanted)
+    return python
+
+
+@pytest.fixture
+def meet(pytestconfig, start):
+    """Let a client's script meet a fresh exchange; return what the client received."""
+    cache = pytestconfig.cache.mkdir("exchange-clients")
+
+    def run(name: str, script: str) -> dict:
+        python = python_of(cache, name)
+        running = start("--loop", "--speed", "2")
+        with subprocess.Popen(
+            [python, CLIENTS / script, running.at],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=60)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        assert process.returncode == 0, err
+        return json.loads(out)
+
+    return run
+
+
+def test_python_binance(meet):
+    seen = meet("python-binance", "python_binance_client.py")
+    assert seen["base"] == "BTC"
+    assert seen["book"] == 20
+    numbers = [trade["t"] for trade in seen["trades"]]
+    assert numbers == list(range(numbers[0], numbers[0] + 5))
+    assert seen["after"]["t"] > numbers[-1]
+    assert set(seen["streams"]["btcusdt@bookTicker"]) == {"u", "s", "b", "B", "a", "A"}
+    assert seen["streams"]["ethusdt@depth@100ms"]["e"] == "depthUpdate"
+    assert seen["streams"]["btcusdt@kline_1m"]["k"]["i"] == "1m"
+
+
+def test_ccxt_pro(meet):
+    seen = meet("ccxt", "ccxt_client.py")
+    assert seen["markets"] == ["BTC/USDT", "ETH/USDT"]
+    assert {trade["symbol"] for trade in seen["trades"]} == {"BTC/USDT"}
+    # ccxt keeps the book itself, from the REST snapshot and the diffs, and raises at a gap.
+    assert seen["book"]["bid"] < seen["book"]["ask"]
+    assert 2_600 < seen["best"] < 2_800
+    assert len(seen["candle"]) == 6
+    assert seen["error"] == "NetworkError"
+    assert seen["after"]["symbol"] == "BTC/USDT"
+
+
+def test_polygon_api_client(meet):
+    seen = meet("polygon-api-client", "polygon_client.py")
+    assert {symbol for symbol, *_ in seen["trades"]} == {"AAPL", "GOOGL"}
+    assert {symbol for symbol, *_ in seen["quotes"]} == {"SPY"}
+    assert all(bid < ask for _, bid, ask in seen["quotes"])
+    assert {symbol for symbol, *_ in seen["seconds"]} == {"AAPL", "GOOGL", "MSFT", "SPY"}
+    assert seen["after"] > 3
+    assert seen["bad key"] == "authentication failed"
