@@ -229,7 +229,7 @@ async def test_a_gap_is_a_hole_in_the_update_ids():
         assert [hole > 0 for hole in holes].count(True) == 1
 
 
-async def test_half_of_the_json_and_half_of_a_frame():
+async def test_half_of_the_json():
     async with exchange(speed=5) as running, client(running, "/ws/btcusdt@bookTicker") as socket:
         await receive(socket, 5)
         await http(running, "/fault?half-json", "POST")
@@ -240,8 +240,26 @@ async def test_half_of_the_json_and_half_of_a_frame():
             except ValueError:
                 broken += 1
         await receive(socket, 5)
+
+
+async def test_the_connection_ends_inside_a_frame():
+    async with exchange(speed=5) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(
+            b"GET /ws/btcusdt@trade HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        header = await reader.readexactly(4)
+        await reader.readexactly(int.from_bytes(header[2:]))
         await http(running, "/fault?half-frame", "POST")
-        assert (await ended(socket))[0] == 1006
+        stream = await reader.read()
+        writer.close()
+        while stream[:2] == b"\x81\x7e" and len(stream) >= 4 + int.from_bytes(stream[2:4]):
+            stream = stream[4 + int.from_bytes(stream[2:4]) :]
+        assert stream[:2] == b"\x81\x7e"
+        assert len(stream) - 4 == int.from_bytes(stream[2:4]) // 2
 
 
 async def test_clock_skew_shows_in_events_and_server_time():

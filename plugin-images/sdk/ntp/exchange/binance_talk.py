@@ -51,11 +51,9 @@ class BinanceTalk:
         if refusal is not None:
             return [refusal]
         answers = self._session.receive(text)
-        # Queued before the subscription counts: the ack precedes the first event of a new stream.
-        for answer in answers:
-            self.client.send(answer)
         self._subscribe()
-        return []
+        # No step of the market comes between: the ack is queued before the new stream's first event.
+        return answers
 
     def _subscribe(self) -> None:
         self._hub.put(self, self._session.streams)
