@@ -207,7 +207,7 @@ def test_ipv6_loopback_is_this_machine():
 def test_compression_shortens_what_one_waits_for_and_nothing_else():
     rules = Rules().compressed(1440)
     assert rules.session_s == 60
-    assert (rules.ping_s, rules.pong_s) == (1, 3)
+    assert (rules.ping_s, rules.pong_s, rules.auth_s) == (1, 3, 1)
     assert rules.messages_per_second == 5
     assert Rules().compressed(4).ping_s == 5
 

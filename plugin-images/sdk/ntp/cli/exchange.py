@@ -56,7 +56,7 @@ def _faults(
     multiple=True,
     callback=_faults,
     metavar="F",
-    help="NAME[=VALUE][@AGE][/once]; may be repeated. See below.",
+    help="NAME[=VALUE][@AGE][/once]; may be repeated; --list-faults names all.",
 )
 @click.option("--list-faults", is_flag=True, help="Say what each fault does, and end.")
 @click.option(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 PING_FLOOR_S = 1.0
 PONG_FLOOR_S = 3.0
+AUTH_FLOOR_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,14 @@ class Rules:
         """Shorten every time a person would wait for.
 
         The five messages a second stay, as a client's own pace is not compressed; so pings, whose
-        pongs count among them, come at most every second, and a pong has three.
+        pongs count among them, come at most every second, and a pong has three; auth has one.
         """
         return replace(
             self,
             ping_s=max(PING_FLOOR_S, self.ping_s / factor),
             pong_s=max(PONG_FLOOR_S, self.pong_s / factor),
             session_s=self.session_s / factor,
-            auth_s=self.auth_s / factor,
+            auth_s=max(AUTH_FLOOR_S, self.auth_s / factor),
             attempts_window_s=self.attempts_window_s / factor,
         )
 
