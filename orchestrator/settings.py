@@ -42,7 +42,7 @@ class Settings:
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
         runtime: NTP_RUNTIME; `process` is the embedded one.
-        nats: NTP_NATS, an external NATS (nats://host:port or tls://host:port); None: the embedded.
+        nats: NTP_NATS, an external NATS (nats://host:port); None: the embedded.
     """
 
     project: str

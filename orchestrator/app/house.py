@@ -86,12 +86,9 @@ def external(settings: Settings) -> External | None:
         except OSError as error:
             message = f"{name} names {path}: {error.strerror}"
             problems.append(Problem("environment", 0, 0, message, "name a readable file"))
-    address = urlsplit(settings.nats)
-    if address.scheme != "nats":
-        message = f"NTP_NATS was a {address.scheme} address, which is not yet served"
-        problems.append(Problem("environment", 0, 0, message, "write nats://host:4222"))
     if problems:
         raise ConfigError(problems)
+    address = urlsplit(settings.nats)
     return External(
         address=f"{address.hostname}:{address.port or 4222}",
         operator_seed=found["NTP_NATS_OPERATOR"].strip(),

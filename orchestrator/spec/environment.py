@@ -55,7 +55,7 @@ def switch(
 
 
 def nats_address(environment: Mapping[str, str], name: str, problems: list[Problem]) -> str | None:
-    """Read nats://host:port or tls://host:port; None where it is absent or empty."""
+    """Read nats://host:port; None where it is absent or empty. TLS is refused as not yet there."""
     url = environment.get(name)
     if not url:
         return None
@@ -63,11 +63,18 @@ def nats_address(environment: Mapping[str, str], name: str, problems: list[Probl
         parts = urlsplit(url)
         plain = not (parts.username or parts.password or parts.path.strip("/"))
         good = plain and parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
+        secured = parts.scheme == "tls"
     except ValueError:
-        good = False
+        good = secured = False
+    # Not shown: an address may carry a password.
     if not good:
-        # Not shown: an address may carry a password.
         message, fix = f"{name} is no address of a NATS server", "write nats://host:4222"
+        problems.append(Problem("environment", 0, 0, message, fix))
+    elif secured:
+        message, fix = (
+            f"{name} was a tls address, which is not yet served",
+            "write nats://host:4222",
+        )
         problems.append(Problem("environment", 0, 0, message, fix))
     return url
 

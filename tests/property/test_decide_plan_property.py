@@ -63,6 +63,7 @@ happenings = st.lists(
         st.tuples(st.just("deaf")),
         st.tuples(st.just("hears")),
         st.tuples(st.just("half"), st.sampled_from(NAMES)),
+        st.tuples(st.just("successor")),
     ),
     max_size=25,
 )
@@ -99,6 +100,8 @@ def happen(world, what):  # noqa: C901 - a table of what can happen
             world.listening_since = None
         case ("hears",):
             world.listening_since = world.now
+        case ("successor",):
+            world.successor()
         case ("half", name) if name in world.instances:
             instance = world.instances[name]
             if instance.phase is Phase.EXITED:
@@ -181,6 +184,29 @@ def test_time_alone_stops_nobody_when_all_are_silent_or_we_are_deaf(first, event
     after = {a.name for a in world.plan() if isinstance(a, Stop | Remove | Update | Push)}
     refused_then = {n for n in after - before if world.records[n].refusal}
     assert after - refused_then <= before
+
+
+@given(worlds, happenings)
+@settings(max_examples=150, deadline=None)
+def test_a_new_controller_keeps_the_counts_and_what_was_said_by_hand(first, events):
+    def by_hand_and_counted():
+        return {
+            name: (each.restarts, each.failures, each.gave_up, each.stopped_by_hand, each.replace)
+            for name, each in world.records.items()
+        }
+
+    def ends_lives():
+        return {a.name for a in world.plan() if isinstance(a, Stop | Remove)}
+
+    world = Simulation(first)
+    for what in events:
+        happen(world, what)
+    world.remember()
+    kept, ending = by_hand_and_counted(), ends_lives()
+    world.successor()
+    world.remember()
+    assert by_hand_and_counted() == kept
+    assert ends_lives() <= ending, "nothing that runs is stopped because its controller died"
 
 
 symbols = st.lists(st.sampled_from("ABCD"), min_size=1, max_size=4, unique=True)

@@ -116,6 +116,12 @@ def test_every_mistake_of_the_settings_is_told(desk):
     ]
 
 
+def test_a_nats_behind_tls_is_not_yet_served_and_says_so(desk):
+    assert problems(desk, NTP_NATS="tls://example.com:4222") == [
+        ("environment", 0, "NTP_NATS was a tls address, which is not yet served")
+    ]
+
+
 def test_a_dotenv_that_is_no_text_is_a_problem_with_a_line(desk):
     (desk / ".env").write_bytes(b"A=1\nB=\xff\n")
     assert problems(desk) == [(".env", 2, "the file is not UTF-8")]
@@ -123,10 +129,10 @@ def test_a_dotenv_that_is_no_text_is_a_problem_with_a_line(desk):
 
 def test_folders_for_state_and_cache(desk, tmp_path):
     found = find(
-        desk, NTP_STATE=str(tmp_path / "s"), NTP_CACHE=str(tmp_path / "c"), NTP_NATS="tls://h:1"
+        desk, NTP_STATE=str(tmp_path / "s"), NTP_CACHE=str(tmp_path / "c"), NTP_NATS="nats://h:1"
     )
     assert (found.state, found.cache) == (tmp_path / "s" / "my-desk", tmp_path / "c")
-    assert found.nats == "tls://h:1"
+    assert found.nats == "nats://h:1"
 
 
 def test_a_folder_of_files_is_read_in_the_order_of_names(desk):

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from ntp.contract.beat import Beat, Pushed, Stage
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update
 from orchestrator.decide.context import Context, Previous
@@ -108,6 +110,13 @@ class Simulation:
         if name in self.unready:
             return Stage.STARTING
         return Stage.EXHAUSTED if name in self.exhausted else Stage.READY
+
+    def successor(self) -> None:
+        """Another controller takes over: it knows what the store kept of the last one, and no beat."""
+        kept = msgspec.json.encode(self.records)
+        self.records = msgspec.json.decode(kept, type=dict[str, Record])
+        self.heard.clear()
+        self.listening_since = self.now
 
     def _hears(self) -> bool:
         newest = max(self.heard.values(), default=None)
