@@ -44,8 +44,8 @@ async def test_a_place_that_is_not_allowed(behind):
     async with running(Prices(line("ws://elsewhere.test/ws"))) as run:
         words = await run.until(lambda: run.plugin.conditions().get(reach.REFUSED))
     assert words.startswith(
-        "refused by the door: elsewhere.test:80 is refused: it is not allowed to this plugin;"
-        " add it to network.egress of its entry; try "
+        "refused by the door: elsewhere.test:80 is refused: not in network.egress of its entry;"
+        " `ntpctl status NAME` shows the line to add; try "
     )
 
 
