@@ -1,102 +1,22 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ntp.contract.problem import Problem
+from orchestrator.app.declaration import Declaration as Declaration
+from orchestrator.app.declaration import confirm_sandbox as confirm_sandbox
+from orchestrator.app.declaration import declare as declare
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
-from orchestrator.errors import ConfigError, UnreachableError
-from orchestrator.settings import STDIN, Settings, find
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\benv:\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What a person handed over: files as text, and where they belong."""
-
-    settings: Settings
-    sources: tuple[tuple[str, str], ...]
-    confirmed_settings: Mapping[str, str] = field(default_factory=dict)
-    names: Sequence[str] = ()
-    """For the demo: the instances that it declares."""
-
-    @property
-    def decisive(self) -> dict[str, str]:
-        """What else decides the result, as the controller takes it."""
-        return {
-            **self.settings.plugin_settings,
-            **({"PLUGIN_DIR": str(self.settings.plugin_dir)} if self.settings.plugin_dir else {}),
-            **self.confirmed_settings,
-            "folder": str(self.settings.folder),
-            "project": self.settings.project,
-        }
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """Values of the variables that the files refer to; kept in the controller's memory only."""
-        named = {
-            one or other for _, text in self.sources for one, other in _REFERENCE.findall(text)
-        }
-        known = self.settings.environment
-        return {name: known[name] for name in sorted(named) if name in known}
+from orchestrator.errors import UnreachableError
+from orchestrator.settings import Settings, find
 
 
 def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
     """Return the settings of the project that options, environment and folder name."""
     return find(files, project=project)
-
-
-def declare(files: Sequence[str] = (), project: str | None = None) -> Declaration:
-    """Read the files.
-
-    Raises:
-        ConfigError: .env or a setting cannot be read, a file is missing or no text; with every
-            problem of what could be read.
-    """
-    stdin = sys.stdin.buffer.read() if STDIN in files else None
-    mistakes: list[Problem] = []
-    settings = find(files, project=project, stdin=stdin, tolerated=mistakes)
-    unsettled = len(mistakes)
-    sources = []
-    for name, content in settings.sources(stdin, tolerated=mistakes):
-        try:
-            sources.append((name, content.decode("utf-8-sig")))
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            column = error.start - content.rfind(b"\n", 0, error.start)
-            message = f"the file is not UTF-8: byte 0x{content[error.start]:02X}"
-            mistakes.append(Problem(name, line, column, message, "save it as UTF-8"))
-    declared = Declaration(settings, tuple(sources))
-    if mistakes:
-        if sources:
-            # The line that cannot be read may be the one that says PLUGIN_DIR.
-            findable = settings.plugin_dir is not None or unsettled == 0
-            complete = len(mistakes) == unsettled
-            mistakes += problems(declared, complete=complete, findable=findable)
-        raise ConfigError(mistakes)
-    return declared
-
-
-def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
-    """Refuse PLUGIN_SANDBOX=false that nobody confirmed."""
-    if not declared.settings.sandbox and not confirmed:
-        raise ConfigError(
-            [
-                Problem(
-                    "environment",
-                    0,
-                    0,
-                    "PLUGIN_SANDBOX was false: plugins would run with your own rights",
-                    "remove it, or confirm it with 'ntpctl apply --no-sandbox'",
-                )
-            ]
-        )
 
 
 def call(settings: Settings, what: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -211,11 +131,21 @@ def declare_demo(folder: Path) -> Declaration:
     return demonstration.declare(folder)
 
 
-def serve(settings: Settings, *, background: bool) -> None:
-    """Run the controller until SIGTERM or Ctrl-C."""
+def serve(
+    settings: Settings,
+    *,
+    background: bool,
+    follow: Sequence[str] | None = None,
+    named: bool = False,
+) -> None:
+    """Run the controller until SIGTERM or Ctrl-C.
+
+    `follow`: what `-f` named, to apply each edit of it; None: nothing is followed. `named`: an option
+    gave the project its name.
+    """
     from orchestrator.app import house
 
-    house.serve(settings, background=background)
+    house.serve(settings, background=background, follow=follow, named=named)
 
 
 def examine(settings: Settings) -> dict[str, Any]:

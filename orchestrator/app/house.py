@@ -6,6 +6,7 @@ import importlib.metadata
 import resource
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
 from orchestrator.bus.authority import External
@@ -172,22 +174,25 @@ def preview(
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
 
 
-def serve(settings: Settings, *, background: bool) -> None:
+def serve(
+    settings: Settings, *, background: bool, follow: Sequence[str] | None, named: bool
+) -> None:
     """Run the controller of a project until SIGTERM, Ctrl-C or `ntpctl down`."""
     configure()
     _raise_descriptors()
+    edits = None if follow is None else Edits(settings, follow, named=named)
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_serve(settings, background=background))
+        asyncio.run(_serve(settings, background=background, edits=edits))
 
 
-async def _serve(settings: Settings, *, background: bool) -> None:
+async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -> None:
     here = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Plugins are not ours to end: they go on, and the next controller adopts them.
         loop.add_signal_handler(number, _end, here)
     async with FileLease(settings.state) as lease, outside(settings, lease) as given:
-        controller = Controller(given)
+        controller = Controller(replace(given, followed=edits))
         async with serving(settings.state / SOCKET, controller):
             log.info("controller.start", project=settings.project, epoch=lease.epoch)
             await controller.run()

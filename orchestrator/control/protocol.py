@@ -64,7 +64,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                 OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed CannotBeExamined
                 SecretMissing ...
     CONDITION   {"type": "Ready"|"Reconciling"|"Stalled"|..., "status": BOOL, "reason", "message", "since"}
-                of the project: ConfigValid, RuntimeReachable, BrokerReady, BusListening, LeaseHeld, StoreSound
+                of the project: ConfigValid, RuntimeReachable, BrokerReady, BusListening, LeaseHeld, StoreSound,
+                FileFollowed (only under `serve --watch`)
     EXIT        {"at", "code", "signal", "oom", "reason", "message", "permanent", "memory_peak", "last_output"}
     ISOLATION   {"tier": 0-3, "active": [TEXT], "missing": [TEXT]}
     EVENT       {"at", "name", "type": "Normal"|"Warning", "reason", "message", "count"}

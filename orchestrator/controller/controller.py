@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from orchestrator.controller.applying import Applying, Order
 from orchestrator.controller.finishing import finishing
+from orchestrator.controller.following import Following
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
@@ -78,6 +79,9 @@ class Controller:
                     tasks.create_task(watchers.broker()),
                     tasks.create_task(watchers.rates()),
                 ]
+                if self._outside.followed is not None:
+                    following = Following(self._rooms, self._applying, self._outside.followed)
+                    beside.append(tasks.create_task(following.run()))
                 try:
                     await self._loop.run(tasks)
                 finally:

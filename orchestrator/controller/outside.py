@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.decide.policy import Policy
+from orchestrator.errors import Problem
 from orchestrator.ports import Broker, Bus, Catalog, Lease, Runtime, Secrets, Store
 
 Settings = Mapping[str, str]
@@ -33,6 +34,22 @@ class Tempo:
     """Of one plugin within `flapping`; more is no progress, and it is parked."""
     flapping: timedelta = timedelta(minutes=1)
     parked: timedelta = timedelta(minutes=5)
+    follow: timedelta = timedelta(milliseconds=250)
+    """Between two looks at files that are followed."""
+    settled: timedelta = timedelta(milliseconds=750)
+    """How long an edit has to stay as it is before it counts: nobody is still writing it."""
+    unfinished: timedelta = timedelta(seconds=5)
+    """The same, where a file ends within a line: more may be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Files as they are now, with what else decides the result; or why they cannot be read."""
+
+    sources: tuple[tuple[str, str], ...] = ()
+    settings: Settings = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +67,5 @@ class Outside:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     version: str = ""
     state_folder: str = ""
+    followed: Callable[[], Edit] | None = None
+    """The files that are followed, read anew at each call, in a thread; None: none are."""

@@ -1,12 +1,13 @@
 """One project on a machine in memory, whose controllers come and go."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.controller.controller import Controller
-from orchestrator.controller.outside import Outside, Tempo
+from orchestrator.controller.outside import Edit, Outside, Tempo
 from orchestrator.decide.policy import Policy
 from orchestrator.errors import UnreachableError
 from orchestrator.store.lease import FileLease
@@ -38,6 +39,9 @@ TEMPO = Tempo(
     first_retry=timedelta(milliseconds=10),
     longest_retry=timedelta(milliseconds=100),
     most_actions=200,
+    follow=timedelta(milliseconds=5),
+    settled=timedelta(milliseconds=40),
+    unfinished=timedelta(milliseconds=400),
 )
 
 FLEET = """\
@@ -86,6 +90,7 @@ class House:
         self.controller: Controller | None = None
         self.store: FailingStore | None = None
         self.ended: bool | None = None
+        self.followed: Callable[[], Edit] | None = None
 
     @asynccontextmanager
     async def controlled(self):
@@ -109,6 +114,7 @@ class House:
                         lease=lease,
                         policy=self.policy,
                         tempo=self.tempo,
+                        followed=self.followed,
                     )
                 )
                 async with asyncio.TaskGroup() as tasks:
