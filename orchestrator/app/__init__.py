@@ -1,8 +1,9 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ntp.contract.problem import Problem
 from orchestrator.app.declaration import Declaration as Declaration
@@ -12,6 +13,9 @@ from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import UnreachableError
 from orchestrator.settings import Settings, find
+
+if TYPE_CHECKING:
+    from orchestrator.app.unit import Unit
 
 
 def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
@@ -44,6 +48,11 @@ def _must_answer(settings: Settings) -> None:
         f"nothing of project '{settings.project}' was applied here ({settings.state})\n"
         "  fix: `ntpctl apply`, or name another project with --project or a file"
     )
+
+
+def is_served(settings: Settings) -> bool:
+    """Tell whether a controller of the project answers."""
+    return client.answers(settings.state / SOCKET)
 
 
 def was_applied(settings: Settings) -> bool:
@@ -146,6 +155,20 @@ def serve(
     from orchestrator.app import house
 
     house.serve(settings, background=background, follow=follow, named=named)
+
+
+def install(settings: Settings, *, watch: bool, force: bool, write: bool) -> "Unit":
+    """Return a systemd unit for the project's controller, and write it where it belongs.
+
+    Raises:
+        ActionError: another one is there already.
+    """
+    from orchestrator.app import unit
+
+    made = unit.unit(settings, watch=watch, system=os.geteuid() == 0)
+    if write:
+        unit.write(made, force=force)
+    return made
 
 
 def examine(settings: Settings) -> dict[str, Any]:

@@ -62,7 +62,10 @@ def _problems(preview: dict[str, Any]) -> None:
 
 def _ensure(settings: Settings) -> None:
     if app.ensure_controller(settings):
-        say("started a controller in the background; it does not survive a reboot")
+        say(
+            "started a controller in the background; it does not survive a reboot\n"
+            "  one that does: `ntpctl serve --install`"
+        )
 
 
 @click.command()
