@@ -31,6 +31,7 @@ class Settings:
     Attributes:
         project: names the state folder and everything that runs. Option, else `name:` in the file,
             else the project's folder.
+        named_by: which of these it was: `option`, `file` or `folder`.
         folder: the project's folder: that of plugins.yaml, or the one above if that is `config`.
         files: what `-f` named, else PLUGIN_CONFIG, else config/plugins.yaml, else plugins.yaml.
             Files, folders of *.yaml, or `-` for standard input; they need not exist.
@@ -50,6 +51,7 @@ class Settings:
     files: tuple[Path, ...]
     state: Path
     cache: Path
+    named_by: str = "option"
     plugin_dir: Path | None = None
     sandbox: bool = True
     runtime: str = "process"
@@ -150,7 +152,8 @@ def find(
         beside = _dotenv(env_file, mistakes)
     problems += mistakes
     merged = {**beside, **process}
-    name = project or _declared_name(chosen, stdin) or project_name.of_folder(folder.resolve().name)
+    declared = None if project else _declared_name(chosen, stdin)
+    name = project or declared or project_name.of_folder(folder.resolve().name)
     if not is_name(name):
         problems.append(_bad_project(name, given=project is not None))
     settings = Settings(
@@ -159,6 +162,7 @@ def find(
         files=chosen,
         state=_root(merged, "state") / name,
         cache=_root(merged, "cache"),
+        named_by="option" if project else "file" if declared else "folder",
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
         runtime=_runtime(merged, problems),

@@ -11,16 +11,39 @@ from orchestrator.app.declaration import confirm_sandbox as confirm_sandbox
 from orchestrator.app.declaration import declare as declare
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import ConflictError, UnreachableError
 from orchestrator.settings import Settings, find
 
 if TYPE_CHECKING:
     from orchestrator.app.unit import Unit
 
+STORE = "state.db"
+
 
 def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
     """Return the settings of the project that options, environment and folder name."""
     return find(files, project=project)
+
+
+def check_folder(settings: Settings) -> None:
+    """Refuse to touch what was applied from another folder that happens to have the same name.
+
+    Raises:
+        ConflictError: only the folder's name says that it is this project.
+    """
+    if settings.named_by != "folder":
+        return
+    from orchestrator.store import glance
+
+    before = glance.applied_from(settings.state / STORE)
+    if not before or Path(before).resolve() == settings.folder.resolve():
+        return
+    name = settings.project
+    raise ConflictError(
+        f"project '{name}' was applied from {before}, not from {settings.folder}; nothing was changed\n"
+        f"  fix: give this one a name of its own (`name:` in the file, or --project NAME); "
+        f"or say `--project {name}` if it is meant"
+    )
 
 
 def call(settings: Settings, what: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -57,7 +80,7 @@ def is_served(settings: Settings) -> bool:
 
 def was_applied(settings: Settings) -> bool:
     """Tell whether something was applied on this machine, running or not."""
-    return (settings.state / "state.db").exists()
+    return (settings.state / STORE).exists()
 
 
 def ensure_controller(settings: Settings) -> bool:
@@ -154,6 +177,8 @@ def serve(
     """
     from orchestrator.app import house
 
+    if follow is not None:
+        check_folder(settings)
     house.serve(settings, background=background, follow=follow, named=named)
 
 

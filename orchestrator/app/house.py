@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from orchestrator.app import STORE
 from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -40,8 +41,6 @@ from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
 
 log = structlog.get_logger()
-
-STORE = "state.db"
 
 
 def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalCatalog:

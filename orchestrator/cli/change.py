@@ -80,6 +80,7 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl plan -f config/plugins.yaml -o json
     """
     declared = app.declare(files, project)
+    app.check_folder(declared.settings)
     preview = app.preview(declared)
     if output != "table":
         emit(preview, output)
@@ -123,6 +124,7 @@ def apply(
       ntpctl apply --no-wait -o json
     """
     declared = app.declare(files, project)
+    app.check_folder(declared.settings)
     app.confirm_sandbox(declared, confirmed=no_sandbox)
     if app.was_applied(declared.settings) and not dry_run:
         _ensure(declared.settings)
@@ -184,6 +186,7 @@ def down(
       ntpctl down --delete-data --yes
     """
     where = app.locate(files, project)
+    app.check_folder(where)
     if delete_data and not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError(

@@ -1,0 +1,25 @@
+"""What was applied last, read beside the one who writes: a command looks before it asks."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'revisions'"
+_LAST = "SELECT json_extract(body, '$.settings.folder') FROM revisions ORDER BY number DESC LIMIT 1"
+
+
+def applied_from(path: Path) -> str | None:
+    """Return the folder that was applied last, empty if it is not known; None: nothing was applied."""
+    if not path.exists():
+        return None
+    try:
+        # Not mode=ro: what a killed writer left in the journal can only be read by one who may write.
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)
+        ) as connection:
+            made = connection.execute(_TABLE).fetchone()
+            rows = connection.execute(_LAST).fetchall() if made else []
+    except sqlite3.Error:
+        # Damaged, or of another release: the controller that opens it says so.
+        return ""
+    return str(rows[0][0] or "") if rows else None
