@@ -44,6 +44,7 @@ class Settings:
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
         runtime: NTP_RUNTIME; `process` is the embedded one.
         nats: NTP_NATS, an external NATS (nats://host:port); None: the embedded.
+        unservable: problems with which no controller can be run.
     """
 
     project: str
@@ -57,6 +58,7 @@ class Settings:
     runtime: str = "process"
     nats: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unservable: tuple[Problem, ...] = ()
 
     @property
     def plugin_settings(self) -> dict[str, str]:
@@ -108,10 +110,8 @@ class Settings:
                 continue
             inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
             if not inside:
-                name = _relative(path, self.folder)
-                problems.append(
-                    Problem(name, 0, 0, "the folder has no .yaml file", "name a file, or add one")
-                )
+                where, fix = _relative(path, self.folder), "name a file, or add one"
+                problems.append(Problem(where, 0, 0, "the folder has no .yaml file", fix))
             paths += inside
         return paths
 
@@ -156,6 +156,7 @@ def find(
     name = project or declared or project_name.of_folder(folder.resolve().name)
     if not is_name(name):
         problems.append(_bad_project(name, given=project is not None))
+    unservable: list[Problem] = []
     settings = Settings(
         project=name,
         folder=folder,
@@ -165,10 +166,12 @@ def find(
         named_by="option" if project else "file" if declared else "folder",
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
-        runtime=_runtime(merged, problems),
-        nats=dotenv.nats_address(merged, "NTP_NATS", problems),
+        runtime=_runtime(merged, unservable),
+        nats=dotenv.nats_address(merged, "NTP_NATS", unservable),
         environment=merged,
+        unservable=tuple(unservable),
     )
+    problems += unservable
     if problems and tolerated is None:
         raise ConfigError(problems)
     return settings
@@ -291,7 +294,4 @@ def _unreadable(name: str, error: OSError) -> Problem:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    try:
-        return str(path.relative_to(folder))
-    except ValueError:
-        return str(path)
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ntp.contract.names import is_name
 from ntp.contract.problem import Problem
 from orchestrator.app.declaration import Declaration as Declaration
 from orchestrator.app.declaration import confirm_sandbox as confirm_sandbox
 from orchestrator.app.declaration import declare as declare
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
-from orchestrator.errors import ConflictError, UnreachableError
+from orchestrator.errors import ConfigError, ConflictError, UnreachableError
 from orchestrator.settings import Settings, find
 
 if TYPE_CHECKING:
@@ -20,9 +21,19 @@ if TYPE_CHECKING:
 STORE = "state.db"
 
 
-def locate(files: Sequence[str] = (), project: str | None = None) -> Settings:
-    """Return the settings of the project that options, environment and folder name."""
-    return find(files, project=project)
+def locate(
+    files: Sequence[str] = (), project: str | None = None
+) -> tuple[Settings, Sequence[Problem]]:
+    """Return the settings of the project that options, environment and folder name.
+
+    To look and to stop needs nothing of what has a problem in .env or the environment, so these come
+    beside. Raises ConfigError where it is not known which project is meant.
+    """
+    mistakes: list[Problem] = []
+    settings = find(files, project=project, tolerated=mistakes)
+    if not is_name(settings.project):
+        raise ConfigError(mistakes)
+    return settings, sorted(mistakes)
 
 
 def check_folder(settings: Settings) -> None:
@@ -177,6 +188,8 @@ def serve(
     """
     from orchestrator.app import house
 
+    if settings.unservable:
+        raise ConfigError(settings.unservable)
     if follow is not None:
         check_folder(settings)
     house.serve(settings, background=background, follow=follow, named=named)

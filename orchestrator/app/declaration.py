@@ -94,7 +94,8 @@ def settle(gathered: Gathered) -> Declaration:
             findable = gathered.settings.plugin_dir is not None or gathered.unsettled == 0
             complete = len(mistakes) == gathered.unsettled
             mistakes += problems(declared, complete=complete, findable=findable)
-        raise ConfigError(mistakes)
+        # What the settings got wrong is found again by whoever reads the files with them.
+        raise ConfigError(sorted(set(mistakes)))
     return declared
 
 

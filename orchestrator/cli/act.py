@@ -3,7 +3,7 @@
 import click
 
 from orchestrator import app
-from orchestrator.cli.options import deadline_option, project_options
+from orchestrator.cli.options import deadline_option, located, project_options
 from orchestrator.cli.output import output_option
 from orchestrator.cli.progress import settle
 
@@ -22,7 +22,7 @@ def _act(
     deadline: float,
     output: str,
 ) -> None:
-    where = app.locate(files, project)
+    where = located(files, project)
     for name in chosen:
         settle(app.call(where, call, name=name, wait=wait, deadline=deadline), output=output)
 

@@ -7,7 +7,7 @@ import click
 
 from orchestrator import app
 from orchestrator.cli.failure import agreed, say
-from orchestrator.cli.options import deadline_option, project_options
+from orchestrator.cli.options import deadline_option, located, project_options
 from orchestrator.cli.output import console, emit, output_option
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
@@ -185,7 +185,7 @@ def down(
       ntpctl down
       ntpctl down --delete-data --yes
     """
-    where = app.locate(files, project)
+    where = located(files, project)
     app.check_folder(where)
     if delete_data and not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):

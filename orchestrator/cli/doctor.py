@@ -3,7 +3,7 @@
 import click
 
 from orchestrator import app
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import located, project_options
 from orchestrator.cli.output import console, emit, output_option
 
 TIERS = {
@@ -25,7 +25,7 @@ def doctor(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl doctor
       ntpctl doctor -o json
     """
-    found = app.examine(app.locate(files, project))
+    found = app.examine(located(files, project))
     if output != "table":
         emit(found, output)
         return

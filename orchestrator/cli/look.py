@@ -8,7 +8,7 @@ import click
 from orchestrator import app
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import say
-from orchestrator.cli.options import followable_options, project_options
+from orchestrator.cli.options import followable_options, located, project_options
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.words import age, bytes_of, state_style
 
@@ -26,7 +26,7 @@ def status(name: str | None, files: tuple[str, ...], project: str | None, output
       ntpctl status bollinger_strategy
       ntpctl status -o json | jq '.plugins[] | select(.ready | not)'
     """
-    answer = app.ask(app.locate(files, project), "status", name=name)
+    answer = app.ask(located(files, project), "status", name=name)
     if output != "table":
         emit(answer, output)
     elif name:
@@ -132,7 +132,7 @@ def logs(
       ntpctl logs momentum_strategy
       ntpctl logs -f momentum_strategy
     """
-    where = app.locate(files, project)
+    where = located(files, project)
     found = False
     for line in app.call(where, "logs", name=name, follow=follow, tail=tail):
         if line.get("event") != "log":
@@ -176,7 +176,7 @@ def events(
       ntpctl events
       ntpctl events -f paper_executor
     """
-    where = app.locate(files, project)
+    where = located(files, project)
     for message in app.call(where, "events", name=name, limit=limit, follow=follow):
         if message.get("event") == "event":
             _event(message, output)

@@ -1,9 +1,13 @@
 """Options that many commands share, and how a command finds its project."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+
+from orchestrator import app
+from orchestrator.cli.failure import say
+from orchestrator.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +36,17 @@ def project_options(command: Command) -> Command:
 def followable_options(command: Command) -> Command:
     """Give a command `--file` and `--project`; its `-f` means follow, as everywhere else."""
     return _file_option("--file")(project_option(command))
+
+
+def located(files: Sequence[str], project: str | None) -> Settings:
+    """Return the settings for a command that looks or stops: a typo in .env is a warning to it."""
+    settings, problems = app.locate(files, project)
+    if problems:
+        first, more = problems[0], len(problems) - 1
+        place = f"{first.file}:{first.line}" if first.line else first.file
+        others = f" (and {more} more)" if more else ""
+        say(f"warning: {place}: {first.message}{others}; `ntpctl validate` lists all")
+    return settings
 
 
 def deadline_option(

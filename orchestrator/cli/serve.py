@@ -4,7 +4,7 @@ import click
 
 from orchestrator import app
 from orchestrator.cli.failure import say
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import located, project_options
 from orchestrator.settings import STDIN, Settings
 
 
@@ -53,7 +53,7 @@ def serve(
     if (watch or install) and STDIN in files:
         word = "--watch follows files" if watch else "--install is for files"
         raise click.UsageError(f"{word}, and '-' is none\n  fix: name the file with -f")
-    where = app.locate(files, project)
+    where = located(files, project)
     if install:
         _install(where, watch=watch, dry_run=dry_run, force=force)
         return

@@ -206,3 +206,12 @@ def test_a_broken_dotenv_of_the_working_folder_is_no_business_of_another_project
 def test_standard_input_may_name_the_project(desk):
     found = settings.find(["-"], environment={}, cwd=desk, stdin=b"name: night\nplugins: {}\n")
     assert found.project == "night"
+
+
+def test_who_tolerates_mistakes_gets_the_safe_defaults_and_what_keeps_a_controller_off(desk):
+    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nNTP_RUNTIME=docker\n")
+    mistakes = []
+    found = settings.find((), environment={}, cwd=desk, tolerated=mistakes)
+    assert found.sandbox
+    assert len(mistakes) == 2
+    assert [each.message for each in found.unservable] == ["NTP_RUNTIME was 'docker'"]

@@ -250,6 +250,12 @@ async def test_a_setting_in_the_dotenv_is_an_edit_and_a_mistake_in_it_is_told(de
         desk.env.write_text("PLUGIN_MAX_MEMORY=a lot\n")
         await eventually(lambda: len(desk.file_events()) == 2)
         assert "PLUGIN_MAX_MEMORY" in await desk.said("FileInvalid")
+        desk.env.write_text("PLUGIN_SANDBOX=maybe\n")
+        desk.save(BROKEN)
+        await eventually(lambda: len(desk.file_events()) >= 3)
+        message = await desk.said("FileInvalid")
+        assert "PLUGIN_SANDBOX was 'maybe'" in message
+        assert "unknown field 'confg'" in message
 
 
 async def test_another_name_in_the_file_is_another_project(desk):
