@@ -91,7 +91,9 @@ def is_served(settings: Settings) -> bool:
 
 def was_applied(settings: Settings) -> bool:
     """Tell whether something was applied on this machine, running or not."""
-    return (settings.state / STORE).exists()
+    from orchestrator.store import glance
+
+    return is_served(settings) or glance.applied_from(settings.state / STORE) is not None
 
 
 def ensure_controller(settings: Settings) -> bool:

@@ -1,21 +1,27 @@
 """A controller without a terminal: started where none answers, gone after `down`."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
+from orchestrator.app import STORE
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import UnreachableError
 from orchestrator.settings import Settings
+from orchestrator.store import glance
 
 LOG = "controller.log"
 STORAGE = "storage"
 """What `down` leaves: the folders that plugins keep for themselves, ledgers among them."""
+RUN = "run"
+"""A folder for each instance that a runtime has made."""
 LOG_BYTES = 1 << 20
 PATIENCE_S = 30.0
 LOOK_S = 0.02
@@ -75,8 +81,23 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
     if delete_data or not (kept.is_dir() and any(kept.iterdir())):
         shutil.rmtree(settings.state, ignore_errors=True)
         return
-    for entry in settings.state.iterdir():
-        if entry == kept:
+    _remove_all(settings.state, but=(STORAGE,))
+
+
+def leave_no_trace(settings: Settings) -> None:
+    """Remove what a controller has made to which nothing was ever applied; called under its lock."""
+    state = settings.state
+    if glance.applied_from(state / STORE) is not None or any((state / RUN).glob("*")):
+        return
+    # A background controller's log tells why it ended.
+    _remove_all(state, but=(STORAGE, LOG))
+    with contextlib.suppress(OSError):
+        state.rmdir()
+
+
+def _remove_all(folder: Path, *, but: Collection[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.name in but:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)

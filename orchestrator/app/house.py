@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from orchestrator.app import STORE
+from orchestrator.app.background import leave_no_trace
 from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -36,6 +37,7 @@ from orchestrator.ports import Lease
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.settings import Settings
+from orchestrator.store import glance
 from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
@@ -143,7 +145,7 @@ def preview(
     Raises:
         UnreachableError: something was applied, so what runs is known to a controller alone.
     """
-    if (settings.state / STORE).exists():
+    if glance.applied_from(settings.state / STORE) is not None:
         raise UnreachableError(
             f"no controller answers for project '{settings.project}', so what runs is not known\n"
             "  fix: start it with `ntpctl serve`, or let `ntpctl apply` do it"
@@ -190,11 +192,16 @@ async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         # Plugins are not ours to end: they go on, and the next controller adopts them.
         loop.add_signal_handler(number, _end, here)
-    async with FileLease(settings.state) as lease, outside(settings, lease) as given:
-        controller = Controller(replace(given, followed=edits))
-        async with serving(settings.state / SOCKET, controller):
-            log.info("controller.start", project=settings.project, epoch=lease.epoch)
-            await controller.run()
+    async with FileLease(settings.state) as lease:
+        try:
+            async with outside(settings, lease) as given:
+                controller = Controller(replace(given, followed=edits))
+                async with serving(settings.state / SOCKET, controller):
+                    log.info("controller.start", project=settings.project, epoch=lease.epoch)
+                    await controller.run()
+        finally:
+            # While the lock is ours: nobody else can have begun with what goes now.
+            leave_no_trace(settings)
         log.info("controller.end", project=settings.project, background=background)
 
 

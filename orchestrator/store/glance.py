@@ -11,7 +11,7 @@ _LAST = "SELECT json_extract(body, '$.settings.folder') FROM revisions ORDER BY 
 def applied_from(path: Path) -> str | None:
     """Return the folder that was applied last, empty if it is not known; None: nothing was applied."""
     if not path.exists():
-        return None
+        return _unless_damaged(path)
     try:
         # Not mode=ro: what a killed writer left in the journal can only be read by one who may write.
         with contextlib.closing(
@@ -22,4 +22,9 @@ def applied_from(path: Path) -> str | None:
     except sqlite3.Error:
         # Damaged, or of another release: the controller that opens it says so.
         return ""
-    return str(rows[0][0] or "") if rows else None
+    return str(rows[0][0] or "") if rows else _unless_damaged(path)
+
+
+def _unless_damaged(path: Path) -> str | None:
+    """What was applied may be in a file that was put aside, and run still."""
+    return "" if any(path.parent.glob(f"{path.name}.damaged-*")) else None

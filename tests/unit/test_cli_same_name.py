@@ -85,3 +85,5 @@ def test_a_glance_at_what_is_no_store(tmp_path):
         assert applied_from(path) is None, "open, and nothing was applied yet"
     path.write_bytes(b"no database at all" * 100)
     assert applied_from(path) == ""
+    with SqliteStore.open(path):
+        assert applied_from(path) == "", "it may be in the damaged one, which was put aside"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,8 +13,10 @@ from orchestrator.cli.detail import show
 from orchestrator.cli.failure import agreed, guard
 from orchestrator.cli.output import Column, fitting, table
 from orchestrator.cli.progress import Progress
+from orchestrator.ports import Revision
 from orchestrator.spec.egress import written
 from orchestrator.spec.load import read
+from orchestrator.store.sqlite import SqliteStore
 
 COLUMNS = [
     Column("NAME", lambda row: row["name"]),
@@ -111,11 +114,14 @@ def test_a_negative_number_is_wrong_usage(arguments):
 def test_without_a_controller_a_person_learns_what_that_means(tmp_path):
     environment = {**os.environ, "NTP_STATE": str(tmp_path)}
     never = ntpctl("status", "--project", "mine", env=environment)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "state.db").touch()
+    with SqliteStore.open(tmp_path / "mine" / "state.db") as store:
+        served = ntpctl("status", "--project", "mine", env=environment)
+        revision = Revision(1, datetime.now(UTC), sources=(), resolved={})
+        store.save(revision, expect=None)
     gone = ntpctl("status", "--project", "mine", env=environment)
 
-    assert (never.returncode, gone.returncode) == (3, 3)
+    assert (never.returncode, served.returncode, gone.returncode) == (3, 3, 3)
+    assert served.stderr == never.stderr, "a store alone is nothing that was applied"
     assert "nothing of project 'mine' was applied here" in never.stderr
     assert "what ran goes on without one" in gone.stderr
     assert "fix: `ntpctl apply`" in gone.stderr

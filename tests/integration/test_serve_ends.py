@@ -1,0 +1,106 @@
+"""What `serve` leaves of a project to which nothing was applied: nothing, and no other claim."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from orchestrator.control import client
+
+
+class Fresh:
+    def __init__(self, folder):
+        self.folder = folder / "fresh"
+        self.folder.mkdir()
+        self.state = folder / "state" / "fresh"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))},
+            "NTP_STATE": str(folder / "state"),
+            "NTP_CACHE": str(folder / "cache"),
+        }
+
+    def ntpctl(self, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "orchestrator", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def serve(self):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", "serve"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        ends = time.monotonic() + 30
+        while not client.answers(self.state / "controller.sock"):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        return process
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return Fresh(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_stays_where_nothing_was_applied(fresh, number):
+    process = fresh.serve()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert not fresh.state.exists()
+    status = fresh.ntpctl("status")
+    assert status.returncode == 3
+    assert "nothing of project 'fresh' was applied here" in status.stderr
+
+
+def test_a_killed_one_leaves_files_but_no_claim_that_something_runs(fresh):
+    process = fresh.serve()
+    process.kill()
+    process.communicate(timeout=30)
+    assert (fresh.state / "state.db").exists()
+    assert "nothing of project 'fresh' was applied here" in fresh.ntpctl("status").stderr
+    assert "nothing of project 'fresh' runs here" in fresh.ntpctl("down").stderr
+
+
+def test_the_storage_of_a_project_that_is_down_stays(fresh):
+    ledger = fresh.state / "storage" / "paper_executor" / "ledger.db"
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text("fills")
+    process = fresh.serve()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert [path.name for path in fresh.state.iterdir()] == ["storage"]
+    assert ledger.read_text() == "fills"
+
+
+def test_down_ends_a_controller_to_which_nothing_was_applied(fresh):
+    process = fresh.serve()
+    down = fresh.ntpctl("down")
+    assert down.returncode == 0, down.stderr
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert not fresh.state.exists()
+
+
+def test_what_runs_beside_a_lost_store_is_left_for_its_next_controller(fresh):
+    run = fresh.state / "run" / "replay_data"
+    run.mkdir(parents=True)
+    process = fresh.serve()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert (fresh.state / "controller.epoch").exists()
