@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "yaml")
 UNBOUNDED = 10_000
 """Columns where nobody looks: a program must not find a message cut off."""
-GAP = 1
+GAP = 2
+"""Blanks between two columns: a cell may hold single ones."""
 MESSAGE = 32
 """Columns that the last column, which wraps, keeps at least."""
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,7 +87,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
 
     out = console()
     shown = fitting(rows, columns, out.width)
-    drawn = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    drawn = Table(
+        box=None,
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+        padding=(0, GAP, 0, 0),
+    )
     for column in shown:
         drawn.add_column(
             column.title,

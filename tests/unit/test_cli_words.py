@@ -1,6 +1,8 @@
 """What a person sees: on a narrow terminal, in a pipe, at a mistake, on a full disk."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from orchestrator.ports import Revision
 from orchestrator.spec.egress import written
 from orchestrator.spec.load import read
 from orchestrator.store.sqlite import SqliteStore
+from tests.worlds.terminal import seen
 
 COLUMNS = [
     Column("NAME", lambda row: row["name"]),
@@ -46,6 +49,55 @@ def test_a_narrow_terminal_loses_what_matters_least():
     assert titles(55) == ["NAME", "RESTARTS", "MESSAGE"]
     assert titles(45) == ["NAME", "MESSAGE"]
     assert titles(3) == ["NAME", "MESSAGE"], "who and why stay"
+
+
+def plugin(name, state="Running", message="", **fields):
+    """A plugin as `status -o json` has it."""
+    return {
+        "name": name, "kind": "data_source", "state": state, "message": message, "ready": True,
+        "restarts": 0, "since": "2026-03-02T12:00:00+00:00", "cpu_share": 0.13, "last_exit": None,
+        "started": "2026-03-02T12:00:00+00:00", "egress_refused": {},
+        "usage": {"memory": 19 << 20, "memory_limit": 512 << 20},
+        "flow": {"received_per_s": 2115.0, "sent_per_s": 19.0, "lost": 0, "refused": 0},
+        "isolation": {"tier": 3, "active": [], "missing": []}, **fields,
+    }  # fmt: skip
+
+
+OVERVIEW = """
+import json, sys
+from orchestrator.cli.overview import overview
+overview(json.loads(sys.argv[1]))
+"""
+
+
+def overview(plugins, columns):
+    answer = {"conditions": [], "at": "2026-03-02T12:00:02+00:00", "plugins": plugins}
+    return seen([sys.executable, "-c", OVERVIEW, json.dumps(answer)], columns)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 90, 100, 110, 120, 200])
+@pytest.mark.parametrize("message", ["resolved", "limit 512 MiB; raise resources.memory " * 2])
+def test_on_a_terminal_no_title_and_no_figure_is_broken(columns, message):
+    lines = overview([plugin("bollinger_strategy", message=message), plugin("rsi")], columns)
+    titles, *rows = [re.split(" {2,}", line) for line in lines]
+
+    assert max(map(len, lines)) <= columns
+    assert set(titles) <= {
+        "NAME", "KIND", "STATE", "READY", "RESTARTS", "SINCE", "MEMORY", "CPU", "IN/S", "OUT/S",
+        "LOST", "TIER", "MESSAGE",
+    }  # fmt: skip
+    first, *goes_on, last = rows
+    cells = {
+        "NAME": "bollinger_strategy", "STATE": "Running", "READY": "yes", "RESTARTS": "0",
+        "SINCE": "2s", "LOST": "0", "MEMORY": "19 MiB/512 MiB",
+    }  # fmt: skip
+    found = dict(zip(titles, first, strict=True))
+    assert {title: found[title] for title in cells if title in found} == {
+        title: cell for title, cell in cells.items() if title in found
+    }
+    told = [found["MESSAGE"], *(each[-1] for each in goes_on)]
+    assert " ".join(told) == message.strip(), "only the message goes on below itself"
+    assert last == ["rsi", *first[1:-1]]
 
 
 def test_a_pipe_gets_every_message_whole_and_no_blanks_at_the_end(capsys):
