@@ -29,7 +29,7 @@ from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.reading import Readable, understand
-from orchestrator.decide.changes import changes, differs, render
+from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
 from orchestrator.errors import ConfigError, Problem, UnreachableError
@@ -169,7 +169,6 @@ def preview(
     told = Preview(
         changes=found,
         differs=differs(found),
-        text=render(found),
         entry_problems=declared.entry_problems,
     )
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass

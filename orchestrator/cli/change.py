@@ -8,45 +8,13 @@ import click
 from orchestrator import app
 from orchestrator.cli.failure import agreed, say
 from orchestrator.cli.options import deadline_option, located, project_options
-from orchestrator.cli.output import console, emit, output_option
+from orchestrator.cli.output import emit, output_option
+from orchestrator.cli.preview import show
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import Settings
 
 DIFFERS = 6
-SIGNS = {
-    "start": ("+", "green"),
-    "recreate": ("~", "yellow"),
-    "update": ("~", "cyan"),
-    "push": ("~", "cyan"),
-    "remove": ("-", "red"),
-    "keep": (" ", "dim"),
-    "refuse": ("!", "red"),
-}
-
-
-def _show(preview: dict[str, Any], *, whole: bool) -> None:
-    """`whole`: say of those that stay as they are, too, what they may reach."""
-    out = console()
-    for change in preview["changes"]:
-        sign, style = SIGNS.get(change["do"], ("?", ""))
-        if change["do"] == "keep":
-            continue
-        out.print(
-            f"{sign} {change['do']:<9} {change['name']:<24} {change['cause']}",
-            style=style,
-            markup=False,
-        )
-    kept = sum(change["do"] == "keep" for change in preview["changes"])
-    told = [each for each in preview["changes"] if whole or each["do"] != "keep"]
-    for change in told:
-        if change["egress"]:
-            hosts = ", ".join(change["egress"])
-            out.print(f"  {'may reach':<9} {change['name']:<24} {hosts}", style="dim", markup=False)
-    if not preview["differs"]:
-        out.print(f"nothing to do: {kept} run as declared")
-    elif kept:
-        out.print(f"  {kept} not touched", style="dim")
 
 
 def _say_entry_problems(preview: dict[str, Any]) -> None:
@@ -86,7 +54,7 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
         emit(preview, output)
     _problems(preview)
     if output == "table":
-        _show(preview, whole=True)
+        show(preview, whole=True)
         if preview["guard"]:
             say(f"apply will refuse: {preview['guard']}")
     _say_entry_problems(preview)
@@ -131,7 +99,7 @@ def apply(
     preview = app.preview(declared)
     _problems(preview)
     if output == "table":
-        _show(preview, whole=dry_run)
+        show(preview, whole=dry_run)
     if dry_run or not wait:
         # Who waits hears it at the end, beside the other reasons why not all are ready.
         _say_entry_problems(preview)
@@ -156,11 +124,14 @@ def apply(
         say("\nthe controller goes on with this revision; `ntpctl status` shows it")
         raise
     if output == "table":
-        ready = sum(plugin["ready"] for plugin in outcome["plugins"])
-        told = (
-            f"{ready}/{len(outcome['plugins'])} ready" if wait else "accepted; see `ntpctl status`"
-        )
+        told = _counted(outcome["plugins"]) if wait else "accepted; see `ntpctl status`"
         say(f"revision {outcome['revision']}: {told}")
+
+
+def _counted(plugins: list[dict[str, Any]]) -> str:
+    ready = sum(plugin["ready"] for plugin in plugins)
+    stopped = sum(plugin["state"] == "Stopped" for plugin in plugins)
+    return f"{ready}/{len(plugins)} ready" + (f", {stopped} stopped by hand" if stopped else "")
 
 
 @click.command()

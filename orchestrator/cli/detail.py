@@ -52,6 +52,7 @@ def show(row: Mapping[str, Any]) -> None:
         )
         if flow["last_refusal"]:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
+    lines += _own(row)
     lines += _network(row)
     lines += [
         (
@@ -72,6 +73,26 @@ def show(row: Mapping[str, Any]) -> None:
             out.print(
                 f"{'' if number else title:<12} {part}".rstrip(), markup=False, soft_wrap=True
             )
+
+
+def _own(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the plugin says of itself: its indicators by symbol, its report."""
+    for title in ("indicators", "report"):
+        for number, (name, told) in enumerate(row[title].items()):
+            yield "" if number else title, f"{name}: {_figures(told)}"
+
+
+def _figures(told: Any) -> str:
+    if isinstance(told, Mapping):
+        within = {
+            name: f"({_figures(value)})" if isinstance(value, Mapping) else _figures(value)
+            for name, value in told.items()
+        }
+        return ", ".join(f"{name} {value}" for name, value in within.items())
+    if told is None:
+        return "-"
+    # A price has at most so many figures that mean something; what is whole stays whole.
+    return f"{told:.10g}" if isinstance(told, float) else str(told)
 
 
 def _network(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},
                  "listening_since", "conditions": [CONDITION], "state_folder"}
     PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
-                 needed), "revision": the one that runs now, or 0, "text": the changes as lines to print,
+                 needed), "revision": the one that runs now, or 0,
                  "entry_problems": [PROBLEM] (each of one entry that cannot be started; the others can)}
     CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep"|"refuse", "cause", "kind",
                  "stops": BOOL,
@@ -57,7 +57,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "usage": {"memory", "memory_peak", "memory_limit", "cpu_s", "throttled_s", "pids", "pids_refused"},
                  "cpu_share" (cores used of late)|null, "last_exit": EXIT|null, "last_output": [TEXT],
                  "flow": {"sent", "received", "sent_per_s", "received_per_s", "lost", "late", "refused",
-                 "last_refusal", "skew_s"}|null, "egress": ["host:port"], "egress_refused": {"host:port": N}, "place": "file:line",
+                 "last_refusal", "skew_s"}|null,
+                 "indicators": {SYMBOL: {NAME: NUMBER}}, "report": {NAME: ANY}, "egress": ["host:port"], "egress_refused": {"host:port": N}, "place": "file:line",
                  "stage"}
                 state: Running Exhausted Starting Waiting Preparing Stopping Stopped BackOff CrashLoop GaveUp FellBack
                 Flapping Unknown Refused, or the reason of the last exit while it is down for good or backing off:

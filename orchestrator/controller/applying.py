@@ -12,8 +12,8 @@ from orchestrator.controller.outside import Settings
 from orchestrator.controller.picture import BROKER
 from orchestrator.controller.reading import Declared, Readable, understand
 from orchestrator.controller.rooms import Rooms
-from orchestrator.controller.telling import Telling, is_settled
-from orchestrator.decide.changes import changes, differs, render
+from orchestrator.controller.telling import Telling, is_ready, is_settled
+from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.guard import objection
 from orchestrator.decide.memory import NOBODY, accepted
 from orchestrator.decide.push import runs
@@ -74,7 +74,9 @@ class Applying:
         if order.wait is None:
             yield Outcome(self._rooms.desk.book.revision, ready=False, plugins=[])
             return
-        async for item in self._telling.until(None, is_settled, deadline=order.wait):
+        async for item in self._telling.until(
+            None, is_settled, counted=is_ready, deadline=order.wait
+        ):
             yield item
 
     def restore(self) -> None:
@@ -167,6 +169,7 @@ class Applying:
             difference=lambda name: desk.difference(name, lives[name], book),
             pushable=lambda name: desk.pushable(name, instances[name].generation, book),
             unusable={name: each.reason for name, each in declared.unusable.items()},
+            storing={name for name, each in desk.book.entries.items() if each.now.spec.storage},
         )
         current = self._outside.store.current()
         running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}
@@ -181,7 +184,6 @@ class Applying:
                 kept=declared.desired.plugins.keys(),
             ),
             revision=desk.book.revision,
-            text=render(found),
             entry_problems=declared.entry_problems,
         )
 

@@ -100,11 +100,13 @@ class Telling:
         names: Collection[str] | None,
         reached: Callable[[PluginStatus], bool],
         *,
+        counted: Callable[[PluginStatus], bool] | None = None,
         deadline: timedelta,
     ) -> AsyncGenerator[Progress | Outcome, None]:
         """Yield each change of a plugin's state; the last item says whether all have `reached` it.
 
         Ends before the deadline when those who have not cannot without a person. `names` None: all.
+        `counted`: whom a `Progress` counts; default: those that have `reached` it.
         """
         clock = asyncio.get_running_loop().time
         ends = clock() + deadline.total_seconds()
@@ -116,7 +118,7 @@ class Telling:
             for each in found:
                 if told.get(each.name) != (each.state, each.message):
                     told[each.name] = (each.state, each.message)
-                    done = len(found) - len(missing)
+                    done = sum(map(counted or reached, found))
                     yield Progress(done, len(found), each.name, each.state, each.message)
             seen = self._loop.observed.instances is not None
             if seen and all(is_stalled(each) for each in missing):

@@ -3,7 +3,7 @@
 `plan` names only the next step (a recreated plugin is stopped first); this names the whole way.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -42,17 +42,6 @@ class Change:
     """What it may reach beyond the bus, as host:port."""
 
 
-_MARKS = {
-    Do.START: "+",
-    Do.RECREATE: "~",
-    Do.UPDATE: "^",
-    Do.PUSH: "^",
-    Do.REMOVE: "-",
-    Do.KEEP: " ",
-    Do.REFUSE: "!",
-}
-
-
 def changes(
     desired: Desired,
     observed: Observed,
@@ -63,13 +52,14 @@ def changes(
     difference: Callable[[str], str] = lambda _name: "",
     pushable: Callable[[str], bool] = lambda _name: False,
     unusable: Mapping[str, str] | None = None,
+    storing: Collection[str] = (),
 ) -> list[Change]:
     """Return one change for each plugin that is wanted or there, sorted by name.
 
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
     `difference` says in words what of a running plugin is to be changed, `pushable` whether that is
     no more than the symbols of a data source; `unusable` has the reason, in one word, of those whose
-    plugin cannot be started.
+    plugin cannot be started; `storing` those that run with storage of their own.
     """
     if observed.instances is None:
         return []
@@ -79,7 +69,8 @@ def changes(
         spec = desired.plugins.get(name)
         alive = instance is not None and instance.phase is not Phase.EXITED
         if spec is None:
-            cause = "no longer in plugins.yaml; its storage is kept"
+            kept = "; its storage is kept" if name in storing else ""
+            cause = f"no longer in plugins.yaml{kept}"
             found.append(Change(name, "", Do.REMOVE, cause, alive))
             continue
         reach = tuple(written(host) for host in spec.egress)
@@ -107,24 +98,6 @@ def changes(
 
 def differs(found: Iterable[Change]) -> bool:
     return any(each.do is not Do.KEEP for each in found)
-
-
-def render(found: Iterable[Change]) -> str:
-    """Return the lines to print: a mark, name, what is done, why; who may reach what; the counts."""
-    listed = list(found)
-    return "".join(f"{line.rstrip()}\n" for line in _lines(listed))
-
-
-def _lines(listed: list[Change]) -> Iterator[str]:
-    width = max((len(each.name) for each in listed), default=0)
-    for each in listed:
-        yield f"{_MARKS[each.do]} {each.name:<{width}}  {each.do.value:<8}  {each.cause}"
-    for each in listed:
-        if each.egress:
-            yield f"  {each.name:<{width}}  may reach {', '.join(each.egress)}"
-    counts = {do: sum(each.do is do for each in listed) for do in Do}
-    told = [f"{count} to {do.value}" for do, count in counts.items() if count]
-    yield ", ".join(told) if told else "nothing is wanted, nothing runs"
 
 
 _DO = {Way.RECREATE: Do.RECREATE, Way.UPDATE: Do.UPDATE, Way.PUSH: Do.PUSH}

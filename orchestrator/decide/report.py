@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ntp.contract.beat import Beat
 from ntp.contract.problem import Problem
@@ -64,6 +65,10 @@ class PluginStatus:
     last_exit: Exit | None = None
     last_output: Sequence[str] = ()
     flow: FlowTotals | None = None
+    indicators: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Its `get_indicators()`, by symbol."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """Its `report()`; an executor's has its book of each strategy."""
     egress: Sequence[str] = ()
     """What it may reach beyond the bus, as `network.egress` lists it."""
     egress_refused: Mapping[str, int] = field(default_factory=dict)
@@ -85,7 +90,6 @@ class Preview:
     differs: bool = False
     guard: str = ""
     revision: int = 0
-    text: str = ""
     entry_problems: Sequence[Problem] = ()
     """Each of one entry, which cannot be started; all others can."""
 

@@ -97,6 +97,8 @@ def status(
         last_exit=end,
         last_output=end.last_output if end else (),
         flow=seen.flows.get(name),
+        indicators=beat.indicators if beat else {},
+        report=beat.report if beat else {},
         egress=tuple(written(host) for host in spec.egress),
         egress_refused=dict(instance.refused) if instance else {},
     )

@@ -76,7 +76,7 @@ class Desk:
 
     async def preview(self, sources, *, settings, secrets):
         self.asked.append((sources, settings, secrets))
-        return Preview(problems=[PROBLEM], text="x" * sum(len(text) for _, text in sources))
+        return Preview(problems=[PROBLEM], guard="x" * sum(len(text) for _, text in sources))
 
     async def apply(self, sources, **order):
         self.asked.append(order)
@@ -218,7 +218,7 @@ async def test_progress_is_told_as_it_comes(desk, path):
 async def test_sixteen_mebibytes_of_sources_fit(desk, path):
     text = "é" * (8 << 20)
     found = await in_thread(ask, path, "preview", sources=[["plugins.yaml", text]])
-    assert len(found["text"]) == len(text)
+    assert len(found["guard"]) == len(text)
     assert desk.asked == [([("plugins.yaml", text)], {}, {})]
 
 

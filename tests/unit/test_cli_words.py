@@ -208,7 +208,7 @@ def test_the_last_end_of_a_plugin_that_runs_again_is_told(capsys):
             "name": "allocates", "kind": "strategy", "plugin": "allocates", "version": "1",
             "place": "plugins.yaml:3", "state": "Running", "message": "", "since": None,
             "restarts": 1, "generation": 1, "next_try": None, "isolation": None, "flow": None,
-            "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
+            "indicators": {}, "report": {}, "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
             "usage": {"memory": 1 << 20, "memory_peak": 1 << 20, "memory_limit": 0, "cpu_s": 0.0,
                       "throttled_s": 0.0, "pids": 1, "pids_refused": 0},
             "last_exit": {"at": "2024-08-08T00:00:00Z", "code": None, "signal": 9, "message": "",
@@ -227,11 +227,22 @@ def detail(capsys, **fields):
             "name": "feed", "kind": "data_source", "plugin": "feed", "version": "1",
             "place": "plugins.yaml:5", "state": "Running", "message": "", "since": None,
             "restarts": 0, "generation": 1, "next_try": None, "isolation": None, "flow": None,
-            "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
+            "indicators": {}, "report": {}, "egress": [], "egress_refused": {}, "conditions": [], "last_output": [],
             "usage": {"memory": 0, "memory_limit": 0}, "last_exit": None, **fields,
         }
     )  # fmt: skip
     return capsys.readouterr().out
+
+
+def test_what_a_plugin_says_of_itself_is_shown(capsys):
+    out = detail(
+        capsys,
+        indicators={"BTCUSDT": {"sma": 61234.5, "width": 0.1 + 0.2}, "ETHUSDT": {"sma": None}},
+        report={"momentum": {"signals": 3, "held": {"BTC": 0.5}}, "phase": "warm"},
+    )
+
+    assert "indicators   BTCUSDT: sma 61234.5, width 0.3\n             ETHUSDT: sma -\n" in out
+    assert "report       momentum: signals 3, held (BTC 0.5)\n             phase: warm\n" in out
 
 
 def test_a_refused_host_is_told_with_the_line_that_allows_it_beside_what_is_allowed(capsys):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.decide.actions import Start, Wait
-from orchestrator.decide.changes import Do, changes, differs, render
+from orchestrator.decide.changes import Do, changes, differs
 from orchestrator.decide.memory import beat_of, begin, is_ready, remember
 from orchestrator.decide.state import Observed, Record
 from tests.worlds.simulation import CAN, Simulation
@@ -169,15 +169,16 @@ def test_a_preview_names_the_whole_way_of_each_plugin():
     )
     made.instances["gone"] = replace(made.instances["a"], name="gone")
     told = found(made, wanted, difference=lambda name: f"difference of {name}")
-    assert render(told) == (
-        "~ a     recreate  difference of a\n"
-        "^ b     update    difference of b\n"
-        "- gone  remove    no longer in plugins.yaml; its storage is kept\n"
-        "+ new   start     new\n"
-        "1 to start, 1 to recreate, 1 to update, 1 to remove\n"
-    )
+    assert [(each.name, each.do, each.cause) for each in told] == [
+        ("a", Do.RECREATE, "difference of a"),
+        ("b", Do.UPDATE, "difference of b"),
+        ("gone", Do.REMOVE, "no longer in plugins.yaml"),
+        ("new", Do.START, "new"),
+    ]
     assert [each.name for each in told if each.stops] == ["a", "gone"]
     assert differs(told)
+    gone = found(made, wanted, storing={"gone"})[2]
+    assert gone.cause == "no longer in plugins.yaml; its storage is kept"
 
 
 def test_a_preview_of_the_same_keeps_everything_also_after_an_update_in_place():

@@ -170,6 +170,16 @@ def test_one_that_did_not_take_its_symbols_yet_is_running_and_not_ready():
     assert (status.state, status.ready, status.generation) == ("Running", True, 2)
 
 
+def test_what_a_plugin_says_of_itself_is_told():
+    made = world()
+    observed = made.observed()
+    own = {"indicators": {"BTCUSDT": {"sma": 3.5}}, "report": {"signals": 4}}
+    beats = {n: changed_beat(each, **own) for n, each in observed.beats.items()}
+    (status, _) = statuses(made.desired, replace(observed, beats=beats), [], now=made.now)
+
+    assert (status.indicators, status.report) == (own["indicators"], own["report"])
+
+
 def test_a_warning_of_the_plugin_itself_is_the_message():
     made = world()
     observed = made.observed()

@@ -46,6 +46,17 @@ async def test_a_launch_has_config_inputs_credentials_and_labels(house):
         assert house.machine.file("paper").storage == "/storage"
 
 
+async def test_a_removal_says_that_storage_is_kept_where_there_is_some(house):
+    async with house.controlled():
+        await house.apply()
+        fewer = FLEET[: FLEET.index("    - name: momentum")]
+        removed = {c.name: c.cause for c in (await house.preview(fewer)).changes if not c.kind}
+        assert removed == {
+            "momentum": "no longer in plugins.yaml",
+            "paper": "no longer in plugins.yaml; its storage is kept",
+        }
+
+
 async def test_applying_the_same_again_changes_nothing(house):
     async with house.controlled():
         await house.apply()
@@ -65,7 +76,6 @@ async def test_a_changed_config_restarts_one_plugin_and_names_the_change(house):
         assert [(c.name, c.do.value, c.cause) for c in preview.changes if c.do != "keep"] == [
             ("bollinger", "recreate", "config.period 20 -> 30")
         ]
-        assert "~ bollinger     recreate  config.period 20 -> 30" in preview.text
         before = len(house.machine.history)
         _, _, outcome = await house.apply(changed)
         assert outcome.ready
@@ -88,10 +98,6 @@ async def test_a_changed_egress_is_told_host_by_host_and_any_kind_gets_its_netwo
         (change,) = [each for each in (await house.preview(text)).changes if each.do != "keep"]
         assert change.cause.startswith("egress +c.example:443 -b.example:443, ")
         assert change.egress == ("a.example:443", "c.example:443")
-        assert (
-            "  bollinger     may reach a.example:443, c.example:443"
-            in (await house.preview(text)).text.splitlines()
-        )
         assert (await house.status("bollinger")).egress == ("a.example:443", "b.example:443")
 
 

@@ -117,7 +117,8 @@ async def test_a_plugin_stopped_by_hand_fails_no_apply(house):
     async with house.controlled() as controller:
         await house.apply()
         await finish(controller.stop("momentum", wait=True, deadline=timedelta(seconds=5)))
-        _, _, outcome = await house.apply(FLEET.replace("period: 20", "period: 30"))
+        _, progress, outcome = await house.apply(FLEET.replace("period: 20", "period: 30"))
         assert outcome.ready
+        assert (progress[-1].ready, progress[-1].total) == (3, 4), "nor is it counted as ready"
         outcome = await finish(controller.wait(["momentum"], deadline=timedelta(seconds=5)))
         assert not outcome.ready
