@@ -43,27 +43,6 @@ def token(symbol: str) -> str:
     )
 
 
-def symbol_of(token_text: str) -> str:
-    """Decode `token`; raises ValueError for what `token` cannot have made."""
-    if token_text == "=":
-        return ""
-    raw = bytearray()
-    at = 0
-    while at < len(token_text):
-        char = token_text[at]
-        if char == "=":
-            raw.append(int(token_text[at + 1 : at + 3], 16))
-            at += 3
-        else:
-            raw.extend(char.encode())
-            at += 1
-    symbol = raw.decode()
-    if token(symbol) != token_text:
-        message = f"{token_text!r} is not an encoded symbol"
-        raise ValueError(message)
-    return symbol
-
-
 def data(symbol: str) -> str:
     return f"data.{token(symbol)}"
 
