@@ -150,16 +150,13 @@ def problems(
     return checking.problems(declared, complete=complete, findable=findable)
 
 
-def problem_json(problem: Problem) -> dict[str, Any]:
-    """Return a problem as the controller's protocol writes it."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "fix": problem.fix,
-        "entry": problem.entry,
-    }
+def prevented(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return the preview of files that have problems, as the controller's protocol writes it."""
+    from msgspec import to_builtins
+
+    from orchestrator.decide.report import Preview
+
+    return to_builtins(Preview(problems=problems))  # type: ignore[no-any-return] # builtins of a dataclass
 
 
 def schemas() -> Mapping[str, bytes]:
@@ -223,6 +220,13 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
     from orchestrator.app import background
 
     background.forget(settings, delete_data=delete_data)
+
+
+def stored(settings: Settings) -> list[str]:
+    """Return the plugins that have storage of their own here, whether they run or not."""
+    from orchestrator.app import background
+
+    return background.stored(settings)
 
 
 def left_behind(settings: Settings) -> list[str]:

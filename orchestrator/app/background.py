@@ -105,6 +105,12 @@ def _remove_all(folder: Path, *, but: Collection[str]) -> None:
             entry.unlink(missing_ok=True)
 
 
+def stored(settings: Settings) -> list[str]:
+    """Return the plugins whose storage is there."""
+    folder = settings.state / STORAGE
+    return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+
 def _held(lock: Path) -> bool:
     try:
         with lock.open() as file:

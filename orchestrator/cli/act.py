@@ -1,99 +1,104 @@
 """Commands on single plugins, by hand: restart, stop, start."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import click
 
 from orchestrator import app
 from orchestrator.cli.options import deadline_option, located, project_options
 from orchestrator.cli.output import output_option
-from orchestrator.cli.progress import settle
-
-names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-wait_option = click.option("--wait/--no-wait", default=True, help="Wait until it is done.")
-waiting_option = deadline_option(60.0)
+from orchestrator.cli.progress import conclude, outcome_of
+from orchestrator.errors import ActionError
+from orchestrator.settings import Settings
 
 
-def _act(
-    call: str,
-    chosen: tuple[str, ...],
-    files: tuple[str, ...],
-    project: str | None,
-    *,
-    wait: bool,
-    deadline: float,
-    output: str,
-) -> None:
-    where = located(files, project)
-    for name in chosen:
-        settle(app.call(where, call, name=name, wait=wait, deadline=deadline), output=output)
+def _by_hand(command: Callable[..., None]) -> click.Command:
+    """Make a command of NAME… with the options that all of this module have."""
+    for option in (
+        output_option,
+        deadline_option(60.0, "How long to wait, for each."),
+        click.option("--wait/--no-wait", default=True, help="Wait until it is done."),
+        project_options,
+        click.argument("names", nargs=-1, required=True, metavar="NAME..."),
+    ):
+        command = option(command)
+    return click.command()(command)
 
 
-@click.command()
-@names
-@project_options
-@wait_option
-@waiting_option
-@output_option
-def restart(
-    names: tuple[str, ...],
-    files: tuple[str, ...],
-    project: str | None,
-    deadline: float,
-    output: str,
-    *,
-    wait: bool,
-) -> None:
+@_by_hand
+def restart(**given: Any) -> None:
     """Restart plugins by hand; nothing else is touched.
 
     \b
     Example:
       ntpctl restart momentum_strategy
     """
-    _act("restart", names, files, project, wait=wait, deadline=deadline, output=output)
+    _act("restart", **given, besides=("broker",))
 
 
-@click.command()
-@names
-@project_options
-@wait_option
-@waiting_option
-@output_option
-def stop(
-    names: tuple[str, ...],
-    files: tuple[str, ...],
-    project: str | None,
-    deadline: float,
-    output: str,
-    *,
-    wait: bool,
-) -> None:
+@_by_hand
+def stop(**given: Any) -> None:
     """Stop plugins by hand. They stay stopped, over applies and reboots, until `start`.
 
     \b
     Example:
       ntpctl stop paper_executor
     """
-    _act("stop", names, files, project, wait=wait, deadline=deadline, output=output)
+    _act("stop", **given, done="stopped")
 
 
-@click.command()
-@names
-@project_options
-@wait_option
-@waiting_option
-@output_option
-def start(
-    names: tuple[str, ...],
-    files: tuple[str, ...],
-    project: str | None,
-    deadline: float,
-    output: str,
-    *,
-    wait: bool,
-) -> None:
+@_by_hand
+def start(**given: Any) -> None:
     """Start what was stopped by hand, or what gave up after too many failures.
 
     \b
     Example:
       ntpctl start paper_executor
     """
-    _act("start", names, files, project, wait=wait, deadline=deadline, output=output)
+    _act("start", **given)
+
+
+def _act(
+    call: str,
+    *,
+    names: tuple[str, ...],
+    files: tuple[str, ...],
+    project: str | None,
+    wait: bool,
+    deadline: float,
+    output: str,
+    done: str = "ready",
+    besides: Sequence[str] = (),
+) -> None:
+    where = located(files, project)
+    chosen = list(dict.fromkeys(names))
+    _check(where, chosen, besides)
+    outcomes = [
+        outcome_of(app.call(where, call, name=name, wait=wait, deadline=deadline), done=done)
+        for name in chosen
+    ]
+    conclude(
+        {
+            "revision": outcomes[-1]["revision"],
+            "ready": all(each["ready"] for each in outcomes),
+            "plugins": [plugin for each in outcomes for plugin in each["plugins"]],
+            "waiting": [who for each in outcomes for who in each["waiting"]],
+        },
+        output=output,
+        done=done,
+        wait=wait,
+    )
+
+
+def _check(where: Settings, chosen: Sequence[str], besides: Sequence[str]) -> None:
+    """Refuse all where one is not known: half a command is worse than none."""
+    there = [plugin["name"] for plugin in app.ask(where, "status")["plugins"]]
+    unknown = [f"'{name}'" for name in chosen if name not in {*there, *besides}]
+    if unknown:
+        raise ActionError(
+            f"no plugin is named {', '.join(unknown)}; there are: {', '.join(there) or 'none'}; "
+            "nothing was changed",
+            reason="NoSuchPlugin",
+            permanent=True,
+        )

@@ -1,6 +1,8 @@
 """Commands that change what runs: plan, apply, down."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -8,7 +10,7 @@ import click
 from orchestrator import app
 from orchestrator.cli.failure import agreed, say
 from orchestrator.cli.options import deadline_option, located, project_options
-from orchestrator.cli.output import emit, output_option
+from orchestrator.cli.output import emit, output_option, warn_of_no_sandbox
 from orchestrator.cli.preview import show
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
@@ -17,15 +19,46 @@ from orchestrator.settings import Settings
 DIFFERS = 6
 
 
+@contextmanager
+def _problems_printed(output: str) -> Iterator[None]:
+    """A program finds the problems of its files on stdout, as the preview that they prevent."""
+    try:
+        yield
+    except ConfigError as error:
+        if output != "table":
+            emit(app.prevented(error.problems), output)
+        raise
+
+
+def _preview(declared: app.Declaration, output: str) -> dict[str, Any]:
+    """Return what would be done; raise ConfigError with the problems that prevent it."""
+    preview = app.preview(declared)
+    if not declared.settings.sandbox:
+        warn_of_no_sandbox()
+    if preview["problems"]:
+        if output != "table":
+            emit(preview, output)
+        raise ConfigError([Problem(**problem) for problem in preview["problems"]])
+    return preview
+
+
 def _say_entry_problems(preview: dict[str, Any]) -> None:
     """Say why single entries cannot be started; the others can, so this refuses nothing."""
     for problem in preview["entry_problems"]:
         say(str(Problem(**problem)))
 
 
-def _problems(preview: dict[str, Any]) -> None:
-    if preview["problems"]:
-        raise ConfigError([Problem(**problem) for problem in preview["problems"]])
+def _show_plan(preview: dict[str, Any], output: str) -> None:
+    """Print all that applying would do; exit 6 where something differs."""
+    if output == "table":
+        show(preview, whole=True)
+        if preview["guard"]:
+            say(f"apply will refuse: {preview['guard']}")
+    else:
+        emit(preview, output)
+    _say_entry_problems(preview)
+    if preview["differs"]:
+        raise click.exceptions.Exit(DIFFERS)
 
 
 def _ensure(settings: Settings) -> None:
@@ -47,19 +80,10 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl plan
       ntpctl plan -f config/plugins.yaml -o json
     """
-    declared = app.declare(files, project)
+    with _problems_printed(output):
+        declared = app.declare(files, project)
     app.check_folder(declared.settings)
-    preview = app.preview(declared)
-    if output != "table":
-        emit(preview, output)
-    _problems(preview)
-    if output == "table":
-        show(preview, whole=True)
-        if preview["guard"]:
-            say(f"apply will refuse: {preview['guard']}")
-    _say_entry_problems(preview)
-    if preview["differs"]:
-        raise click.exceptions.Exit(DIFFERS)
+    _show_plan(_preview(declared, output), output)
 
 
 @click.command()
@@ -91,35 +115,37 @@ def apply(
       ntpctl apply -f config/plugins.yaml --yes
       ntpctl apply --no-wait -o json
     """
-    declared = app.declare(files, project)
+    with _problems_printed(output):
+        declared = app.declare(files, project)
     app.check_folder(declared.settings)
-    app.confirm_sandbox(declared, confirmed=no_sandbox)
+    if not dry_run:
+        with _problems_printed(output):
+            app.confirm_sandbox(declared, confirmed=no_sandbox)
     if app.was_applied(declared.settings) and not dry_run:
         _ensure(declared.settings)
-    preview = app.preview(declared)
-    _problems(preview)
+    preview = _preview(declared, output)
+    if dry_run:
+        _show_plan(preview, output)
+        return
     if output == "table":
-        show(preview, whole=dry_run)
-    if dry_run or not wait:
+        show(preview, whole=False)
+    if not wait:
         # Who waits hears it at the end, beside the other reasons why not all are ready.
         _say_entry_problems(preview)
-    if dry_run:
-        raise click.exceptions.Exit(DIFFERS if preview["differs"] else 0)
     stops = [change["name"] for change in preview["changes"] if change["stops"]]
     if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         agreed(f"this stops {', '.join(stops)}. Go on?")
     _ensure(declared.settings)
+    accepted = app.apply(
+        declared,
+        expect=preview["revision"],
+        allow_deletes=allow_deletes,
+        wait=wait,
+        deadline=deadline,
+    )
     try:
-        outcome = settle(
-            app.apply(
-                declared,
-                expect=preview["revision"],
-                allow_deletes=allow_deletes,
-                wait=wait,
-                deadline=deadline,
-            ),
-            output=output,
-        )
+        with _problems_printed(output):
+            outcome = settle(accepted, output=output)
     except KeyboardInterrupt:
         say("\nthe controller goes on with this revision; `ntpctl status` shows it")
         raise
@@ -136,7 +162,9 @@ def _counted(plugins: list[dict[str, Any]]) -> str:
 
 @click.command()
 @project_options
-@click.option("--delete-data", is_flag=True, help="Remove storage (ledgers) and history too.")
+@click.option(
+    "--delete-data", is_flag=True, help="Remove what plugins store (ledgers) too, for good."
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @deadline_option(120.0)
 @output_option
@@ -151,6 +179,8 @@ def down(
 ) -> None:
     """Stop and remove everything of this project, and end its controller; storage stays.
 
+    Its revisions and events are forgotten; what plugins store (ledgers) goes by --delete-data alone.
+
     \b
     Examples:
       ntpctl down
@@ -163,24 +193,36 @@ def down(
             raise click.UsageError(
                 "--delete-data removes ledgers for good\n  fix: confirm it with --yes"
             )
-        agreed("This removes ledgers and history for good. Go on?")
-    if not app.was_applied(where):
-        if delete_data:
-            app.forget(where, delete_data=True)
-        say(f"nothing of project '{where.project}' runs here ({where.state})")
+        agreed("This removes ledgers for good. Go on?")
+    stored = app.stored(where)
+    removed: list[str] = []
+    if applied := app.was_applied(where):
+        app.ensure_controller(where)
+        removed = _take_down(where, delete_data=delete_data, deadline=deadline)
+    if applied or delete_data:
+        app.forget(where, delete_data=delete_data)
+    kept = app.stored(where)
+    deleted = [name for name in stored if name not in kept]
+    if output != "table":
+        emit({"removed": removed, "kept": kept, "deleted": deleted}, output)
         return
-    app.ensure_controller(where)
-    result: dict[str, Any] = {}
+    if applied:
+        say(f"removed {len(removed)}: {', '.join(removed) or 'nothing ran'}")
+    else:
+        say(f"nothing of project '{where.project}' runs here ({where.state})")
+    if deleted:
+        say(f"storage removed for good: {', '.join(deleted)}")
+    if kept:
+        say(f"storage kept: {', '.join(kept)}; `down --delete-data` removes it")
+
+
+def _take_down(where: Settings, *, delete_data: bool, deadline: float) -> list[str]:
+    """Return who was removed, the broker too."""
+    removed: list[str] = []
     with Progress("removed") as progress:
         for message in app.call(where, "down", delete_data=delete_data, deadline=deadline):
             if message.get("event") == "progress":
                 progress.tell(message)
             elif "result" in message:
-                result = message["result"]
-    app.forget(where, delete_data=delete_data)
-    if output != "table":
-        emit(result, output)
-        return
-    say(f"removed {len(result['removed'])}: {', '.join(result['removed']) or 'nothing ran'}")
-    if result["kept"]:
-        say(f"storage kept: {', '.join(result['kept'])}; `down --delete-data` removes it")
+                removed = message["result"]["removed"]
+    return removed

@@ -1,5 +1,6 @@
 """Commands on files alone: validate, schema. They import neither an engine's client nor a bus."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -7,7 +8,8 @@ import click
 from orchestrator import app
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import project_options
-from orchestrator.cli.output import emit, output_option
+from orchestrator.cli.output import emit, output_option, warn_of_no_sandbox
+from orchestrator.errors import ConfigError, Problem
 
 
 @click.command()
@@ -22,17 +24,24 @@ def validate(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl validate -f config/plugins.yaml
       cat plugins.yaml | ntpctl validate -f -
     """
-    declared = app.declare(files, project)
-    problems = app.problems(declared)
+    names, problems = _read(files, project)
     if output != "table":
-        emit({"problems": [app.problem_json(problem) for problem in problems]}, output)
+        emit({"problems": app.prevented(problems)["problems"]}, output)
     if problems:
-        from orchestrator.errors import ConfigError
-
         raise ConfigError(problems)
     if output == "table":
-        names = ", ".join(name for name, _ in declared.sources)
-        say(f"{names}: good")
+        say(f"{', '.join(names)}: good")
+
+
+def _read(files: tuple[str, ...], project: str | None) -> tuple[Sequence[str], Sequence[Problem]]:
+    """Return the names of the files, and every problem."""
+    try:
+        declared = app.declare(files, project)
+    except ConfigError as error:
+        return (), error.problems
+    if not declared.settings.sandbox:
+        warn_of_no_sandbox()
+    return [name for name, _ in declared.sources], app.problems(declared)
 
 
 @click.command()

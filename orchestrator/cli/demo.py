@@ -15,7 +15,7 @@ import msgspec
 
 from ntp.contract.beat import Beat
 from orchestrator import app
-from orchestrator.cli.demo_report import Summary, exhausted, summarise
+from orchestrator.cli.demo_report import Summary, document, exhausted, summarise
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import deadline_option
 from orchestrator.cli.output import Column, console, emit, output_option, table
@@ -63,17 +63,7 @@ def demo(deadline: float, output: str, *, keep: bool) -> None:
     if output == "table":
         _show(summary, time.monotonic() - began)
     else:
-        emit(
-            msgspec.to_builtins(
-                {
-                    "edges": summary.edges,
-                    "books": summary.books,
-                    "refused": summary.refused,
-                    "failures": failures,
-                }
-            ),
-            output,
-        )
+        emit(document(summary, failures), output)
     if failures:
         raise ActionError("the demo failed:\n  " + "\n  ".join(failures))
     if keep:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from ntp.contract.beat import Beat, Stage
 from ntp.contract.names import Channel, Kind
@@ -75,6 +78,17 @@ def summarise(beats: Mapping[str, Beat]) -> Summary:
         failures.append("no order was filled")
     refused = {name: beat.refused for name, beat in beats.items() if beat.refused}
     return Summary(edges=edges, books=books, refused=refused, failures=tuple(failures))
+
+
+def document(summary: Summary, failures: Sequence[str]) -> dict[str, Any]:
+    """Return what `demo -o json` prints; docs/json.md has its shape."""
+    told = {
+        "edges": summary.edges,
+        "books": summary.books,
+        "refused": summary.refused,
+        "failures": failures,
+    }
+    return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a mapping
 
 
 def _edges(beats: Mapping[str, Beat]) -> list[EdgeCount]:

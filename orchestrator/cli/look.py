@@ -9,8 +9,8 @@ from orchestrator import app
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import followable_options, located, project_options
-from orchestrator.cli.output import emit, output_option
-from orchestrator.cli.overview import overview
+from orchestrator.cli.output import emit, emit_one, output_option
+from orchestrator.cli.overview import overview, warn_of_bare
 
 
 @click.command()
@@ -30,6 +30,7 @@ def status(name: str | None, files: tuple[str, ...], project: str | None, output
     if output != "table":
         emit(answer, output)
     elif name:
+        warn_of_bare(answer["plugins"])
         show(answer["plugins"][0])
     else:
         overview(answer)
@@ -59,18 +60,29 @@ def logs(
       ntpctl logs -f momentum_strategy
     """
     where = located(files, project)
+    lines = (
+        line
+        for line in app.call(where, "logs", name=name, follow=follow, tail=tail)
+        if line.get("event") == "log"
+    )
+    if output != "table" and not follow:
+        emit({"lines": [_told(line) for line in lines]}, output)
+        return
     found = False
-    for line in app.call(where, "logs", name=name, follow=follow, tail=tail):
-        if line.get("event") != "log":
-            continue
+    for line in lines:
         found = True
         if output == "table":
             mark = "" if line["stream"] == "stdout" else f"[{line['stream']}] "
             click.echo(f"{line['at'][:23]} {mark}{line['text']}")
         else:
-            emit_line(line)
+            emit_one(_told(line), output)
     if not found:
         say(f"{name} has printed nothing")
+
+
+def _told(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Take off what says on the controller's socket which event it is."""
+    return {key: value for key, value in message.items() if key != "event"}
 
 
 @click.command()
@@ -105,7 +117,7 @@ def events(
     where = located(files, project)
     for message in app.call(where, "events", name=name, limit=limit, follow=follow):
         if message.get("event") == "event":
-            _event(message, output)
+            _event(_told(message), output)
         elif "result" in message and not follow:
             if not message["result"]["events"]:
                 say(f"no events{f' of {name!r}' if name else ''}")
@@ -118,15 +130,8 @@ def events(
 
 def _event(event: Mapping[str, Any], output: str) -> None:
     if output != "table":
-        emit_line(event)
+        emit_one(event, output)
         return
     times = f" (x{event['count']})" if event["count"] > 1 else ""
     who = event["name"] or "project"
     click.echo(f"{event['at'][:19]}  {who:<22} {event['reason']:<20} {event['message']}{times}")
-
-
-def emit_line(value: Mapping[str, Any]) -> None:
-    """Print one JSON object a line: what a follower can read as it comes."""
-    import json
-
-    click.echo(json.dumps(value, ensure_ascii=False))

@@ -70,6 +70,18 @@ def console(*, stderr: bool = False) -> "Console":
     )
 
 
+def warn(text: str) -> None:
+    """Print loudly to stderr: what nobody may overlook."""
+    console(stderr=True).print(text, style="bold red", markup=False)
+
+
+def warn_of_no_sandbox() -> None:
+    warn(
+        "PLUGIN_SANDBOX is false: plugins run WITHOUT A SANDBOX, with your own rights\n"
+        "  fix: take it out of the environment and of .env"
+    )
+
+
 def emit(value: Any, output: str) -> None:
     """Print a JSON-ready value as JSON or YAML."""
     if output == "yaml":
@@ -78,6 +90,15 @@ def emit(value: Any, output: str) -> None:
         click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
     else:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def emit_one(value: Any, output: str) -> None:
+    """Print one of many as it comes: JSON as one line, YAML as a document of its own."""
+    if output == "yaml":
+        click.echo("---")
+        emit(value, output)
+    else:
+        click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:

@@ -1,9 +1,9 @@
 """All plugins at a glance: `ntpctl status`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.cli.output import Column, console, table
+from orchestrator.cli.output import Column, console, table, warn
 from orchestrator.cli.words import age, bytes_of, state_style
 
 
@@ -16,18 +16,7 @@ def overview(answer: Mapping[str, Any]) -> None:
                 style="yellow",
                 markup=False,
             )
-    bare = [
-        row["name"]
-        for row in answer["plugins"]
-        if row["started"] and row["isolation"] and not row["isolation"]["tier"]
-    ]
-    if bare:
-        console(stderr=True).print(
-            f"WITHOUT A SANDBOX, with your own rights: {', '.join(bare)}\n"
-            "  fix: take PLUGIN_SANDBOX=false out, then `ntpctl apply`",
-            style="bold red",
-            markup=False,
-        )
+    warn_of_bare(answer["plugins"])
     table(
         answer["plugins"],
         [
@@ -48,6 +37,20 @@ def overview(answer: Mapping[str, Any]) -> None:
             Column("MESSAGE", _message),
         ],
     )
+
+
+def warn_of_bare(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Say loudly who runs without any isolation."""
+    bare = [
+        row["name"]
+        for row in rows
+        if row["started"] and row["isolation"] and not row["isolation"]["tier"]
+    ]
+    if bare:
+        warn(
+            f"WITHOUT A SANDBOX, with your own rights: {', '.join(bare)}\n"
+            "  fix: take PLUGIN_SANDBOX=false out, then `ntpctl apply`"
+        )
 
 
 def _message(row: Mapping[str, Any]) -> str:

@@ -58,20 +58,32 @@ class Progress:
         return message["ready"] != self._ready or not repeats
 
 
-def settle(messages: Iterable[dict[str, Any]], *, output: str) -> dict[str, Any]:
-    """Print what happens until the outcome; raise ActionError where it is not what was asked for."""
+def outcome_of(messages: Iterable[dict[str, Any]], *, done: str = "ready") -> dict[str, Any]:
+    """Print what happens until the outcome; return that."""
     outcome: dict[str, Any] = {}
-    with Progress() as progress:
+    with Progress(done) as progress:
         for message in messages:
             if message.get("event") == "progress":
                 progress.tell(message)
             elif "result" in message:
                 outcome = message["result"]
+    return outcome
+
+
+def conclude(
+    outcome: dict[str, Any], *, output: str, done: str = "ready", wait: bool = True
+) -> dict[str, Any]:
+    """Print the outcome; raise ActionError where it was waited for and is not what was asked for."""
     if output != "table":
         emit(outcome, output)
-    waiting = outcome.get("waiting", [])
-    if waiting and not outcome.get("ready", True):
+    waiting = outcome["waiting"]
+    if wait and waiting and not outcome["ready"]:
         for each in waiting:
             say(f"{each['name']}: {each['state']}: {each['message']}")
-        raise ActionError(outcome.get("message") or "not everything became ready")
+        raise ActionError(f"not everything became {done}")
     return outcome
+
+
+def settle(messages: Iterable[dict[str, Any]], *, output: str) -> dict[str, Any]:
+    """Print what happens until the outcome, and that; raise ActionError where not all are ready."""
+    return conclude(outcome_of(messages), output=output)

@@ -43,38 +43,15 @@ Calls. `?` marks an argument that may be left out, with its default.
     INFO        {"project", "version", "python", "pid", "epoch", "started", "revision", "applied", "runtime",
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},
                  "listening_since", "conditions": [CONDITION], "state_folder"}
-    PREVIEW     {"problems": [PROBLEM], "changes": [CHANGE], "differs": BOOL, "guard": TEXT|"" (why allow_deletes is
-                 needed), "revision": the one that runs now, or 0,
-                 "entry_problems": [PROBLEM] (each of one entry that cannot be started; the others can)}
-    CHANGE      {"name", "do": "start"|"recreate"|"update"|"push"|"remove"|"keep"|"refuse", "cause", "kind",
-                 "stops": BOOL,
-                 "egress": ["host:port"] (what it may reach beyond the bus)}
     PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
-    OUTCOME     {"revision", "ready": BOOL, "plugins": [STATUS], "waiting": [{"name", "state", "message"}]}
-                `ready` false: by the deadline, or for good, `waiting` were not, and `message` says why
-    STATUS      {"name", "kind", "plugin", "version", "state", "message", "ready", "generation", "restarts",
-                 "since", "started", "next_try", "conditions": [CONDITION], "isolation": ISOLATION|null,
-                 "usage": {"memory", "memory_peak", "memory_limit", "cpu_s", "throttled_s", "pids", "pids_refused"},
-                 "cpu_share" (cores used of late)|null, "last_exit": EXIT|null, "last_output": [TEXT],
-                 "flow": {"sent", "received", "sent_per_s", "received_per_s", "lost", "late", "refused",
-                 "last_refusal", "skew_s"}|null,
-                 "indicators": {SYMBOL: {NAME: NUMBER}}, "report": {NAME: ANY}, "egress": ["host:port"], "egress_refused": {"host:port": N}, "place": "file:line",
-                 "stage"}
-                state: Running Exhausted Starting Waiting Preparing Stopping Stopped BackOff CrashLoop GaveUp FellBack
-                Flapping Unknown Refused, or the reason of the last exit while it is down for good or backing off:
-                OOMKilled CallbackTimeout Unresponsive ExitedZero ConfigRefused ImportFailed CannotBeExamined
-                SecretMissing ...
-    CONDITION   {"type": "Ready"|"Reconciling"|"Stalled"|..., "status": BOOL, "reason", "message", "since"}
-                of the project: ConfigValid, RuntimeReachable, BrokerReady, BusListening, LeaseHeld, StoreSound,
-                FileFollowed (only under `serve --watch`)
-    EXIT        {"at", "code", "signal", "oom", "reason", "message", "permanent", "memory_peak", "last_output"}
-    ISOLATION   {"tier": 0-3, "active": [TEXT], "missing": [TEXT]}
-    EVENT       {"at", "name", "type": "Normal"|"Warning", "reason", "message", "count"}
-    PROBLEM     {"file", "line", "column", "message", "fix", "entry"}
+
+    PREVIEW, CHANGE, OUTCOME, STATUS, CONDITION, EVENT, ISOLATION, PROBLEM: docs/json.md, for `--output json`
+    prints them as they come.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from orchestrator.errors import (
@@ -89,6 +66,8 @@ from orchestrator.errors import (
 SOCKET = "controller.sock"
 LONGEST_LINE = 40 * 1024 * 1024
 """Bytes: sixteen MiB of files, escaped as JSON."""
+_PROBLEM = {each.name for each in fields(Problem)}
+
 ALIVE_S = 5.0
 """A server that has nothing to say says so this often."""
 
@@ -115,18 +94,11 @@ def error_line(error: NtpError) -> bytes:
 def _describe(error: NtpError) -> dict[str, Any]:
     match error:
         case ConfigError(problems=problems):
-            listed = [
-                {
-                    "file": problem.file,
-                    "line": problem.line,
-                    "column": problem.column,
-                    "message": problem.message,
-                    "fix": problem.fix,
-                    "entry": problem.entry,
-                }
-                for problem in problems
-            ]
-            return {"kind": "config", "message": str(error), "problems": listed}
+            return {
+                "kind": "config",
+                "message": str(error),
+                "problems": list(map(asdict, problems)),
+            }
         case UnreachableError():
             return {"kind": "unreachable", "message": str(error)}
         case ConflictError():
@@ -145,14 +117,7 @@ def rebuild(description: Mapping[str, Any]) -> NtpError:
         case "config":
             return ConfigError(
                 [
-                    Problem(
-                        file=each["file"],
-                        line=each["line"],
-                        column=each["column"],
-                        message=each["message"],
-                        fix=each["fix"],
-                        entry=each.get("entry"),
-                    )
+                    Problem(**{key: each[key] for key in each if key in _PROBLEM})
                     for each in description.get("problems", ())
                 ]
             )

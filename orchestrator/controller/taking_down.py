@@ -59,7 +59,10 @@ class TakingDown:
         yield Downed(removed=sorted(everybody), kept=kept)
 
     async def finish(self) -> bool:
-        """Forget what was wanted; the revisions stay for `ntpctl history`. Return whether data went too."""
+        """Forget what was wanted. The file of revisions is removed by who asked, once we are gone.
+
+        Return whether data went too.
+        """
         delete_data = bool(self._rooms.desk.down)
         await self._rooms.outside.runtime.close(delete_data=delete_data)
         for name in list(self._rooms.memories.all()):

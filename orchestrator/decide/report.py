@@ -44,7 +44,7 @@ class PluginStatus:
     plugin: str
     version: str
     state: str
-    """One CamelCase word; `control.protocol` lists them."""
+    """One CamelCase word; docs/json.md lists them."""
     message: str
     """The sentence that a trader understands, with what to do."""
     ready: bool

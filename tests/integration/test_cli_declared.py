@@ -81,3 +81,16 @@ def test_a_plugin_dir_that_env_may_have_named_makes_no_plugin_missing(tmp_path):
 
     assert run.stderr.startswith(".env:1:1: the line is no assignment\n")
     assert run.stderr.endswith("\n1 problem; nothing was changed\n")
+
+
+def test_who_asks_for_no_sandbox_is_told_loudly_by_every_command_on_files(tmp_path):
+    (tmp_path / "plugins.yaml").write_text("plugins:\n  data_sources: [{name: replay_data}]\n")
+    runs = [
+        ntpctl(*command, cwd=tmp_path, PLUGIN_SANDBOX="false")
+        for command in (["validate"], ["plan"], ["plan", "-o", "json"], ["apply", "--dry-run"])
+    ]
+
+    assert [run.returncode for run in runs] == [0, 6, 6, 6]
+    assert [
+        "plugins run WITHOUT A SANDBOX, with your own rights" in run.stderr for run in runs
+    ] == [True] * 4

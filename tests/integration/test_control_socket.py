@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -348,14 +349,15 @@ async def test_the_client_starts_without_heavy_packages():
     assert found.stdout == "[]\n"
 
 
-def test_every_field_that_is_told_stands_in_the_protocol():
+def test_every_field_that_is_told_is_documented():
+    shapes = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
     told = [Info, Outcome, Preview, Progress, ProjectStatus, PluginStatus, Condition, Downed]
     told += [Change, Event, Exit, FlowTotals, Isolation, LogLine, Usage, BrokerInfo, Waiting]
     missing = [
         f"{each.__name__}.{field.name}"
         for each in told
         for field in dataclasses.fields(each)
-        if f'"{field.name}"' not in protocol.__doc__
+        if f'"{field.name}"' not in protocol.__doc__ and f"`{field.name}`" not in shapes
     ]
     assert missing == []
 

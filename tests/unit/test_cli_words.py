@@ -14,6 +14,7 @@ import pytest
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import agreed, guard
 from orchestrator.cli.output import Column, fitting, table
+from orchestrator.cli.overview import warn_of_bare
 from orchestrator.cli.progress import Progress
 from orchestrator.ports import Revision
 from orchestrator.spec.egress import written
@@ -98,6 +99,12 @@ def test_on_a_terminal_no_title_and_no_figure_is_broken(columns, message):
     told = [found["MESSAGE"], *(each[-1] for each in goes_on)]
     assert " ".join(told) == message.strip(), "only the message goes on below itself"
     assert last == ["rsi", *first[1:-1]]
+
+
+def test_one_without_a_sandbox_is_told_loudly(capsys):
+    warn_of_bare([plugin("safe"), plugin("bare", isolation={"tier": 0})])
+
+    assert "WITHOUT A SANDBOX, with your own rights: bare\n" in capsys.readouterr().err
 
 
 def test_a_pipe_gets_every_message_whole_and_no_blanks_at_the_end(capsys):
