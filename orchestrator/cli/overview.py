@@ -54,11 +54,15 @@ def warn_of_bare(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _message(row: Mapping[str, Any]) -> str:
-    """What it says now; where that is nothing worrying, why its last life ended, what it was refused."""
+    """What it says now; where that is nothing worrying, why its last life ended, what was refused."""
     told = [str(row["message"])]
     end = row["last_exit"]
     if end is not None and end["reason"] and row["ready"]:
         told.append(f"was restarted after {end['reason']}")
+    if row["flow"] and row["flow"]["refused"]:
+        count = row["flow"]["refused"]
+        why = row["flow"]["last_refusal"]
+        told.append(f"{count} result{'' if count == 1 else 's'} refused, the last: {why}")
     if row["egress_refused"]:
         hosts = ", ".join(row["egress_refused"])
         told.append(f"may not reach {hosts}: see `ntpctl status {row['name']}`")

@@ -130,8 +130,10 @@ def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
     if name == "secrets":
         keys = sorted({*_mapping(one), *_mapping(other)})
         for key in keys:
-            if _mapping(one).get(key) != _mapping(other).get(key):
-                yield f"secret {key.removeprefix('config.')} has another value"
+            had, has = _mapping(one).get(key), _mapping(other).get(key)
+            if had != has:
+                word = "is new" if not had else "has another value" if has else "is gone"
+                yield f"secret {key.removeprefix('config.')} {word}"
     elif name == "egress":
         one, other = _listed(one), _listed(other)
         told = [f"+{host}" for host in other if host not in one]

@@ -155,7 +155,8 @@ def _running(
     if record.refusal:
         what = "the change is refused, the one before keeps running: "
         return _Verdict("Refused", what + refusal(record), stalled=True, next_try=record.not_before)
-    troubled = f"failed {record.failures} times of late" if record.failures else ""
+    often = "once" if record.failures == 1 else f"{record.failures} times"
+    troubled = f"failed {often} of late" if record.failures else ""
     if observed.listening_since is None:
         # Deaf: what was healthy before is taken to be so.
         known = beat is not None or record.healthy_generation >= instance.generation
@@ -215,8 +216,8 @@ def _absent(
         return _Verdict("GaveUp", message, stalled=True)
     stalled = record.failures >= LOOPING
     if word in ("Exited", "Crashed", "Killed", "Lost"):
+        # The sentence alone says which of them it was.
         word = "CrashLoop" if stalled else "BackOff"
-        told = ending(end, instance)
     return _Verdict(word, told, stalled=stalled, next_try=record.not_before)
 
 

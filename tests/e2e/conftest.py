@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +48,31 @@ class Project:
             )
         assert "Traceback" not in run.stderr, run.stderr
         return run
+
+    def first_line(self, *arguments: str, meanwhile: tuple[str, ...], within: float = 60) -> str:
+        """Run a command that follows, and `meanwhile` another; end it by Ctrl-C after its first line."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as follower:
+            overdue = threading.Timer(within, follower.kill)
+            overdue.start()
+            try:
+                self.ntpctl(*meanwhile)
+                line = follower.stdout.readline()
+                follower.send_signal(signal.SIGINT)
+                _, said = follower.communicate(timeout=within)
+            finally:
+                overdue.cancel()
+                follower.kill()
+        assert follower.returncode == 130, said
+        assert "Traceback" not in said, said
+        return line
 
     def status(self) -> dict[str, dict]:
         answer = json.loads(self.ntpctl("status", "-o", "json").stdout)

@@ -101,6 +101,15 @@ def test_on_a_terminal_no_title_and_no_figure_is_broken(columns, message):
     assert last == ["rsi", *first[1:-1]]
 
 
+def test_one_whose_every_result_is_refused_is_not_plainly_running():
+    flow = {"received_per_s": 9.0, "sent_per_s": 0.0, "lost": 0, "refused": 886,
+            "last_refusal": "price was NaN"}  # fmt: skip
+    lines = overview([plugin("nan", flow=flow), plugin("good")], 300)
+
+    assert lines[1].endswith("  886 results refused, the last: price was NaN")
+    assert "refused" not in lines[2]
+
+
 def test_one_without_a_sandbox_is_told_loudly(capsys):
     warn_of_bare([plugin("safe"), plugin("bare", isolation={"tier": 0})])
 

@@ -43,7 +43,7 @@ def limits(**fields):
         (of(replace(ENTRY, history=5)), "config", "history 1000 -> 5"),
         (of(replace(ENTRY, timeout=timedelta(seconds=5))), "config", "timeout_s 30.0 -> 5.0"),
         (of(replace(ENTRY, capital=Decimal(5))), "config", "capital 10000 -> 5"),
-        (of(ENTRY, secrets={"config.key": "x"}), "config", "secret key has another value"),
+        (of(ENTRY, secrets={"config.key": "x"}), "config", "secret key is new"),
         (of(limits(memory=1024 * MIB)), "resources", "resources.memory 512 MiB -> 1 GiB"),
         (of(limits(cpu=0.5)), "resources", "resources.cpu 1.0 -> 0.5"),
         (of(limits(tmp=8 * MIB)), "identity", "tmp 64 MiB -> 8 MiB"),
@@ -68,6 +68,12 @@ def limits(**fields):
 def test_a_change_is_in_one_layer_and_has_words(other, layer, words):
     assert differing(hashes(of(ENTRY)), hashes(other)) == (layer,)
     assert describe(of(ENTRY), other) == words
+
+
+def test_a_secret_comes_changes_and_goes_in_words():
+    first, other = of(ENTRY, secrets={"config.key": "x"}), of(ENTRY, secrets={"config.key": "y"})
+    assert describe(first, other) == "secret key has another value"
+    assert describe(first, of(ENTRY)) == "secret key is gone"
 
 
 def test_where_it_stands_in_the_file_is_no_change():

@@ -65,8 +65,8 @@ def test_a_ready_plugin_is_running():
             "OOMKilled",
             "limit 512 MiB, peak 530 MiB; raise resources.memory",
         ),
-        ({"code": 1}, "BackOff", "Exited: exit code 1"),
-        ({"signal": 11}, "BackOff", "Crashed: killed by SIGSEGV"),
+        ({"code": 1}, "BackOff", "exit code 1"),
+        ({"signal": 11}, "BackOff", "killed by SIGSEGV"),
         ({"code": 0}, "ExitedZero", "ended by itself with exit code 0; a plugin runs until it is told to stop"),
         (
             {"code": 1, "reason": "CallbackTimeout", "message": "analyze() took 30 s at a.py:12"},
@@ -136,6 +136,15 @@ def test_one_that_was_never_heard_is_starting():
     assert told(made)["a"].state == "Starting"
     made.listening_since = None
     assert told(made)["a"].state == "Starting"
+
+
+@pytest.mark.parametrize(
+    ("failures", "words"), [(1, "failed once of late"), (3, "failed 3 times of late")]
+)
+def test_one_that_runs_again_says_how_often_it_failed(failures, words):
+    made = world()
+    made.records["a"] = replace(made.records["a"], failures=failures)
+    assert told(made)["a"].message == words
 
 
 def test_exhausted_is_ready():

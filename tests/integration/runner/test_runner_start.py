@@ -87,6 +87,15 @@ def with_method(text: str, imports: str = "") -> str:
             "initialize() raised OSError: no model file (written.py:9)",
             False,
         ),
+        (
+            # As a full /tmp answers.
+            with_method(
+                "async def initialize(self):\n    open('/dev/full', 'w').write('x' * 9999)"
+            ),
+            "InitializeFailed",
+            "No space left on device (written.py:9); /tmp is full: raise resources.tmp",
+            False,
+        ),
     ],
 )
 async def test_a_start_that_fails_leaves_its_reason(bench, code, reason, words, permanent):

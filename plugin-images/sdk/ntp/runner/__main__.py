@@ -17,7 +17,7 @@ from ntp.plugin import PermanentError
 from ntp.runner import launch as launching
 from ntp.runner.core import border
 from ntp.runner.core.objects import ConfigRefusedError, Maker
-from ntp.runner.ending import EndError, LastWords, say
+from ntp.runner.ending import EndError, LastWords, say, what_to_raise
 from ntp.runner.load import place, plugin_class
 from ntp.runner.part import Part
 from ntp.runner.watch import Watch
@@ -124,6 +124,7 @@ def _end(error: BaseException, code: Path) -> Termination:
         else:
             said = Termination("ConfigRefused", str(error), permanent=True)
         message = said.message if where in said.message else said.message + where
+        message += what_to_raise(error.__cause__)
         end = Termination(said.reason, message, said.permanent)
     elif isinstance(error, PermanentError):
         end = Termination(error.reason, error.message, permanent=True)
@@ -131,7 +132,7 @@ def _end(error: BaseException, code: Path) -> Termination:
         traceback.print_exception(error)
         where = place(error, code)
         reason = "PluginRaised" if where else "RunnerFailed"
-        end = Termination(reason, f"{type(error).__name__}: {error}{where}")
+        end = Termination(reason, f"{type(error).__name__}: {error}{where}{what_to_raise(error)}")
     say(f"{end.reason}: {end.message}")
     return end
 

@@ -1,5 +1,6 @@
 """A runner's last words: why it ended by its own decision, left where the runtime finds them."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,10 +13,24 @@ from ntp.contract.launch import TERMINATION_FILE, Termination
 LONGEST = 4096
 """Bytes of the file, as Kubernetes reads of its terminationMessagePath."""
 
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+"""EFBIG: one file larger than the folder may be."""
+
 
 def say(words: str) -> None:
     """Write a line for `ntpctl logs`."""
     print(f"ntp: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log
+
+
+def what_to_raise(error: BaseException | None) -> str:
+    """Return what to do where a folder was full, to be added to the words; empty: none was."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return "; /tmp is full: raise resources.tmp (or storage, if it was written there)"
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 class EndError(Exception):
