@@ -190,7 +190,11 @@ def next_command(here: Path, example: Path) -> str:
         return f"edit config/plugins.yaml, then  {own_name()} apply -f config/plugins.yaml"
     if any((here / file).exists() for file in DEFAULT_FILES):
         return f"{own_name()} apply"
-    return f"cp {example} plugins.yaml && {own_name()} apply"
+    # Where its first line says that the schema is: beside the folder.
+    return (
+        f"mkdir -p config && cp {example} config/ && "
+        f"{own_name()} schema --write && {own_name()} apply"
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Whoever ends the demo in the middle leaves nothing behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.demo import next_command
+from orchestrator.cli.demo import next_command, own_name
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -40,9 +43,33 @@ def test_the_next_command_fits_where_one_stands(tmp_path):
     elsewhere.mkdir()
 
     assert next_command(tmp_path, example).startswith("edit config/plugins.yaml, then  ")
-    assert next_command(elsewhere, example).startswith(f"cp {example} plugins.yaml && ")
     (elsewhere / "plugins.yaml").touch()
     assert next_command(elsewhere, example).endswith(" apply")
+
+
+def test_the_next_command_makes_a_file_that_an_editor_completes(tmp_path):
+    project = tmp_path / "mine"
+    project.mkdir()
+    *steps, last = next_command(project, ROOT / "config" / "plugins.yaml").split(" && ")
+    assert last.endswith(" apply")
+    ours = [step.replace(own_name(), f"{sys.executable} -m orchestrator") for step in steps]
+    run = subprocess.run(
+        ["/bin/sh", "-ec", " && ".join(ours)],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    file = next(
+        project / each
+        for each in ("config/plugins.yaml", "plugins.yaml")
+        if (project / each).exists()
+    )
+    first = file.read_text().splitlines()[0]
+    schema = file.parent / first.removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(schema.read_text())["$schema"].endswith("2020-12/schema")
 
 
 def _processes_of(folder: Path) -> list[str]:
