@@ -193,6 +193,8 @@ class Revision:
     """Entry name -> artifact digest."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What else decided the result: PLUGIN_* values, project folder."""
+    change: str = ""
+    """What it changed against the one before it, in one line; empty where a release did not write it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ def preview(declared: Declaration) -> dict[str, Any]:
             sources=sources,
             settings=declared.decisive,
             secrets=declared.secrets,
+            # A controller of an older release, that still runs, knows no pins here.
+            **({"pins": declared.pins} if declared.pins else {}),
         )
     from orchestrator.app import house
 
@@ -130,6 +132,7 @@ def apply(
         sources=[list(source) for source in declared.sources],
         settings=declared.decisive,
         secrets=declared.secrets,
+        pins=declared.pins,
         expect=expect,
         allow_deletes=allow_deletes,
         wait=wait,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import STDIN, Settings, find
+from orchestrator.spec.environment import switch
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\benv:\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -20,10 +21,22 @@ class Declaration:
     confirmed_settings: Mapping[str, str] = field(default_factory=dict)
     names: Sequence[str] = ()
     """For the demo: the instances that it declares."""
+    said: Mapping[str, str] | None = None
+    """Of a revision: what decided the result when it was applied; None: what holds now decides."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Of a revision: entry -> digest of the code that it has to be again."""
+
+    @property
+    def sandbox(self) -> bool:
+        if self.said is None:
+            return self.settings.sandbox
+        return switch(self.said, "PLUGIN_SANDBOX", default=True, problems=[])
 
     @property
     def decisive(self) -> dict[str, str]:
         """What else decides the result, as the controller takes it."""
+        if self.said is not None:
+            return dict(self.said)
         return {
             **self.settings.plugin_settings,
             **({"PLUGIN_DIR": str(self.settings.plugin_dir)} if self.settings.plugin_dir else {}),
@@ -101,7 +114,7 @@ def settle(gathered: Gathered) -> Declaration:
 
 def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
     """Refuse PLUGIN_SANDBOX=false that nobody confirmed."""
-    if not declared.settings.sandbox and not confirmed:
+    if not declared.sandbox and not confirmed:
         raise ConfigError(
             [
                 Problem(
@@ -109,7 +122,9 @@ def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
                     0,
                     0,
                     "PLUGIN_SANDBOX was false: plugins would run with your own rights",
-                    "remove it, or confirm it with 'ntpctl apply --no-sandbox'",
+                    "remove it, or confirm it with 'ntpctl apply --no-sandbox'"
+                    if declared.said is None
+                    else "confirm it with 'ntpctl rollback --no-sandbox'",
                 )
             ]
         )

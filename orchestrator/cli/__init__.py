@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("look", "Show what runs, why, since when, and how isolated it is."),
     "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
     "events": ("look", "Show what was decided and observed, each with its cause."),
+    "history": ("history", "Show the revisions: what was applied when, and what each changed."),
     "restart": ("act", "Restart plugins by hand; nothing else is touched."),
     "stop": ("act", "Stop plugins by hand."),
     "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),

@@ -41,7 +41,7 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
             yield _result(await operations.status(name))
         case PreviewCall():
             preview = await operations.preview(
-                call.sources, settings=call.settings, secrets=call.secrets
+                call.sources, settings=call.settings, secrets=call.secrets, pins=call.pins
             )
             yield _result(preview)
         case BeatsCall():
@@ -142,9 +142,25 @@ def _brief(revisions: Sequence[Revision]) -> list[Message]:
             "applied": each.applied.isoformat(),
             "files": [file for file, _ in each.sources],
             "resolved": dict(each.resolved),
+            "change": each.change,
+            "again": _again(each, revisions),
         }
         for each in revisions
     ]
+
+
+def _again(one: Revision, revisions: Sequence[Revision]) -> int | None:
+    """Return the number of the first revision that was the same in everything, such as after a rollback."""
+    for each in revisions:
+        if each.number >= one.number:
+            break
+        if (each.resolved, each.settings, each.sources) == (
+            one.resolved,
+            one.settings,
+            one.sources,
+        ):
+            return each.number
+    return None
 
 
 def _numbered(revisions: Sequence[Revision], number: int) -> Revision:

@@ -39,6 +39,7 @@ class PreviewCall(_Call, frozen=True, tag="preview"):
     sources: Sources
     settings: dict[str, str] = {}
     secrets: dict[str, str] = {}
+    pins: dict[str, str] = {}
 
 
 class ApplyCall(_Call, frozen=True, tag="apply"):
@@ -142,6 +143,7 @@ class Operations(Protocol):
         *,
         settings: Mapping[str, str],
         secrets: Mapping[str, str],
+        pins: Mapping[str, str],
     ) -> Preview: ...
     def apply(
         self,

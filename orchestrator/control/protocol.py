@@ -17,7 +17,7 @@ Calls. `?` marks an argument that may be left out, with its default.
     info                                          INFO
     status      name?=null                        {"project", "revision", "at", "conditions": [CONDITION],
                                                    "plugins": [STATUS]}     null: all; unknown name: action NoSuchPlugin
-    preview     sources, settings?={}, secrets?={}     PREVIEW; never an error for a mistake in `sources`
+    preview     sources, settings?={}, secrets?={}, pins?={}     PREVIEW; never an error for a mistake in `sources`
     apply       sources, settings?={}, secrets?={}, expect?=null, allow_deletes?=false, pins?={},
                 wait?=true, deadline?=120         {"event": "plan", ...PREVIEW}, PROGRESS...; result OUTCOME
     wait        names?=null, deadline?=120        PROGRESS...; result OUTCOME     null: all
@@ -30,8 +30,11 @@ Calls. `?` marks an argument that may be left out, with its default.
     down        delete_data?=false, deadline?=120     PROGRESS...; result {"removed": [NAME], "kept": [NAME]}
                                                   sources first, the broker last; then the controller ends
     beats       {"beats": {NAME: {"heard": TIME, "beat": BEAT}}}     BEAT is ntp.contract.beat.Beat as it came
-    revisions   {"revisions": [{"number", "applied", "files": [FILE], "resolved": {NAME: DIGEST}}]}    oldest first
-    revision    number                            {"number", "applied", "sources": [[FILE, TEXT]], "resolved", "settings"}
+    revisions   {"revisions": [{"number", "applied", "files": [FILE], "resolved": {NAME: DIGEST},
+                 "change": TEXT (one line, against the one before; "" where it was not written),
+                 "again": the first number that was the same in everything|null}]}     oldest first
+    revision    number                            {"number", "applied", "sources": [[FILE, TEXT]], "resolved", "settings",
+                                                   "change"}
 
     sources     [[FILE, TEXT], ...] in order; FILE as the user would name it in a message. Texts must be complete.
     settings    what else decides the result: PLUGIN_DIR, PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT, PLUGIN_SANDBOX,

@@ -15,6 +15,7 @@ from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_ready, is_settled
 from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.guard import objection
+from orchestrator.decide.history import compare, line
 from orchestrator.decide.memory import NOBODY, accepted
 from orchestrator.decide.push import runs
 from orchestrator.decide.report import Outcome, Preview, Progress
@@ -196,6 +197,7 @@ class Applying:
             sources=tuple((file, text) for file, text in readable.sources),
             resolved=declared.resolved,
             settings=dict(readable.settings),
+            change=self._changed(current, readable, book),
         )
         if not store.setting(RUNTIME):
             store.set(RUNTIME, self._outside.runtime.name)
@@ -210,6 +212,18 @@ class Applying:
         self._rooms.desk.commit(replace(book, revision=fresh.number))
         files = ", ".join(file for file, _ in fresh.sources)
         self._rooms.journal.note("", "Applied", f"revision {fresh.number}: {files}")
+
+    def _changed(self, current: Revision | None, readable: Readable, book: Book) -> str:
+        """Say in one line what `book` changes; told now, while the code that both ran is known."""
+        old, new = (
+            {name: entry.now.layers for name, entry in each.entries.items()}
+            for each in (self._rooms.desk.book, book)
+        )
+        told = line(compare(old, new))
+        if told or current is None:
+            return told
+        same = list(current.sources) == list(readable.sources)
+        return f"no plugin; {'other settings' if same else 'the text alone'}"
 
     def _check_expected(self, expect: int | None) -> None:
         now = self._rooms.desk.book.revision

@@ -120,8 +120,9 @@ class Controller:
         *,
         settings: Mapping[str, str],
         secrets: Mapping[str, str],
+        pins: Mapping[str, str],
     ) -> Preview:
-        return await self._applying.preview(Readable(sources, settings, {}), secrets)
+        return await self._applying.preview(Readable(sources, settings, pins), secrets)
 
     async def apply(
         self,

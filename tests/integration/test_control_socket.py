@@ -75,7 +75,7 @@ class Desk:
             raise ERRORS[name]
         return ProjectStatus("desk", 3, NOON, (), ())
 
-    async def preview(self, sources, *, settings, secrets):
+    async def preview(self, sources, *, settings, secrets, pins):
         self.asked.append((sources, settings, secrets))
         return Preview(problems=[PROBLEM], guard="x" * sum(len(text) for _, text in sources))
 
@@ -122,7 +122,12 @@ class Desk:
         return {}
 
     async def revisions(self):
-        return [Revision(2, NOON, (("plugins.yaml", "plugins: {}"),), {"rsi": "sha256:ab"})]
+        sources, resolved = (("plugins.yaml", "plugins: {}"),), {"rsi": "sha256:ab"}
+        return [
+            Revision(2, NOON, sources, resolved),
+            Revision(3, NOON, sources, {}, change="rsi: code ab -> cd"),
+            Revision(4, NOON, sources, resolved, change="rsi: code cd -> ab"),
+        ]
 
 
 @pytest.fixture
@@ -246,10 +251,16 @@ async def test_a_client_that_hangs_up_ends_what_it_followed(desk, path, name, ar
 
 
 async def test_revisions_are_listed_briefly_and_one_is_told_whole(desk, path):
-    assert (await in_thread(ask, path, "revisions"))["revisions"][0]["files"] == ["plugins.yaml"]
+    brief = (await in_thread(ask, path, "revisions"))["revisions"]
+    assert brief[0]["files"] == ["plugins.yaml"]
+    assert [(each["change"], each["again"]) for each in brief] == [
+        ("", None),
+        ("rsi: code ab -> cd", None),
+        ("rsi: code cd -> ab", 2),
+    ]
     one = await in_thread(ask, path, "revision", number=2)
     assert one["sources"] == [["plugins.yaml", "plugins: {}"]]
-    with pytest.raises(ActionError, match="the newest are: 2"):
+    with pytest.raises(ActionError, match="the newest are: 2, 3, 4"):
         await in_thread(ask, path, "revision", number=9)
 
 

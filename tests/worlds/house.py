@@ -142,7 +142,7 @@ class House:
         return items[0], items[1:-1], items[-1]
 
     async def preview(self, text=FLEET, **order):
-        asked = {"settings": {}, "secrets": {}} | order
+        asked = {"settings": {}, "secrets": {}, "pins": {}} | order
         return await self.controller.preview([("plugins.yaml", text)], **asked)
 
     async def status(self, name):

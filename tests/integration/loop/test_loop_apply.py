@@ -194,7 +194,27 @@ async def test_a_rollback_is_an_apply_of_the_old_files_with_their_digests(house)
         house.catalog.digests["bollinger"] = "sha256:newer"
         await house.apply(FLEET.replace("period: 20", "period: 30"))
         first = (await controller.revisions())[0]
+        told = await house.preview(first.sources[0][1], pins=first.resolved)
+        assert [(c.name, c.do.value, c.cause) for c in told.changes if c.do != "keep"] == [
+            ("bollinger", "recreate", "code newer -> bollinge, config.period 30 -> 20")
+        ]
         _, _, outcome = await house.apply(first.sources[0][1], pins=first.resolved)
         assert outcome.ready
         assert house.machine.file("bollinger").config["period"] == 20
         assert (await controller.revisions())[-1].resolved["bollinger"] == "sha256:bollinger"
+
+
+async def test_a_revision_keeps_in_a_line_what_it_changed(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await house.apply(FLEET.replace("period: 20", "period: 30"))
+        await house.apply(FLEET.replace("period: 20", "period: 30") + "# a word\n")
+        folder = str(house.folder)
+        await house.apply(FLEET, settings={"folder": folder, "PLUGIN_TIMEOUT": "60"})
+        told = [each.change for each in await controller.revisions()]
+        assert told[:3] == [
+            "adds binance_data, bollinger, momentum and 1 more",
+            "bollinger: config.period 20 -> 30",
+            "no plugin; the text alone",
+        ]
+        assert "timeout_s 30.0 -> 60.0" in told[3]
