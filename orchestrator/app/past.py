@@ -71,3 +71,10 @@ def same(one: Declaration, other: Declaration) -> bool:
         other.decisive,
         dict(other.pins),
     )
+
+
+def difference(one: Declaration, other: Declaration, *, names: tuple[str, str]) -> dict[str, Any]:
+    """Return how `other` differs from `one`: see `comparing.comparison`."""
+    from orchestrator.app import comparing
+
+    return comparing.comparison(one, other, names=names)

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
     "events": ("look", "Show what was decided and observed, each with its cause."),
     "history": ("history", "Show the revisions: what was applied when, and what each changed."),
+    "diff": ("diff", "Show how revision A differs from revision B, or from the files as they are."),
     "restart": ("act", "Restart plugins by hand; nothing else is touched."),
     "stop": ("act", "Stop plugins by hand."),
     "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),

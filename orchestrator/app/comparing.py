@@ -1,0 +1,91 @@
+"""Two declared states side by side: their texts, and what differs for each plugin."""
+
+import asyncio
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator.app import Declaration
+from orchestrator.app.house import catalog
+from orchestrator.controller.reading import Readable, understand
+from orchestrator.decide.history import compare
+from orchestrator.decide.layers import Layers, layers
+from orchestrator.errors import ActionError, ConfigError
+from orchestrator.spec.model import Desired
+from orchestrator.spec.wiring import Wiring
+
+Sources = Sequence[tuple[str, str]]
+
+
+def comparison(one: Declaration, other: Declaration, *, names: tuple[str, str]) -> dict[str, Any]:
+    """Return how `other` differs from `one`. `names`: what a person calls the two.
+
+    Where the code of a plugin is not kept any more, or files have mistakes, the texts can still be
+    compared: `unknown` then says why the plugins cannot.
+    """
+    text = "".join(texts(one.sources, other.sources, names=names))
+    plugins, unknown = None, ""
+    try:
+        plugins = compare(states(one), states(other))
+    except (ConfigError, ActionError) as error:
+        unknown = str(error)
+    return {
+        "from": names[0],
+        "to": names[1],
+        "differs": bool(text or plugins),
+        "text": text,
+        "plugins": msgspec.to_builtins(plugins or []),
+        "unknown": unknown,
+    }
+
+
+def understood(declared: Declaration) -> Desired:
+    """Return what is declared, each plugin found; of a revision, the code that it ran.
+
+    Raises:
+        ConfigError: every problem.
+        ActionError: the catalog cannot work at all.
+    """
+    said = declared.decisive
+    asked = Readable(declared.sources, said, declared.pins)
+    found = understand(
+        asked, catalog(declared.settings, said), project=declared.settings.project, revision=0
+    )
+    return asyncio.run(found).desired
+
+
+def states(declared: Declaration) -> Mapping[str, Layers]:
+    """Return what decides how each plugin runs; a secret counts by its reference, never its value."""
+    desired = understood(declared)
+    wiring = Wiring(desired)
+    return {
+        name: layers(
+            spec,
+            listens=wiring.listens(name),
+            secrets={key: f"{each.source}:{each.key}" for key, each in spec.secrets.items()},
+        )
+        for name, spec in desired.plugins.items()
+    }
+
+
+def texts(old: Sources, new: Sources, *, names: tuple[str, str]) -> Iterator[str]:
+    """Yield the lines of a unified diff of all files, each line with its end."""
+    before, after = dict(old), dict(new)
+    for file in dict.fromkeys([*before, *after]):
+        for line in difflib.unified_diff(
+            _lines(before.get(file)),
+            _lines(after.get(file)),
+            fromfile=file if file in before else "/dev/null",
+            tofile=file if file in after else "/dev/null",
+            fromfiledate=names[0],
+            tofiledate=names[1],
+        ):
+            yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(text: str | None) -> list[str]:
+    """As `diff` counts lines: by newline alone, where splitlines knows a dozen ends."""
+    return [] if text is None else list(io.StringIO(text, newline="\n"))
