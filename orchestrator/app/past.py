@@ -64,6 +64,14 @@ def before(settings: Settings, now: int) -> int:
     return int(older[-1])
 
 
+def outcome(settings: Settings) -> dict[str, Any]:
+    """Return how things are, as an apply that changed nothing would."""
+    found = ask(settings, "status")
+    plugins = found["plugins"]
+    ready = all(each["ready"] for each in plugins)
+    return {"revision": found["revision"], "ready": ready, "plugins": plugins, "waiting": []}
+
+
 def same(one: Declaration, other: Declaration) -> bool:
     """Tell whether applying both gives the same: files, settings and code."""
     return (one.sources, one.decisive, dict(one.pins)) == (

@@ -23,6 +23,10 @@ COMMANDS = {
     "events": ("look", "Show what was decided and observed, each with its cause."),
     "history": ("history", "Show the revisions: what was applied when, and what each changed."),
     "diff": ("diff", "Show how revision A differs from revision B, or from the files as they are."),
+    "rollback": (
+        "rollback",
+        "Apply an older revision again: its files and the code that it ran.",
+    ),
     "restart": ("act", "Restart plugins by hand; nothing else is touched."),
     "stop": ("act", "Stop plugins by hand."),
     "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),

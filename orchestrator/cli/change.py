@@ -20,7 +20,7 @@ DIFFERS = 6
 
 
 @contextmanager
-def _problems_printed(output: str) -> Iterator[None]:
+def problems_printed(output: str) -> Iterator[None]:
     """A program finds the problems of its files on stdout, as the preview that they prevent."""
     try:
         yield
@@ -30,10 +30,10 @@ def _problems_printed(output: str) -> Iterator[None]:
         raise
 
 
-def _preview(declared: app.Declaration, output: str) -> dict[str, Any]:
+def previewed(declared: app.Declaration, output: str) -> dict[str, Any]:
     """Return what would be done; raise ConfigError with the problems that prevent it."""
     preview = app.preview(declared)
-    if not declared.settings.sandbox:
+    if not declared.sandbox:
         warn_of_no_sandbox()
     if preview["problems"]:
         if output != "table":
@@ -61,12 +61,50 @@ def _show_plan(preview: dict[str, Any], output: str) -> None:
         raise click.exceptions.Exit(DIFFERS)
 
 
-def _ensure(settings: Settings) -> None:
+def ensure_controller(settings: Settings) -> None:
     if app.ensure_controller(settings):
         say(
             "started a controller in the background; it does not survive a reboot\n"
             "  one that does: `ntpctl serve --install`"
         )
+
+
+def carry_out(
+    declared: app.Declaration,
+    preview: dict[str, Any],
+    *,
+    yes: bool,
+    allow_deletes: bool,
+    wait: bool,
+    deadline: float,
+    output: str,
+) -> None:
+    """Apply what `preview` shows, and nothing else; on a terminal ask before something is stopped."""
+    if output == "table":
+        show(preview, whole=False)
+    if not wait:
+        # Who waits hears it at the end, beside the other reasons why not all are ready.
+        _say_entry_problems(preview)
+    stops = [change["name"] for change in preview["changes"] if change["stops"]]
+    if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+        agreed(f"this stops {', '.join(stops)}. Go on?")
+    ensure_controller(declared.settings)
+    accepted = app.apply(
+        declared,
+        expect=preview["revision"],
+        allow_deletes=allow_deletes,
+        wait=wait,
+        deadline=deadline,
+    )
+    try:
+        with problems_printed(output):
+            outcome = settle(accepted, output=output)
+    except KeyboardInterrupt:
+        say("\nthe controller goes on with this revision; `ntpctl status` shows it")
+        raise
+    if output == "table":
+        told = _counted(outcome["plugins"]) if wait else "accepted; see `ntpctl status`"
+        say(f"revision {outcome['revision']}: {told}")
 
 
 @click.command()
@@ -80,10 +118,10 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl plan
       ntpctl plan -f config/plugins.yaml -o json
     """
-    with _problems_printed(output):
+    with problems_printed(output):
         declared = app.declare(files, project)
     app.check_folder(declared.settings)
-    _show_plan(_preview(declared, output), output)
+    _show_plan(previewed(declared, output), output)
 
 
 @click.command()
@@ -115,43 +153,27 @@ def apply(
       ntpctl apply -f config/plugins.yaml --yes
       ntpctl apply --no-wait -o json
     """
-    with _problems_printed(output):
+    with problems_printed(output):
         declared = app.declare(files, project)
     app.check_folder(declared.settings)
     if not dry_run:
-        with _problems_printed(output):
+        with problems_printed(output):
             app.confirm_sandbox(declared, confirmed=no_sandbox)
     if app.was_applied(declared.settings) and not dry_run:
-        _ensure(declared.settings)
-    preview = _preview(declared, output)
+        ensure_controller(declared.settings)
+    preview = previewed(declared, output)
     if dry_run:
         _show_plan(preview, output)
         return
-    if output == "table":
-        show(preview, whole=False)
-    if not wait:
-        # Who waits hears it at the end, beside the other reasons why not all are ready.
-        _say_entry_problems(preview)
-    stops = [change["name"] for change in preview["changes"] if change["stops"]]
-    if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        agreed(f"this stops {', '.join(stops)}. Go on?")
-    _ensure(declared.settings)
-    accepted = app.apply(
+    carry_out(
         declared,
-        expect=preview["revision"],
+        preview,
+        yes=yes,
         allow_deletes=allow_deletes,
         wait=wait,
         deadline=deadline,
+        output=output,
     )
-    try:
-        with _problems_printed(output):
-            outcome = settle(accepted, output=output)
-    except KeyboardInterrupt:
-        say("\nthe controller goes on with this revision; `ntpctl status` shows it")
-        raise
-    if output == "table":
-        told = _counted(outcome["plugins"]) if wait else "accepted; see `ntpctl status`"
-        say(f"revision {outcome['revision']}: {told}")
 
 
 def _counted(plugins: list[dict[str, Any]]) -> str:

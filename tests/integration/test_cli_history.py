@@ -1,104 +1,14 @@
-"""`history`, `diff`, `rollback` and `graph` as commands, against a controller whose machine is in memory."""
+"""`history` and `rollback` as commands: what was applied, and how to get back to it."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-from contextlib import asynccontextmanager
 
 import pytest
 
-from orchestrator.app.places import packaged
-from orchestrator.catalog.catalog import LocalCatalog
-from orchestrator.catalog.wheels import Pip
-from orchestrator.control.server import serving
-from tests.worlds.house import FLEET, House
-from tests.worlds.memory_bus import MemoryCatalog
+from tests.worlds.answering import Desk
+from tests.worlds.house import FLEET
 
 LATER = FLEET.replace("period: 20", "period: 30")
 CREDENTIAL = "sk-never-to-be-seen"
-
-
-BUNDLED = """\
-plugins:
-  data_sources: [{name: replay_data}]
-  strategies:
-    - name: bollinger_strategy
-      config: {period: 20}
-  executors: [{name: paper_executor}]
-"""
-EDITED = BUNDLED.replace("period: 20", "period: 30").replace(
-    "[{name: replay_data}]", "[{name: replay_data}, {name: more, plugin: replay_data}]"
-)
-
-
-class RealCode(MemoryCatalog):
-    """Finds real plugins, with digests that ntpctl finds again; what runs is in memory all the same."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self._local = LocalCatalog(
-            project_folder=folder,
-            cache=folder / "cache",
-            bundled=packaged("plugin-images"),
-            plugin_dir=folder / "plugins",
-            pip=Pip({}),
-        )
-
-    async def resolve(self, wanted):
-        return await self._local.resolve(wanted)
-
-
-class Desk:
-    """A project in a folder, applied through the controller; ntpctl asks its socket."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.state = folder / "state" / "desk"
-        self.state.mkdir(parents=True)
-        self.house = House(self.state)
-
-    @asynccontextmanager
-    async def open(self):
-        async with (
-            self.house.controlled() as controller,
-            serving(self.state / "controller.sock", controller),
-        ):
-            yield self
-
-    async def apply(self, text):
-        settings = {"folder": str(self.folder), "project": "desk"}
-        await self.house.apply(text, settings=settings)
-
-    async def ntpctl(self, *arguments, code=0, **environment):
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
-        run = await asyncio.to_thread(
-            subprocess.run,
-            [
-                sys.executable,
-                "-m",
-                "orchestrator",
-                arguments[0],
-                "--project",
-                "desk",
-                *arguments[1:],
-            ],
-            text=True,
-            timeout=60,
-            check=False,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env={
-                **plain,
-                "NTP_STATE": str(self.folder / "state"),
-                "NTP_CACHE": str(self.folder / "cache"),
-                **environment,
-            },
-        )
-        assert run.returncode == code, (run.stdout, run.stderr)
-        return run
 
 
 @pytest.fixture
@@ -157,77 +67,75 @@ async def test_history_where_nothing_was_applied_says_so(tmp_path):
     assert "nothing of project 'desk' was applied here" in run.stderr
 
 
-@pytest.fixture
-async def real(tmp_path):
-    made = Desk(tmp_path)
-    made.house.catalog = RealCode(tmp_path)
-    async with made.open() as opened:
-        yield opened
+async def test_rollback_applies_the_revision_before_as_a_new_one(desk):
+    await desk.apply(FLEET)
+    desk.house.catalog.digests["bollinger"] = "sha256:newer"
+    await desk.apply(LATER)
+    run = await desk.ntpctl("rollback")
+
+    assert "recreate  bollinger" in run.stdout
+    assert "code newer -> bollinge, config.period 30 -> 20" in run.stdout
+    assert "the files on disk stay as they are" in run.stderr
+    assert "`ntpctl history 1 --show`" in run.stderr
+    assert run.stderr.splitlines()[-1] == "revision 3: 4/4 ready"
+    assert desk.house.machine.file("bollinger").config["period"] == 20
+    kept = await desk.house.controller.revisions()
+    assert (kept[-1].sources, kept[-1].resolved) == (kept[0].sources, kept[0].resolved)
 
 
-async def test_diff_of_two_revisions_is_a_text_and_a_list_of_plugins(real):
-    await real.apply(BUNDLED)
-    await real.apply(EDITED)
-    run = await real.ntpctl("diff", "1", "2", code=6)
-    found = json.loads((await real.ntpctl("diff", "2", "1", "-o", "json", code=6)).stdout)
+async def test_rollback_to_what_runs_says_so_and_does_nothing(desk):
+    await desk.apply(FLEET)
+    await desk.apply(LATER)
+    await desk.apply(FLEET)
+    before = list(desk.house.machine.history)
 
-    text, _, plugins = run.stdout.partition("\n\n")
-    assert text.splitlines()[:2] == [
-        "--- plugins.yaml\trevision 1",
-        "+++ plugins.yaml\trevision 2",
-    ]
-    assert "-      config: {period: 20}\n+      config: {period: 30}\n" in text
-    told = [" ".join(line.split()) for line in plugins.splitlines()]
-    assert told == [
-        "~ change bollinger_strategy now listens to more, config.period 20 -> 30",
-        "+ add more",
-        "~ change paper_executor input bollinger_strategy: other listens_to, now listens to more",
-    ]
-    assert [(each["name"], each["do"]) for each in found["plugins"]] == [
-        ("bollinger_strategy", "change"),
-        ("more", "remove"),
-        ("paper_executor", "change"),
-    ]
-    assert (
-        await real.ntpctl("diff", "1", "1")
-    ).stdout == "nothing differs between revision 1 and revision 1\n"
-
-
-async def test_diff_is_by_default_what_was_edited_since_the_last_apply(real):
-    file = real.folder / "plugins.yaml"
-    file.write_text(BUNDLED)
-    await real.apply(BUNDLED)
-    same = await real.ntpctl("diff")
-    assert same.stdout == "nothing differs between revision 1 and the files as they are\n"
-
-    file.write_text(BUNDLED + "# a word")
-    words = await real.ntpctl("diff", code=6)
-    assert words.stdout.endswith(
-        "+# a word\n\\ No newline at end of file\n\nno plugin differs: the text alone\n"
+    assert (await desk.ntpctl("rollback", "3")).stderr == (
+        "revision 3 runs now; nothing was changed\n"
     )
+    same = await desk.ntpctl("rollback", "1", "-o", "json")
+    assert same.stderr == "revision 1 is the same as 3, which runs now; nothing was changed\n"
+    assert json.loads(same.stdout)["revision"] == 3
+    assert len(await desk.house.controller.revisions()) == 3
+    assert desk.house.machine.history == before
 
 
-async def test_diff_compares_texts_also_where_plugins_cannot_be_compared(real):
-    await real.apply(BUNDLED)
-    (real.folder / "plugins.yaml").write_text(BUNDLED.replace("replay_data", "nowhere"))
-    run = await real.ntpctl("diff", code=6)
-    assert "+  data_sources: [{name: nowhere}]\n" in run.stdout
-    assert "what differs for each plugin is not known" in run.stderr
-    assert "the plugin 'nowhere' was not found" in run.stderr
+async def test_rollback_is_guarded_as_an_apply_is(desk):
+    few = "plugins: {data_sources: [{name: binance_data}]}\n"
+    await desk.apply(few)
+    refused = await desk.ntpctl("rollback", code=5)
+    assert "revision 1 is the first: there is none before it" in refused.stderr
+    assert "is not kept" in (await desk.ntpctl("rollback", "7", code=5)).stderr
+
+    await desk.apply(FLEET)
+    guarded = await desk.ntpctl("rollback", code=5)
+    assert "it stops 3 of the 4 plugins that run" in guarded.stderr
+    assert "--allow-deletes" in guarded.stderr
+    assert desk.house.machine.running() >= {"paper", "bollinger"}
+    assert len(await desk.house.controller.revisions()) == 2
+    run = await desk.ntpctl("rollback", "--allow-deletes", "--yes")
+    assert run.stderr.endswith("revision 3: 1/1 ready\n")
 
 
-async def test_diff_sees_an_edited_plugin_behind_the_same_text(real):
-    plugin = real.folder / "plugins" / "mine"
-    plugin.mkdir(parents=True)
-    (plugin / "plugin.yaml").write_text(
-        "name: mine\nversion: 1.0.0\nkind: strategy\nentrypoint: mine:Mine\n"
-    )
-    (plugin / "mine.py").write_text("A = 1\n")
-    text = "plugins: {strategies: [{name: mine}]}\n"
-    (real.folder / "plugins.yaml").write_text(text)
-    await real.apply(text)
-    assert (await real.ntpctl("diff", PLUGIN_DIR="plugins")).returncode == 0
+async def test_rollback_runs_without_a_sandbox_only_where_that_is_confirmed(desk):
+    settings = {"folder": str(desk.folder), "PLUGIN_SANDBOX": "off"}
+    await desk.house.apply(FLEET, settings=settings)
+    await desk.apply(FLEET)
+    refused = await desk.ntpctl("rollback", code=2)
+    assert "PLUGIN_SANDBOX was false" in refused.stderr
+    assert len(await desk.house.controller.revisions()) == 2
+    await desk.ntpctl("rollback", "--no-sandbox")
+    assert (await desk.house.controller.revisions())[-1].settings["PLUGIN_SANDBOX"] == "off"
 
-    (plugin / "mine.py").write_text("A = 2\n")
-    run = await real.ntpctl("diff", code=6, PLUGIN_DIR="plugins")
-    assert run.stdout.split()[:4] == ["~", "change", "mine", "code"]
+
+async def test_rollback_takes_values_of_secrets_from_where_they_are_now(desk):
+    text = FLEET.replace("std_dev: 2.0", 'key: "${DESK_KEY}"')
+    settings = {"folder": str(desk.folder), "project": "desk"}
+    secrets = {"DESK_KEY": CREDENTIAL}
+    await desk.house.apply(text, settings=settings, secrets=secrets)
+    await desk.house.apply(text + "# a word\n", settings=settings, secrets=secrets)
+    await desk.apply(FLEET)
+    run = await desk.ntpctl("rollback", "1", DESK_KEY=CREDENTIAL)
+    assert run.stderr.endswith("revision 4: 4/4 ready\n")
+    assert CREDENTIAL not in run.stdout + run.stderr
+    for arguments in (["1", "--show"], ["1"], ["-o", "json"]):
+        assert CREDENTIAL not in (await desk.ntpctl("history", *arguments)).stdout

@@ -1,0 +1,73 @@
+"""The command that goes back: rollback, which is an apply of what was applied before."""
+
+import click
+
+from orchestrator import app
+from orchestrator.app import past
+from orchestrator.cli.change import carry_out, ensure_controller, previewed, problems_printed
+from orchestrator.cli.failure import say
+from orchestrator.cli.options import deadline_option, located, project_options
+from orchestrator.cli.output import emit, output_option
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(1), required=False)
+@project_options
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped.")
+@click.option("--allow-deletes", is_flag=True, help="Allow it to remove most of what runs.")
+@click.option("--no-sandbox", is_flag=True, help="Confirm a revision with PLUGIN_SANDBOX=false.")
+@click.option("--wait/--no-wait", default=True, help="Wait until all are ready.")
+@deadline_option(120.0)
+@output_option
+def rollback(
+    number: int | None,
+    files: tuple[str, ...],
+    project: str | None,
+    deadline: float,
+    output: str,
+    *,
+    yes: bool,
+    allow_deletes: bool,
+    no_sandbox: bool,
+    wait: bool,
+) -> None:
+    """Apply an older revision again: its files and the code that it ran.
+
+    It becomes a new revision. Default: the one before the applied one. The files on disk are not
+    changed; `ntpctl history N --show` prints those of a revision.
+
+    \b
+    Examples:
+      ntpctl rollback                    to the revision before
+      ntpctl rollback 3 --yes
+      ntpctl diff 5 3                    see first what going from 5 to 3 changes
+    """
+    where = located(files, project)
+    app.check_folder(where)
+    if app.was_applied(where):
+        ensure_controller(where)
+    now = past.applied(where)
+    chosen = number or past.before(where, now)
+    again = past.recall(where, chosen)
+    if now and past.same(again, past.recall(where, now)):
+        what = "runs now" if chosen == now else f"is the same as {now}, which runs now"
+        say(f"revision {chosen} {what}; nothing was changed")
+        if output != "table":
+            emit(past.outcome(where), output)
+        return
+    with problems_printed(output):
+        app.confirm_sandbox(again, confirmed=no_sandbox)
+    preview = previewed(again, output)
+    say(
+        f"the files on disk stay as they are, and the next apply brings theirs back\n"
+        f"  `ntpctl history {chosen} --show` prints what revision {chosen} was made of"
+    )
+    carry_out(
+        again,
+        preview,
+        yes=yes,
+        allow_deletes=allow_deletes,
+        wait=wait,
+        deadline=deadline,
+        output=output,
+    )
