@@ -1,5 +1,6 @@
 """Revisions: what was applied, and one of them as something that can be applied again."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.app import Declaration, ask
@@ -86,3 +87,12 @@ def difference(one: Declaration, other: Declaration, *, names: tuple[str, str]) 
     from orchestrator.app import comparing
 
     return comparing.comparison(one, other, names=names)
+
+
+def graph(
+    declared: Declaration, *, revision: int = 0, plugins: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return who hears whom in it: see `wired.graph`."""
+    from orchestrator.app import wired
+
+    return wired.graph(declared, revision=revision, plugins=plugins)

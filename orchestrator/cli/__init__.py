@@ -27,6 +27,7 @@ COMMANDS = {
         "rollback",
         "Apply an older revision again: its files and the code that it ran.",
     ),
+    "graph": ("graph", "Draw the wiring: who hears whom, with states, symbols and bars."),
     "restart": ("act", "Restart plugins by hand; nothing else is touched."),
     "stop": ("act", "Stop plugins by hand."),
     "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),
