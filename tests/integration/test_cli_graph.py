@@ -32,6 +32,9 @@ async def test_graph_is_of_what_is_applied_not_of_the_file(desk):
     found = json.loads((await desk.ntpctl("graph", "--format", "json")).stdout)
     run = await desk.ntpctl("graph")
 
+    assert [*found] == ["project", "revision", "plugins", "edges"]
+    assert [*found["plugins"][0]] == ["name", "kind", "plugin", "symbols", "state", "ready"]
+    assert [*found["edges"][0]] == ["from", "to", "channel", "symbols", "bars"]
     assert found["revision"] == 1
     assert {each["name"]: each["state"] for each in found["plugins"]} == dict.fromkeys(
         ("replay_data", "bollinger_strategy", "paper_executor"), "Running"
