@@ -88,7 +88,12 @@ class _Company:
             words = self._one(entry, each["from"])
             pair = (each["from"], each.get("bars"))
             if words is None and pair in listed_before:
-                words = (f"'{each['from']}' is listed twice", "put its symbols into one input")
+                fix = (
+                    "put its symbols into one input"
+                    if "symbols" in each
+                    else "take one of them out"
+                )
+                words = (f"'{each['from']}' is listed twice", fix)
             listed_before.add(pair)
             if words is not None:
                 good = False

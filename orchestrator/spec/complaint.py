@@ -9,12 +9,13 @@ from pydantic_core import ErrorDetails
 
 from ntp.contract.names import Kind
 from orchestrator.errors import Problem
-from orchestrator.spec import shape
+from orchestrator.spec import nearby, shape
 from orchestrator.spec.quantity import shown
 from orchestrator.spec.source import Document
 
 MAX_PROBLEMS = 1000
 _OTHERWISE = "see schemas/plugins.schema.json for what can stand here"
+_OTHER_WORDS = dict.fromkeys(("settings", "params", "parameters", "options", "args"), "config")
 _SECTIONS = {kind.section: kind for kind in Kind}
 
 
@@ -33,7 +34,10 @@ def complaints(document: Document, details: Sequence[ErrorDetails]) -> Iterator[
 
 def near(word: str, known: Sequence[str] | Mapping[str, Any]) -> str | None:
     """Return which of the known words was meant, if one is alike."""
-    return next(iter(get_close_matches(word, known, 1, 0.6)), None)
+    # Letters of the other case are no likeness to difflib.
+    folded = {each.casefold(): each for each in reversed(list(known))}
+    found = next(iter(get_close_matches(word, known, 1, 0.6)), None)
+    return folded.get(word.casefold(), found)
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
@@ -46,22 +50,36 @@ def _words(path: Sequence[str | int], detail: ErrorDetails) -> tuple[str, str]:
     match detail["type"]:
         case "refused":
             context = detail["ctx"]
-            return f"{name} {context['message']}", str(context["fix"])
+            return f"{name} {context['message']}", str(context["fix"]) + _filled(detail["input"])
         case "missing":
             where = f"'{name}' is missing"
-            return where, f"add '{name}:'; {_fix(path)}"
+            entry = name == "name" and len(path) == 4
+            more = ", or take the '-' out if this belongs to the entry above" if entry else ""
+            return where, f"add '{name}:'{more}; {_fix(path)}"
         case "extra_forbidden":
             return _unknown(path)
         case _ if detail["loc"][-1:] == ("[key]",):
             return f"the name was {shown(name)}", _fix(path[:-1])
         case _:
-            return f"{name} was {shown(detail['input'])}", _fix(path)
+            return f"{name} was {shown(detail['input'])}", _fix(path) + _filled(detail["input"])
+
+
+def _filled(value: object) -> str:
+    """Return what to add where somebody hoped for a variable."""
+    variable = isinstance(value, str) and "${" in value
+    return "; ${…} is filled in under 'config' only" if variable else ""
 
 
 def _unknown(path: Sequence[str | int]) -> tuple[str, str]:
     word = str(path[-1])
+    hidden = nearby.invisible(word)
+    if hidden is not None:
+        return f"a key has an invisible character: {hidden}", "write it anew, with plain spaces"
     known = _node(path[:-1]).get("properties", {})
-    meant = near(word, known)
+    above = [name for name in known if word in _node((*path[:-1], name)).get("properties", {})]
+    if above and not _refuses(path[:-1], above[0]):
+        return f"'{word}' stands outside '{above[0]}'", f"put it under '{above[0]}:'"
+    meant = _OTHER_WORDS.get(word) if _OTHER_WORDS.get(word) in known else near(word, known)
     section = str(path[1]) if path[:1] == ("plugins",) and len(path) == 4 else ""
     if section:
         others = [
@@ -76,7 +94,14 @@ def _unknown(path: Sequence[str | int]) -> tuple[str, str]:
         return f"unknown kind '{word}'", f"the kinds are {listed(list(known))}"
     acting = sorted(name for name, field in known.items() if "not" not in field)
     fix = f"did you mean '{meant}'?" if meant else f"known fields: {listed(acting, 30)}"
+    if section and meant is None:
+        fix = f"put it under 'config:' if the plugin reads it; {fix}"
     return f"unknown field '{word}'", fix
+
+
+def _refuses(path: Sequence[str | int], name: str) -> bool:
+    """Tell whether that field does not act there at all."""
+    return "not" in _node((*path, name))
 
 
 def _field(path: Sequence[str | int]) -> str:

@@ -5,6 +5,7 @@ Nothing is fetched, a `pattern` is matched by Rust's linear-time engine (pydanti
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -23,6 +24,10 @@ from orchestrator.spec.quantity import shown
 MAX_COMPLAINTS: Final = 20
 MAX_MATCHED: Final = 65_536
 """Characters of a text that a pattern is tried on."""
+
+MAX_SHOWN: Final = 60
+"""Characters of a value that is repeated in a fix."""
+_PLAIN_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
 
 _WORDS: Final = {
     "integer": "a whole number",
@@ -187,7 +192,7 @@ def _words(error: ValidationError) -> Iterator[Complaint]:
             yield Complaint(path, f"unknown key '{path[-1]}'", fix)
         case "type":
             types = [limit] if isinstance(limit, str) else limit
-            fix = f"write {' or '.join(_WORDS.get(each, each) for each in types)}"
+            fix = _as_type(types, instance)
             yield Complaint(path, f"{name} was {shown(instance)}", fix)
         case "enum":
             fix = f"write one of {listed([shown(each) for each in limit])}"
@@ -195,13 +200,46 @@ def _words(error: ValidationError) -> Iterator[Complaint]:
         case "anyOf" | "oneOf" if error.context:
             fix = f"write one of {listed(_choices(error.context))}"
             yield Complaint(path, f"{name} was {shown(instance)}", fix)
-        case keyword if keyword in _BOUNDS:
-            fix = _BOUNDS[str(keyword)].format(shown(limit))
-            yield Complaint(path, f"{name} was {shown(instance)}", fix)
         case keyword:
-            fix = f"see '{keyword}' in the plugin's config_schema"
-            message = f"{name} was {shown(error.instance)}, which '{keyword}' does not allow"
-            yield Complaint(path, message, fix)
+            yield Complaint(path, *_bounded(str(keyword), name, error))
+
+
+def _bounded(keyword: str, name: str, error: ValidationError) -> tuple[str, str]:
+    was = f"{name} was {shown(error.instance)}"
+    if keyword == "uniqueItems":
+        return f"{name} has the same item twice", "list each item once"
+    if keyword not in _BOUNDS:
+        fix = f"see '{keyword}' in the plugin's config_schema"
+        return f"{was}, which '{keyword}' does not allow", fix
+    limit: Any = error.validator_value
+    schema: Any = error.schema
+    more = _example(schema) if keyword == "pattern" else ""
+    return was, _BOUNDS[keyword].format(shown(limit)) + more
+
+
+def _as_type(types: Sequence[str], instance: Any) -> str:
+    """Return what to write, with the value itself where it is clear how it was meant."""
+    fix = f"write {' or '.join(_WORDS.get(each, each) for each in types)}"
+    if isinstance(instance, str) and 0 < len(instance) <= MAX_SHOWN:
+        if types == ["array"]:
+            items = [f'"{each.strip()}"' for each in instance.split(",") if each.strip(' "')]
+            return f"{fix}: [{', '.join(items)}]" if '"' not in instance else fix
+        if types in (["integer"], ["number"]) and _PLAIN_NUMBER.match(instance):
+            whole = types == ["number"] or "." not in instance
+            return f"{fix} without quotes: {instance}" if whole else fix
+    if instance is None:
+        return f"{fix}, or take it out"
+    if types == ["string"] and isinstance(instance, int | float):
+        return f"{fix}, in quotes"
+    return fix
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    """Return a text that the plugin's author gives; a pattern alone tells few people anything."""
+    examples = schema.get("examples")
+    example = examples[0] if isinstance(examples, list) and examples else schema.get("default")
+    good = isinstance(example, str) and 0 < len(example) <= MAX_SHOWN
+    return f", such as {shown(example)}" if good else ""
 
 
 def _choices(context: Sequence[ValidationError]) -> list[str]:

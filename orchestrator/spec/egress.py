@@ -78,6 +78,9 @@ def _better(text: str) -> str:
         return f"write {written(found)}"
     if "*" in text:
         return "name each host: a pattern could match more than you mean"
+    front, slash, _ = text.partition("/")
+    if slash and _HOST_PORT.match(front) and "/" not in text[-4:].strip("/0123456789"):
+        return f"write {front}: it is let through as a whole, whatever the path"
     if re.fullmatch(rf"({_LABEL}\.)*{_LABEL}", text):
         return f"name the port too, for example {text}:443"
     return FIX

@@ -35,6 +35,7 @@ from orchestrator.spec.model import HostPort
 Value = TypeVar("Value")
 
 closed = with_config(ConfigDict(extra="forbid", strict=True))
+_CONFIG_FIX = "write 'key: value' lines under it, a space after each ':'"
 NAME_FIX = "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
 _MEMORY_PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,9})? ?([KMGTkmgt]([iI]?[bB]?)|[bB]?)$"
 _CPU_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,9})?m?$"
@@ -219,12 +220,16 @@ Secrets = Annotated[
         ],
     ],
     Field(max_length=64),
-    said("Name -> where its value is; never the value.", secret.FIX, additionalProperties=False),
+    said(
+        "Name -> where its value is; never the value.",
+        secret.MAPPING_FIX,
+        additionalProperties=False,
+    ),
 ]
 Config = Annotated[
     dict[str, Any],
     BeforeValidator(lambda value: {} if value is None else value),
-    said("What the plugin itself reads. ${VAR} stands for a secret.", "write a mapping"),
+    said("What the plugin itself reads. ${VAR} stands for a secret.", _CONFIG_FIX),
 ]
 Storage = Annotated[
     int,

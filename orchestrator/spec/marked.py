@@ -30,6 +30,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _NODE_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+_KEY_FIX: Final = "write text as the key; templates such as {{ name }} are not filled in"
 _NO_KEY: Final = object()
 _MERGE: Final = object()
 
@@ -150,6 +151,11 @@ class _Builder:
             except scalar.ScalarError as error:
                 self._note(event, str(error), error.fix)
         if event.anchor is not None:
+            if plain and event.value == "" and event.tag is None:
+                written = f"&{event.anchor}"
+                self._note(
+                    event, f"'{written}' marks nothing", f'quote it if it is text: "{written}"'
+                )
             self.anchors[event.anchor] = (value, 1)
         self._add(value, event)
 
@@ -234,14 +240,16 @@ class _Builder:
 
     def _key(self, value: Any, event: Any) -> str:
         if isinstance(value, dict | list):
-            self._stop(event, "a key was a mapping or a list", "write text as the key")
+            self._stop(event, "a key was a mapping or a list", _KEY_FIX)
         if not isinstance(value, str):
             written = getattr(event, "value", None) or str(value)
             if value is None and not getattr(event, "value", ""):
                 self._note(event, "a key is missing before ':'", "write the key")
             else:
                 message = f"the key {written} is {shown_kind(value)}, not text"
-                self._note(event, message, f'quote it: "{written}"')
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                more = "; decimals have a point, not a comma" if number else ""
+                self._note(event, message, f'quote it: "{written}"{more}')
             value = written
         top = self.stack[-1]
         if value in top.value:

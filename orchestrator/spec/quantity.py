@@ -50,6 +50,11 @@ def memory(value: object, *, least: int = 0, most: int = 1 << 62) -> int:
         QuantityError: no size, not a whole number of bytes, or not within `least` and `most`.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if value < least:
+            message = f"was {value}, and a bare number is bytes: less than {mebibytes(least)}"
+            raise QuantityError(
+                message, f"write its unit: {MEMORY_FIX.removeprefix('write it as ')}"
+            )
         return _within(value, value, least, most, mebibytes)
     match = _MEMORY.match(value.strip()) if isinstance(value, str) else None
     if match is None:

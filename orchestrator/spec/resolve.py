@@ -148,7 +148,7 @@ class _Resolving:
                 found[use.key] = SecretRef("env", use.variable, place)
             for path, token in secret.malformed(config):
                 message = f"{quantity.shown(token)} names no variable"
-                problem = entry.problem(("config", *path), message, secret.VARIABLE_FIX)
+                problem = entry.problem(("config", *path), message, secret.variable_fix(token))
                 self.problems.append(problem)
         if "secrets" in entry.fields:
             for name, reference in entry.fields["secrets"].items():
@@ -159,7 +159,11 @@ class _Resolving:
             value = config.get(name)
             if isinstance(value, str) and value and "${" not in value:
                 message = f"the secret '{name}' is written into the file"
+                variable = secret.meant(value)
                 fix = f"put it into .env and write {name}: ${{{name.upper()}}}"
+                if variable is not None:
+                    message = f"{name} names a variable another way than ${{NAME}}"
+                    fix = f"write {name}: ${{{variable}}}"
                 self.problems.append(entry.problem(("config", name), message, fix))
         return found
 

@@ -28,6 +28,8 @@ _WORDS: Final[dict[str, bool | None]] = {
     "False": False,
     "FALSE": False,
 }
+_TYPOGRAPHIC: Final = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
+"""Quotes of word processors: letters to YAML, so that a symbol would have them in its name."""
 _NUMBER_FIRST: Final = frozenset("0123456789+-.")
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
@@ -54,6 +56,9 @@ def resolve(text: str) -> str | int | float | bool | None:
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_FIRST:
+        if text[0] in _TYPOGRAPHIC:
+            bare = text[:60].strip(_TYPOGRAPHIC)
+            raise ScalarError(f"{text[0]} is no quote that YAML knows", f'write "{bare}"')
         return text
     if _INT.match(text):
         return _integer(text, 10)

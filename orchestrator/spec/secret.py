@@ -15,9 +15,14 @@ from orchestrator.spec.quantity import QuantityError
 
 VARIABLE_FIX: Final = "write ${NAME}; for a '${' that stands for itself write '$${'"
 FIX: Final = "write env:NAME or file:path: where the value is, never the value"
+MAPPING_FIX: Final = "write a mapping of names, such as {api_key: 'env:API_KEY'}"
 PREFIX: Final = "config."
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _ENV = re.compile(rf"{_NAME}\Z")
+_VARIABLE = re.compile(rf"\$\{{({_NAME})\}}\Z")
+# Only words with an underscore: what else begins with '$' may be the secret itself.
+_OTHER_WAY = re.compile(r"(?:\$|%|\{\{ ?)([A-Z]+(?:_[A-Z0-9]+)+)(?:%| ?\}\})?\Z")
+_IN_BRACES = re.compile(rf"\$\{{\s*({_NAME})\s*(:[-=?+].*|\s*)\}}\Z")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 
 SCHEMA: Final = {
@@ -71,7 +76,9 @@ def reference(value: object) -> Reference:
         (source == "env" and _ENV.match(key)) or (source == "file" and 0 < len(key) <= 4096)
     ):
         return Reference(source, key)
-    raise QuantityError("is no reference to a secret", FIX)
+    variable = _VARIABLE.match(value) if isinstance(value, str) else None
+    fix = f"write env:{variable[1]}" if variable is not None else FIX
+    raise QuantityError("is no reference to a secret", fix)
 
 
 def uses(config: Mapping[str, Any]) -> Iterator[Use]:
@@ -90,6 +97,28 @@ def malformed(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
         for token in _TOKEN.finditer(text):
             if token[0] != "$${" and not (token[1] and _ENV.match(token[1])):
                 yield path, token[0]
+
+
+def variable_fix(written: str) -> str:
+    """Return what to write for a `${` that names no variable."""
+    if written == "${":
+        return f"close it with '}}'; {VARIABLE_FIX}"
+    found = _IN_BRACES.match(written)
+    if found is None:
+        # What shells and other tools allow in a name.
+        name = re.sub("[.-]", "_", written[2:-1])
+        return (
+            f"write ${{{name}}}: '_' is all that joins words" if _ENV.match(name) else VARIABLE_FIX
+        )
+    if not found[2]:
+        return f"write ${{{found[1]}}}"
+    return f"write ${{{found[1]}}}, without a default: what is not set is an error"
+
+
+def meant(text: str) -> str | None:
+    """Return the variable that a text names as shells, Windows or templates do; None: it names none."""
+    found = _OTHER_WAY.match(text)
+    return None if found is None else found[1]
 
 
 def fill(

@@ -33,7 +33,7 @@ from orchestrator.spec.fields import (
 
 # A section whose entries are all commented out is null in YAML; so is such a config.
 _COMMENTED_OUT = BeforeValidator(lambda value: [] if value is None else value)
-_LIST_FIX = "write a list of entries: '- name: …'"
+_LIST_FIX = "write a list of entries: '- name: …', with a space after the '-'"
 
 
 @closed

@@ -197,13 +197,29 @@ def _values(loader: Any) -> tuple[Any, dict[int, Any]] | None:  # noqa: C901  a 
     return (root[0] if root else None), starts
 
 
+def _wide(first: bytes) -> str | None:
+    """Tell UTF-16 and UTF-32 by their mark; without one, by the zeros beside the first letter."""
+    # The mark of UTF-32 begins like that of UTF-16.
+    if first in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "UTF-32"
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
+    zeros = [byte == 0 for byte in first]
+    if zeros in ([False, True, True, True], [True, True, True, False]):
+        return "UTF-32"
+    if zeros in ([False, True, False, True], [True, False, True, False]):
+        return "UTF-16"
+    return None
+
+
 def _utf8(data: bytes | str, file: str) -> bytes:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
         message = f"the file has {len(raw):,} bytes, and {MAX_BYTES:,} are allowed"
         raise ConfigError([Problem(file, 0, 0, message, "split the project")])
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ConfigError([Problem(file, 1, 1, "the file is UTF-16", "save it as UTF-8")])
+    wide = _wide(raw[:4])
+    if wide is not None:
+        raise ConfigError([Problem(file, 1, 1, f"the file is {wide}", "save it as UTF-8")])
     raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         raw.decode()

@@ -5,6 +5,7 @@ import re
 import yaml
 
 from orchestrator.errors import Problem
+from orchestrator.spec import nearby
 
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -21,6 +22,18 @@ _WORDS: tuple[tuple[str, str, str, str], ...] = (
     ("expected ',' or ']'", "", "a '[' is not closed", "close it with ']', commas in between"),
     ("expected ',' or '}'", "", "a '{' is not closed", "close it with '}', commas in between"),
     (
+        "alphabetic or numeric character",
+        "alias",
+        "a '*' begins the name of an anchor, and none follows",
+        "quote it if it is text: '*'",
+    ),
+    (
+        "alphabetic or numeric character",
+        "anchor",
+        "a '&' begins the name of an anchor, and none follows",
+        "quote it if it is text: '&'",
+    ),
+    (
         "expected key",
         "block mapping",
         "this line does not fit the mapping that begins above",
@@ -30,7 +43,7 @@ _WORDS: tuple[tuple[str, str, str, str], ...] = (
         "expected '-' indicator",
         "",
         "this line does not fit the list that begins above",
-        "indent it like the lines above it, in spaces",
+        "indent it, in spaces, like the text after the '-' of its entry",
     ),
     ("could not find expected ':'", "", "a key has no ':'", "write 'key: value'"),
     (
@@ -69,8 +82,16 @@ def explain(error: yaml.YAMLError, *, file: str, text: bytes) -> Problem:
     mark = error.problem_mark or error.context_mark
     found, context = str(error.problem or ""), str(error.context or "")
     line, column = (mark.line, mark.column) if mark else (0, 0)
+    whole = text.decode()
+    colon = "mapping values are not allowed" in found
+    why = nearby.cause(whole, line, column, colon=colon)
+    if why is not None:
+        return Problem(file, why.line + 1, why.column + 1, why.message, why.fix)
     if "cannot start any token" in found:
         return Problem(file, line + 1, column + 1, *_token(text, line, column))
+    words = _in_line(error, found, _at(text, line, column))
+    if words is not None:
+        return Problem(file, line + 1, column + 1, *words)
     for part, where, message, fix in _WORDS:
         if part in found and where in context:
             if "not closed" in message and error.context_mark is not None:
@@ -82,11 +103,29 @@ def explain(error: yaml.YAMLError, *, file: str, text: bytes) -> Problem:
 
 
 def _token(text: bytes, line: int, column: int) -> tuple[str, str]:
-    lines = text.decode().splitlines()
-    character = lines[line][column : column + 1] if line < len(lines) else ""
+    character = _at(text, line, column)
     if character == "\t":
         return "a tab indents this line", "use spaces: YAML knows no tabs there"
     return f"'{character}' cannot begin a value", "quote the text"
+
+
+def _in_line(error: yaml.MarkedYAMLError, found: str, character: str) -> tuple[str, str] | None:
+    """Return words for what is wrong right there, though libyaml speaks of what began before."""
+    began, noticed = error.context_mark, error.problem_mark
+    if found.startswith("did not find expected ',' or") and began and noticed:
+        # On a later line it is the end that is missing, not a comma.
+        if began.line == noticed.line:
+            fix = "put commas between items, and quotes around text with special characters"
+            return f"a ',' or '{found[-2]}' is missing before this", fix
+    elif character == "-" and ("expected key" in found or "expected '-'" in found):
+        fix = "indent it like the other '-' of its list, in spaces"
+        return "this '-' does not fit what begins above", fix
+    return None
+
+
+def _at(text: bytes, line: int, column: int) -> str:
+    lines = text.decode().splitlines()
+    return lines[line][column : column + 1] if line < len(lines) else ""
 
 
 def _control(error: yaml.YAMLError, file: str, text: str) -> Problem:

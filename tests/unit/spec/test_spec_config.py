@@ -20,7 +20,19 @@ def one(inner, value):
 @pytest.mark.parametrize(
     ("inner", "value", "complaint"),
     [
-        ({"type": "integer"}, "20", ("a was '20'", "write a whole number")),
+        ({"type": "integer"}, "20", ("a was '20'", "write a whole number without quotes: 20")),
+        ({"type": "integer"}, "2.5", ("a was '2.5'", "write a whole number")),
+        ({"type": "number"}, "2.5", ("a was '2.5'", "write a number without quotes: 2.5")),
+        ({"type": "number"}, None, ("a was empty", "write a number, or take it out")),
+        ({"type": "string"}, 5, ("a was 5", "write text, in quotes")),
+        ({"type": "array"}, "x, y", ("a was 'x, y'", 'write a list: ["x", "y"]')),
+        ({"type": "array"}, 'x"', ("a was 'x\"'", "write a list")),
+        (
+            {"pattern": "^w", "examples": ["wss"]},
+            "x",
+            ("a was 'x'", "write text that matches '^w', such as 'wss'"),
+        ),
+        ({"uniqueItems": True}, [1, 1], ("a has the same item twice", "list each item once")),
         ({"type": "integer"}, True, ("a was true", "write a whole number")),
         ({"type": "number"}, "x", ("a was 'x'", "write a number")),
         ({"type": "boolean"}, 1, ("a was 1", "write true or false")),
