@@ -1,6 +1,10 @@
+import contextlib
 import os
+import socket
+import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -174,6 +178,90 @@ def test_too_much_is_not_read(desk):
     assert refused_sources(find(desk, "big.yaml")) == [
         ("big.yaml", "all files together have more than 16 MiB")
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device_is_not_read(desk):
+    try:
+        os.mknod(desk / "zero.yaml", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("no device can be made here")
+    assert "no regular file" in dict(refused_sources(find(desk, "zero.yaml")))["zero.yaml"]
+
+
+def test_a_socket_and_a_folder_of_that_name_are_not_read(desk):
+    with socket.socket(socket.AF_UNIX) as listening:
+        # The path of a socket is short, so it is named from inside its folder.
+        with contextlib.chdir(desk):
+            listening.bind("socket.yaml")
+        (desk / "all").mkdir()
+        (desk / "all" / "inner.yaml").mkdir()
+        told = dict(refused_sources(find(desk, "socket.yaml", "all")))
+    assert "cannot be read" in told["socket.yaml"]
+    assert "no regular file" in told["all/inner.yaml"]
+
+
+def test_a_link_leads_to_its_file_and_to_nothing_else(desk):
+    write(desk / "real.yaml", "r")
+    (desk / "link.yaml").symlink_to("real.yaml")
+    (desk / "zero.yaml").symlink_to("/dev/zero")
+    (desk / "one.yaml").symlink_to("two.yaml")
+    (desk / "two.yaml").symlink_to("one.yaml")
+    (desk / "dangling.yaml").symlink_to("nowhere.yaml")
+    assert find(desk, "link.yaml").sources() == (("link.yaml", b"r"),)
+    told = dict(refused_sources(find(desk, "zero.yaml", "one.yaml", "dangling.yaml")))
+    assert "no regular file" in told["zero.yaml"]
+    assert "cannot be read" in told["one.yaml"]
+    assert told["dangling.yaml"] == "the file does not exist"
+
+
+def test_of_a_terabyte_no_more_is_read_than_it_takes_to_know(desk):
+    with (desk / "big.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from orchestrator import settings; from orchestrator.errors import ConfigError\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n"
+        "found = settings.find(['big.yaml'], environment={}, cwd=Path(sys.argv[1]))\n"
+        "try:\n    found.sources()\n"
+        "except ConfigError as error:\n    print(error.problems[0].message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, desk],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("all files together have more than 16 MiB\n", "")
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_a_bound(desk):
+    """A file whose writer is never done: each answer is one moment's, and all of them end."""
+    path = desk / "growing.yaml"
+    write(path, "a: 1\n")
+    done = threading.Event()
+    grown = threading.Event()
+
+    def grow():
+        with path.open("ab") as file:
+            while not done.is_set() and file.tell() < 3 * settings.MAX_BYTES:
+                file.write(b"#" * 65_536)
+                file.flush()
+                grown.set()
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        assert grown.wait(30)
+        found, told = find(desk, "growing.yaml"), []
+        while not told:
+            content = found.sources(tolerated=told)
+            assert sum(len(each) for _, each in content) <= settings.MAX_BYTES
+    finally:
+        done.set()
+        writer.join(30)
+    assert [each.message for each in told] == ["all files together have more than 16 MiB"]
 
 
 def test_settings_are_quick_because_they_import_little():
