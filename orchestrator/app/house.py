@@ -33,6 +33,8 @@ from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
 from orchestrator.errors import ConfigError, Problem, UnreachableError
+from orchestrator.monitor.address import address
+from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.ports import Lease
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
@@ -91,9 +93,9 @@ def external(settings: Settings) -> External | None:
             problems.append(Problem("environment", 0, 0, message, "name a readable file"))
     if problems:
         raise ConfigError(problems)
-    address = urlsplit(settings.nats)
+    parts = urlsplit(settings.nats)
     return External(
-        address=f"{address.hostname}:{address.port or 4222}",
+        address=f"{parts.hostname}:{parts.port or 4222}",
         operator_seed=found["NTP_NATS_OPERATOR"].strip(),
         system_credentials=found["NTP_NATS_SYSTEM"],
     )
@@ -186,6 +188,7 @@ def serve(
 
 
 async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -> None:
+    watched = address(settings.environment)
     here = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,7 +198,11 @@ async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -
         try:
             async with outside(settings, lease) as given:
                 controller = Controller(replace(given, followed=edits))
-                async with serving(settings.state / SOCKET, controller):
+                monitor = Monitor(controller.status, version=given.version)
+                async with (
+                    monitoring(monitor, watched),
+                    serving(settings.state / SOCKET, controller),
+                ):
                     log.info("controller.start", project=settings.project, epoch=lease.epoch)
                     await controller.run()
         finally:

@@ -1,0 +1,94 @@
+"""`/metrics` and `/healthz` of a controller that runs, over a real socket."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from orchestrator.errors import UnreachableError
+from orchestrator.monitor.server import Monitor, monitoring
+from tests.worlds.house import NAMES
+
+WITHIN_S = 8.0
+
+
+@pytest.fixture
+def port():
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+async def say(port, request):
+    async with asyncio.timeout(WITHIN_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        answer = await reader.read()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+async def get(port, path):
+    return await say(port, f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+
+
+async def test_metrics_and_health_of_what_runs(house, port):
+    async with house.controlled() as controller:
+        await house.apply()
+        async with monitoring(Monitor(controller.status, version="1"), ("127.0.0.1", port)):
+            code, text = await get(port, "/metrics")
+            families = {each.name: each for each in text_string_to_metric_families(text)}
+            ready = {
+                each.labels["plugin"]: each.value for each in families["ntp_plugin_ready"].samples
+            }
+            assert (code, ready) == (200, dict.fromkeys(NAMES, 1.0))
+            code, text = await get(port, "/healthz")
+            assert (code, json.loads(text)) == (200, {"healthy": True, "reason": ""})
+            house.machine.away = True
+            code, text = await get(port, "/healthz")
+            assert code == 503
+            assert "the runtime does not answer" in json.loads(text)["reason"]
+
+
+async def test_a_loop_that_makes_no_pass_is_not_healthy(port):
+    async def never(_name):
+        await asyncio.Event().wait()
+
+    monitor = Monitor(never, version="1", answer_s=0.05)
+    async with monitoring(monitor, ("127.0.0.1", port)):
+        for path in ("/healthz", "/metrics"):
+            code, text = await get(port, path)
+            assert code == 503
+            assert "no pass was done" in text
+
+
+async def nobody(_name):
+    raise UnreachableError("asked for no status")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (b"GET /else HTTP/1.1\r\n\r\n", 404),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", 405),
+        (b"\x00\xff\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431),
+    ],
+)
+async def test_what_is_no_question_has_its_status(port, request_, code):
+    monitor = Monitor(nobody, version="1")
+    async with monitoring(monitor, ("127.0.0.1", port)):
+        assert (await say(port, request_))[0] == code
+
+
+async def test_a_port_that_is_taken_is_said_in_words(house, port):
+    async with house.controlled() as controller:
+        monitor = Monitor(controller.status, version="1")
+        async with monitoring(monitor, ("127.0.0.1", port)):
+            with pytest.raises(UnreachableError, match="NTP_METRICS"):
+                async with monitoring(monitor, ("127.0.0.1", port)):
+                    pass
