@@ -47,6 +47,10 @@ COMMANDS = {
         "check",
         "Print a JSON Schema (draft 2020-12), or compare or write the committed ones.",
     ),
+    "completion": (
+        "completion",
+        "Print the script that completes commands, options and plugin names in a shell.",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from orchestrator import app
+from orchestrator.cli.completion import plugin_names
 from orchestrator.cli.options import deadline_option, located, project_options
 from orchestrator.cli.output import output_option
 from orchestrator.cli.progress import conclude, outcome_of
@@ -20,7 +21,9 @@ def _by_hand(command: Callable[..., None]) -> click.Command:
         deadline_option(60.0, "How long to wait, for each."),
         click.option("--wait/--no-wait", default=True, help="Wait until it is done."),
         project_options,
-        click.argument("names", nargs=-1, required=True, metavar="NAME..."),
+        click.argument(
+            "names", nargs=-1, required=True, metavar="NAME...", shell_complete=plugin_names
+        ),
     ):
         command = option(command)
     return click.command()(command)

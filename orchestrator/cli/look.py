@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from orchestrator import app
+from orchestrator.cli.completion import plugin_names
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import followable_options, located, project_options
@@ -14,7 +15,7 @@ from orchestrator.cli.overview import overview, warn_of_bare
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=plugin_names)
 @project_options
 @output_option
 def status(name: str | None, files: tuple[str, ...], project: str | None, output: str) -> None:
@@ -37,7 +38,7 @@ def status(name: str | None, files: tuple[str, ...], project: str | None, output
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=plugin_names)
 @followable_options
 @click.option(
     "-n",
@@ -86,7 +87,7 @@ def _told(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=plugin_names)
 @followable_options
 @click.option(
     "-n",
