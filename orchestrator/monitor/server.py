@@ -6,8 +6,10 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 
+import structlog
+
 from orchestrator.decide.report import ProjectStatus
-from orchestrator.errors import NtpError, UnreachableError
+from orchestrator.errors import NtpError
 from orchestrator.monitor.metrics import Metrics
 
 REQUEST_S, ANSWER_S = 5.0, 5.0
@@ -17,6 +19,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
 
 Answer = tuple[HTTPStatus, str, bytes]
+log = structlog.get_logger()
 
 
 class Monitor:
@@ -93,8 +96,7 @@ class Monitor:
 async def monitoring(monitor: Monitor, address: tuple[str, int] | None) -> AsyncIterator[None]:
     """Serve as long as the block lasts; nothing where `address` is None.
 
-    Raises:
-        UnreachableError: nobody can listen there.
+    Where nobody can listen, the log says so and nothing is served.
     """
     if address is None:
         yield
@@ -103,8 +105,15 @@ async def monitoring(monitor: Monitor, address: tuple[str, int] | None) -> Async
     try:
         server = await asyncio.start_server(monitor.connected, host, port, limit=MOST_BYTES)
     except OSError as error:
-        message = f"NTP_METRICS: nothing can listen on {host}:{port}: {error.strerror or error}"
-        raise UnreachableError(f"{message}\n  fix: name a free port of this machine") from error
+        # Who is only looked at by fewer goes on: another project may have been given the same port.
+        log.warning(
+            "metrics.not_served",
+            address=f"{host}:{port}",
+            cause=error.strerror or str(error),
+            fix="name a free port of this machine in NTP_METRICS, a different one for each project",
+        )
+        yield
+        return
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from orchestrator.errors import UnreachableError
 from orchestrator.monitor.server import Monitor, monitoring
@@ -85,10 +86,15 @@ async def test_what_is_no_question_has_its_status(port, request_, code):
         assert (await say(port, request_))[0] == code
 
 
-async def test_a_port_that_is_taken_is_said_in_words(house, port):
+async def test_a_port_that_is_taken_is_said_in_words_and_ends_nobody(house, port):
     async with house.controlled() as controller:
         monitor = Monitor(controller.status, version="1")
-        async with monitoring(monitor, ("127.0.0.1", port)):
-            with pytest.raises(UnreachableError, match="NTP_METRICS"):
-                async with monitoring(monitor, ("127.0.0.1", port)):
-                    pass
+        with capture_logs() as said:
+            async with (
+                monitoring(monitor, ("127.0.0.1", port)),
+                monitoring(monitor, ("127.0.0.1", port)),
+            ):
+                assert (await controller.status(None)).project
+    assert [(each["event"], each["address"]) for each in said if "metrics" in each["event"]] == [
+        ("metrics.not_served", f"127.0.0.1:{port}")
+    ]
