@@ -60,10 +60,10 @@ _WORDS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("undefined tag handle", "", "a '!' begins a tag that is not understood", "quote the text"),
     (
-        "expected the node content",
+        "expected node content",
         "",
         "a value is missing here",
-        "write a value, or quote the text",
+        "write a value, quote the text, or close the bracket that is open",
     ),
     (
         "expected <document start>",
@@ -89,7 +89,8 @@ def explain(error: yaml.YAMLError, *, file: str, text: bytes) -> Problem:
         return Problem(file, why.line + 1, why.column + 1, why.message, why.fix)
     if "cannot start any token" in found:
         return Problem(file, line + 1, column + 1, *_token(text, line, column))
-    words = _in_line(error, found, _at(text, line, column))
+    here = _line(text, line)
+    words = _in_line(error, found, here[column : column + 1], here[:column])
     if words is not None:
         return Problem(file, line + 1, column + 1, *words)
     for part, where, message, fix in _WORDS:
@@ -103,13 +104,15 @@ def explain(error: yaml.YAMLError, *, file: str, text: bytes) -> Problem:
 
 
 def _token(text: bytes, line: int, column: int) -> tuple[str, str]:
-    character = _at(text, line, column)
+    character = _line(text, line)[column : column + 1]
     if character == "\t":
         return "a tab indents this line", "use spaces: YAML knows no tabs there"
     return f"'{character}' cannot begin a value", "quote the text"
 
 
-def _in_line(error: yaml.MarkedYAMLError, found: str, character: str) -> tuple[str, str] | None:
+def _in_line(
+    error: yaml.MarkedYAMLError, found: str, character: str, before: str
+) -> tuple[str, str] | None:
     """Return words for what is wrong right there, though libyaml speaks of what began before."""
     began, noticed = error.context_mark, error.problem_mark
     if found.startswith("did not find expected ',' or") and began and noticed:
@@ -117,15 +120,18 @@ def _in_line(error: yaml.MarkedYAMLError, found: str, character: str) -> tuple[s
         if began.line == noticed.line:
             fix = "put commas between items, and quotes around text with special characters"
             return f"a ',' or '{found[-2]}' is missing before this", fix
+    elif "expected key" in found and before.rstrip().endswith(("'", '"')):
+        fix = "quote the whole value: in '…' an apostrophe is doubled, in \"…\" it stands as it is"
+        return "text follows after the closing quote", fix
     elif character == "-" and ("expected key" in found or "expected '-'" in found):
         fix = "indent it like the other '-' of its list, in spaces"
         return "this '-' does not fit what begins above", fix
     return None
 
 
-def _at(text: bytes, line: int, column: int) -> str:
+def _line(text: bytes, line: int) -> str:
     lines = text.decode().splitlines()
-    return lines[line][column : column + 1] if line < len(lines) else ""
+    return lines[line] if line < len(lines) else ""
 
 
 def _control(error: yaml.YAMLError, file: str, text: str) -> Problem:

@@ -64,7 +64,7 @@ def test_problems_of_env_files_plugins_and_configs_come_together(tmp_path):
         "a.yaml:4:7: the plugin 'nowhere' was not found",
         "a.yaml:5:41: timeout was 'soon'",
         "a.yaml:5:65: loop was 'perhaps'",
-        "b.yaml:2:1: this is no YAML",
+        "b.yaml:2:1: a value is missing here",
         "c.yaml: the file does not exist",
         "environment: NTP_RUNTIME was 'podman'",
         "8 problems; nothing was changed",
