@@ -10,13 +10,7 @@ from datetime import datetime, timedelta
 
 from ntp.contract.names import Channel, Kind
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
-from orchestrator.decide.causes import (
-    ending,
-    fell_back,
-    why_absent,
-    why_again,
-    why_changed,
-)
+from orchestrator.decide.causes import ending, fell_back, why_absent, why_again, why_changed
 from orchestrator.decide.context import Capabilities, Context
 from orchestrator.decide.hold import held_for
 from orchestrator.decide.layers import differing
