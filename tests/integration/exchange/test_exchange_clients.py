@@ -45,11 +45,11 @@ def meet(pytestconfig, start):
     """Let a client's script meet a fresh exchange; return what the client received."""
     cache = pytestconfig.cache.mkdir("exchange-clients")
 
-    def run(name: str, script: str) -> dict:
+    def run(name: str, script: str, *words: str) -> dict:
         python = python_of(cache, name)
         running = start("--loop", "--speed", "2")
         with subprocess.Popen(
-            [python, CLIENTS / script, running.at],
+            [python, CLIENTS / script, running.at, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -90,8 +90,47 @@ def test_ccxt_pro(meet):
     assert seen["after"]["symbol"] == "BTC/USDT"
 
 
-def test_polygon_api_client(meet):
-    seen = meet("polygon-api-client", "polygon_client.py")
+def consecutive(trades: list[dict]) -> bool:
+    """Whether no trade of BTCUSDT is missing among them."""
+    numbers = [trade["t"] for trade in trades if trade["s"] == "BTCUSDT"]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.mark.long
+def test_binance_connector(meet):
+    seen = meet("binance-connector", "binance_connector_client.py")
+    assert consecutive(seen["trades"])
+    assert set(seen["quote"]) == {"u", "s", "b", "B", "a", "A"}
+    assert seen["answers"] == [
+        {"result": None, "id": 1},
+        {"result": None, "id": "two"},
+        {"result": ["btcusdt@trade", "ethusdt@bookTicker"], "id": 3},
+    ]
+    assert seen["end"] == "close"
+
+
+@pytest.mark.long
+def test_binance_sdk_spot(meet):
+    seen = meet("binance-sdk-spot", "binance_sdk_spot_client.py")
+    assert consecutive(seen["trades"])
+    assert seen["quote"]["s"] == "ETHUSDT"
+    assert seen["listed"]["result"] == ["btcusdt@trade", "ethusdt@bookTicker"]
+
+
+@pytest.mark.long
+def test_unicorn_binance_websocket_api(meet):
+    seen = meet("unicorn-binance-websocket-api", "unicorn_client.py")
+    assert seen["streams"] == ["btcusdt@trade", "ethusdt@trade"]
+    assert consecutive(seen["trades"])
+    assert seen["after"]["T"] > seen["trades"][-1]["T"]
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("polygon-api-client", "polygon"), pytest.param("massive", "massive", marks=pytest.mark.long)],
+)
+def test_polygon_clients(meet, name, package):
+    seen = meet(name, "polygon_client.py", package)
     assert {symbol for symbol, *_ in seen["trades"]} == {"AAPL", "GOOGL"}
     assert {symbol for symbol, *_ in seen["quotes"]} == {"SPY"}
     assert all(bid < ask for _, bid, ask in seen["quotes"])

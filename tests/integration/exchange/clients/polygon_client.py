@@ -1,17 +1,17 @@
-"""polygon-api-client as it is, pointed at HOST:PORT; says as JSON what it received."""
+"""polygon-api-client, or its successor massive, as it is, pointed at HOST:PORT; says as JSON what it received."""
 
 import asyncio
 import contextlib
+import importlib
 import json
 import sys
 import time
 import urllib.request
 
-from polygon import WebSocketClient
-from polygon.exceptions import AuthError
-from polygon.websocket.models import Market
-
-AT = sys.argv[1]
+AT, PACKAGE = sys.argv[1:]
+WebSocketClient = importlib.import_module(PACKAGE).WebSocketClient
+AuthError = importlib.import_module(f"{PACKAGE}.exceptions").AuthError
+Market = importlib.import_module(f"{PACKAGE}.websocket.models").Market
 
 
 def strike(fault):
