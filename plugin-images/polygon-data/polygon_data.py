@@ -1,22 +1,17 @@
 """Live trades (or bars) of US stocks from Polygon.io, with bid and ask where quotes are subscribed."""
 
-import contextlib
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any
 
-import msgspec
 from polygon_frames import Event, Minute, Quote, Second, Status, Trade, read
 from polygon_session import Session, fault
 from polygon_trail import Trail
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
-from ntp import DataSourcePlugin, MarketData, PluginMetadata
-from ntp.live.backoff import Backoff
-from ntp.live.line import Line, LineError, address, seconds
+from ntp import MarketData, PluginMetadata
+from ntp.live.line import LineError
+from ntp.live.source import LiveSource
 
 URL = "wss://socket.polygon.io/stocks"
 CHANNELS = ("T",)
@@ -24,32 +19,14 @@ _TICKS = {"T", "A", "AM"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class PolygonData(DataSourcePlugin):
+class PolygonData(LiveSource):
     """Sends trades or bars of US stocks as they happen; reconnects by itself."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__(config)
+        super().__init__(config, url=URL, stale_s=300.0)
         self._key = config.get("api_key", "")
         self._channels = list(config.get("channels", CHANNELS))
-        self._stale_s = seconds(config, "stale_seconds", 300.0)
-        backoff = Backoff(
-            seconds(config, "reconnect_first_seconds", 0.5),
-            seconds(config, "reconnect_longest_seconds", 60.0),
-        )
-        self._line = Line(
-            address(config, "stream_url", URL), self._greet, backoff, stale_after_s=self._stale_s
-        )
-        self._names: dict[str, str] = {}
-        """Polygon's symbol -> as the config writes it, which is what the wiring knows."""
-        self._wanted: set[str] = set()
-        self._session: Session | None = None
-        self._trails: dict[str, Trail] = {}
-        self._quotes: dict[str, tuple[float | None, float | None]] = {}
-        self._silent: dict[str, float] = {}
-        """Symbols that were never heard -> when they were first asked for."""
         self._refused = ""
-        self._ticks = self._unread = 0
-        self._last_unread = ""
 
     def get_metadata(self) -> PluginMetadata:
         return PluginMetadata(
@@ -72,109 +49,43 @@ class PolygonData(DataSourcePlugin):
             )
         return True
 
-    async def subscribe(self, symbols: list[str]) -> bool:
-        self._names |= {symbol.upper(): symbol for symbol in symbols}
-        self._wanted |= self._topics(symbols)
-        await self._agree()
-        return True
-
-    async def unsubscribe(self, symbols: list[str]) -> bool:
-        self._wanted -= self._topics(symbols)
-        for symbol in map(str.upper, symbols):
-            for kept in (self._names, self._trails, self._quotes, self._silent):
-                kept.pop(symbol, None)
-        await self._agree()
-        return True
-
-    async def stream(self) -> AsyncGenerator[MarketData, None]:
-        async with aclosing(self._line.frames()) as frames:
-            async for frame in frames:
-                for event in self._events(frame):
-                    tick = self._take(event)
-                    if tick is not None:
-                        self._ticks += 1
-                        yield tick
-
-    def conditions(self) -> dict[str, str]:
-        found = self._line.conditions()
-        if self._refused:
-            found["SubscribeRefused"] = self._refused
-        now = monotonic()
-        silent = [s for s, since in self._silent.items() if now - since > self._stale_s]
-        if silent and not found:
-            names = ", ".join(sorted(self._names[symbol] for symbol in silent)[:10])
-            found["NeverHeard"] = f"nothing ever came for {names}: are these symbols right?"
-        return found
-
-    def report(self) -> dict[str, Any]:
-        return {
-            "ticks": self._ticks,
-            **self._line.report(),
-            "duplicates": self._counts("duplicates"),
-            "late": self._counts("late"),
-            "never_heard": sorted(self._names[symbol] for symbol in self._silent),
-            "unread_frames": self._unread,
-            "last_unread": self._last_unread,
-        }
-
-    def _counts(self, what: str) -> dict[str, int]:
-        counts = ((self._names[s], getattr(trail, what)) for s, trail in self._trails.items())
-        return {symbol: count for symbol, count in counts if count}
-
-    def _topics(self, symbols: Iterable[str]) -> set[str]:
+    def topics(self, symbols: Iterable[str]) -> set[str]:
         return {f"{channel}.{symbol.upper()}" for symbol in symbols for channel in self._channels}
 
-    async def _greet(self, socket: ClientConnection) -> None:
-        # What was the best bid before the connection was lost says nothing of now.
-        self._quotes.clear()
+    async def greet(self, socket: ClientConnection) -> Session:
         self._refused = ""
-        session = self._session = Session(socket)
+        session = Session(socket)
         await session.log_in(self._key)
-        self._ask()
-        await session.agree(self._wanted)
+        return session
 
-    async def _agree(self) -> None:
-        if self._session is None or self._line.socket is None:
-            return  # the next connection asks for what is wanted then
-        self._ask()
-        with contextlib.suppress(ConnectionClosed):
-            await self._session.agree(self._wanted)
+    def complaints(self) -> dict[str, str]:
+        return {"SubscribeRefused": self._refused} if self._refused else {}
 
-    def _ask(self) -> None:
-        now = monotonic()
-        for symbol in self._names.keys() - self._trails.keys() - self._quotes.keys():
-            self._silent.setdefault(symbol, now)
-
-    def _events(self, frame: bytes) -> list[Event]:
-        try:
-            events, complaint = read(frame)
-        except msgspec.MsgspecError as error:
-            events, complaint = [], f"{error}: {frame[:120]!r}"
+    def take(self, frame: bytes) -> Iterator[MarketData]:
+        events, complaint = read(frame)
         if complaint:
-            self._unread += 1
-            self._last_unread = complaint
-        return events
+            self.pass_over(complaint)
+        for event in events:
+            tick = self._tick(event)
+            if tick is not None:
+                yield tick
 
-    def _take(self, event: Event) -> MarketData | None:
+    def _tick(self, event: Event) -> MarketData | None:
         match event:
             case Status():
                 self._told(event)
-            case Quote() if event.sym in self._names:
-                self._hear(event.sym)
-                self._quotes[event.sym] = (event.bp, event.ap)
-            case Trade() if event.sym in self._names:
-                self._hear(event.sym)
+            case Quote() if event.sym in self.names:
+                self.hear(event.sym)
+                self.books[event.sym] = (event.bp, event.ap)
+            case Trade() if event.sym in self.names:
+                self.hear(event.sym)
                 return self._trade(event)
-            case Minute() | Second() if event.sym in self._names:
-                self._hear(event.sym)
+            case Minute() | Second() if event.sym in self.names:
+                self.hear(event.sym)
                 return self._bar(event)
             case _:
                 pass  # under way when it was unsubscribed
         return None
-
-    def _hear(self, symbol: str) -> None:
-        self._line.heard()
-        self._silent.pop(symbol, None)
 
     def _told(self, status: Status) -> None:
         found = fault(status)
@@ -183,38 +94,45 @@ class PolygonData(DataSourcePlugin):
         elif found is None:
             return
         elif isinstance(found, LineError):
-            self._line.drop(str(found))
+            self.line.drop(str(found))
         else:
             raise found
 
     def _trade(self, event: Trade) -> MarketData | None:
         name = f"{event.x}:{event.i}" if event.i else f"q{event.q}"
+        moment = _moment(event.t)
         if not self._trail(event.sym).take(name, event.t):
             return None
         return MarketData(
-            _EPOCH + timedelta(milliseconds=event.t),
-            self._names[event.sym],
+            moment,
+            self.names[event.sym],
             event.p,
             event.s,
-            *self._quotes.get(event.sym, (None, None)),
+            *self.books.get(event.sym, (None, None)),
             {"exchange": event.x, "conditions": event.c},
             f"{event.sym}:{name}",
         )
 
     def _bar(self, event: Minute | Second) -> MarketData | None:
         name = f"{'AM' if isinstance(event, Minute) else 'A'}{event.s}"
+        # Its end, not its start: before it the close was not known.
+        moment = _moment(event.e)
         if not self._trail(event.sym).take(name, event.e):
             return None
         return MarketData(
-            # Its end, not its start: before it the close was not known.
-            _EPOCH + timedelta(milliseconds=event.e),
-            self._names[event.sym],
+            moment,
+            self.names[event.sym],
             event.c,
             event.v,
-            *self._quotes.get(event.sym, (None, None)),
+            *self.books.get(event.sym, (None, None)),
             {"open": event.o, "high": event.h, "low": event.l, "vwap": event.vw},
             f"{event.sym}:{name}",
         )
 
     def _trail(self, symbol: str) -> Trail:
-        return self._trails.setdefault(symbol, Trail())
+        return self.trails.setdefault(symbol, Trail())
+
+
+def _moment(time: int) -> datetime:
+    """Raises OverflowError for a time that no calendar has, before a trail takes it for the newest."""
+    return _EPOCH + timedelta(milliseconds=time)

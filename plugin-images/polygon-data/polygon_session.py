@@ -1,25 +1,15 @@
 """One connection to Polygon: logging in, in the order that the server insists on, and subscribing."""
 
-import asyncio
-
 import msgspec
 from polygon_frames import Status, read
-from websockets.asyncio.client import ClientConnection
 
 from ntp import PermanentError
 from ntp.live.line import LineError
-
-TOPICS_EACH = 200
-"""Topics in one request: a few kilobytes."""
+from ntp.live.subscriptions import Subscriptions
 
 
-class Session:
-    """Of one connection: it starts with nothing asked for."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._asked: set[str] = set()
-        self._one = asyncio.Lock()
+class Session(Subscriptions):
+    topics_each = 200  # a few kilobytes
 
     async def log_in(self, key: str) -> None:
         """Read one frame, send the key, read one frame: nothing may be sent in between.
@@ -32,24 +22,12 @@ class Session:
         await self._send("auth", key)
         _expect(await self._status(), "auth_success")
 
-    async def agree(self, wanted: set[str]) -> None:
-        """Ask until exactly `wanted` is asked for; the set may change meanwhile."""
-        async with self._one:
-            while True:
-                if gone := self._asked - wanted:
-                    part = sorted(gone)[:TOPICS_EACH]
-                    self._asked.difference_update(part)
-                    await self._send("unsubscribe", ",".join(part))
-                elif new := wanted - self._asked:
-                    part = sorted(new)[:TOPICS_EACH]
-                    self._asked.update(part)
-                    await self._send("subscribe", ",".join(part))
-                else:
-                    return
+    async def ask(self, topics: list[str], *, on: bool) -> None:
+        await self._send("subscribe" if on else "unsubscribe", ",".join(topics))
 
     async def _status(self) -> Status:
         try:
-            events, complaint = read(await self._socket.recv(decode=False))
+            events, complaint = read(await self.socket.recv(decode=False))
         except msgspec.MsgspecError as error:
             raise LineError(f"the answer cannot be read: {error}") from error
         for event in events:
@@ -59,7 +37,7 @@ class Session:
 
     async def _send(self, action: str, params: str) -> None:
         request = msgspec.json.encode({"action": action, "params": params})
-        await self._socket.send(request, text=True)
+        await self.socket.send(request, text=True)
 
 
 def _expect(status: Status, wanted: str) -> None:

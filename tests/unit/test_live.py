@@ -1,13 +1,17 @@
 """What a source of a live market is given: waits, a pace, the numbers of trades, a line kept open."""
 
 import asyncio
+import json
 import time
 
 import pytest
 
+from ntp import MarketData
 from ntp.live.backoff import Backoff
 from ntp.live.line import Line, LineError
 from ntp.live.pace import Pace
+from ntp.live.source import LiveSource
+from ntp.live.subscriptions import Subscriptions
 from ntp.live.trail import GAPS, Trail
 from ntp.runner.core import conditions
 from ntp.runner.core.border import RefusedError
@@ -122,6 +126,66 @@ async def test_a_condition_says_when_the_next_try_is_due():
                 f"127.0.0.1:{server.port}: closed by the exchange: 1008 Too many requests;"
                 " try 2 in 50 s"
             )
+
+
+class Wishes(Subscriptions):
+    topics_each = 2
+
+    async def ask(self, topics, *, on):
+        await self.socket.send(json.dumps({"on": on, "topics": topics}))
+
+
+class Third(LiveSource):
+    """A source of an exchange that the project does not ship: `A 1.5` is a price, `A` alone a quote."""
+
+    def topics(self, symbols):
+        return {symbol.upper() for symbol in symbols}
+
+    async def greet(self, socket):
+        return Wishes(socket)
+
+    def take(self, frame):
+        symbol, _, price = frame.decode().partition(" ")
+        self.hear(symbol)
+        if price:
+            yield MarketData(None, self.names[symbol], float(price), 0.0)
+
+
+def third(server, *symbols):
+    config = {"symbols": list(symbols), "reconnect_first_seconds": 0.01, "stale_seconds": 0.3}
+    return Third(config, url=server.url, stale_s=60)
+
+
+async def test_a_live_source_asks_on_each_connection_for_what_is_wanted_then():
+    async with exchange() as server, running(third(server, "a", "b", "c")) as run:
+        caller = await server.caller(0)
+        assert await caller.request() == {"on": True, "topics": ["A", "B"]}
+        assert await caller.request() == {"on": True, "topics": ["C"]}
+        await caller.send("A 1.5", "B much", "A 2.5")
+        assert [(tick.symbol, tick.price) for tick in await run.ticks(2)] == [
+            ("a", 1.5),
+            ("a", 2.5),
+        ]
+        report = run.plugin.report()
+        assert (report["ticks"], report["unread_frames"], report["never_heard"]) == (2, 1, ["c"])
+        assert "could not convert string to float: 'much': b'B much'" in report["last_unread"]
+        await run.plugin.unsubscribe(["a", "b"])
+        assert await caller.request() == {"on": False, "topics": ["A", "B"]}
+        await caller.close()
+        assert await (await server.caller(1)).request() == {"on": True, "topics": ["C"]}
+
+
+async def test_a_symbol_that_was_heard_once_is_no_unknown_one_on_the_next_connection():
+    async with exchange() as server, running(third(server, "a", "nosuch")) as run:
+        caller = await server.caller(0)
+        await caller.request()
+        await caller.send("A")
+        await run.until(lambda: run.plugin.report()["never_heard"] == ["nosuch"])
+        await caller.close()
+        caller = await server.caller(1)
+        await caller.request()
+        await caller.send("NOSUCH")
+        await run.until(lambda: run.plugin.report()["never_heard"] == [])
 
 
 @pytest.mark.parametrize(

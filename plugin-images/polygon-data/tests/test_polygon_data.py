@@ -269,6 +269,15 @@ async def test_one_event_that_cannot_be_read_takes_no_other_along():
         assert run.plugin.report()["unread_frames"] == 3
 
 
+async def test_a_time_that_no_calendar_has_is_passed_over_and_those_after_it_are_not_late():
+    async with exchange() as server, running(source(server)) as run:
+        caller, _ = await opened(server)
+        await caller.send([trade(1)], [trade(2, at=10**17)], [trade(3)])
+        assert [tick.id for tick in await run.ticks(2)] == ["AAPL:4:1", "AAPL:4:3"]
+        report = run.plugin.report()
+        assert (report["unread_frames"], report["late"]) == (1, {})
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -1,4 +1,5 @@
-"""For sources of live markets: a WebSocket that is kept open, a pace to ask at, the numbers of trades.
+"""For sources of live markets: `source.LiveSource`, a class to extend, and the parts that it is made of.
 
-Never required. Import the modules late or by name: `line` needs the `websockets` library.
+A WebSocket that is kept open (`line`), what it is asked for (`subscriptions`), a pace to ask at (`pace`), the
+numbers of trades (`trail`). Never required. Import the modules late or by name: most need the `websockets` library.
 """
