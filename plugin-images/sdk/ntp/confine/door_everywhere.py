@@ -14,9 +14,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ntp.confine import door_client
+from ntp.confine import door_client, door_lookups
+from ntp.confine.door_lookups import Question
 
 DEADLINE = 30.0
 """Seconds for a door that neither answers nor closes; its own deadlines are shorter."""
@@ -56,28 +58,13 @@ def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions tha
     """Send every outgoing connection of this process through the door; return what undoes it."""
     book = Book()
     real = (
-        socket.getaddrinfo,
-        socket.gethostbyname,
         socket.socket.connect,
         socket.socket.connect_ex,
         asyncio.SelectorEventLoop.sock_connect,
     )
-    real_getaddrinfo, _, real_connect, real_connect_ex, real_sock_connect = real
+    real_connect, real_connect_ex, real_sock_connect = real
 
-    def getaddrinfo(  # noqa: PLR0917 (the standard library's signature)
-        host: bytes | str | None,
-        port: bytes | str | int | None,
-        family: int = 0,
-        type: int = 0,  # noqa: A002 (the name in the standard library)
-        proto: int = 0,
-        flags: int = 0,
-    ) -> list[Any]:
-        if host is None or flags & socket.AI_PASSIVE:
-            return real_getaddrinfo(host, port, family, type, proto, flags)
-        name = host.decode() if isinstance(host, bytes) else host
-        return _resolve(book, name, port, family=family, kind=type, flags=flags)
-
-    def gethostbyname(hostname: str) -> str:
+    def by_name(hostname: str) -> str:
         return hostname if _written(hostname) == socket.AF_INET else book.address(hostname)
 
     def connect(self: socket.socket, address: Any) -> None:
@@ -109,35 +96,28 @@ def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions tha
             handed = await door_client.open_async(door, book.name(address[0]), address[1])
         return _take(sock, handed)
 
+    look_up_as_before = door_lookups.install(partial(_resolve, book), by_name)
+    _put(connect, connect_ex, sock_connect)
+
     def undo() -> None:
+        look_up_as_before()
         _put(*real)
 
-    _put(getaddrinfo, gethostbyname, connect, connect_ex, sock_connect)
     return undo
 
 
-def _put(
-    getaddrinfo: Any, gethostbyname: Any, connect: Any, connect_ex: Any, sock_connect: Any
-) -> None:
-    standard: Any = socket
-    standard.getaddrinfo, standard.gethostbyname = getaddrinfo, gethostbyname
-    standard.socket.connect, standard.socket.connect_ex = connect, connect_ex
+def _put(connect: Any, connect_ex: Any, sock_connect: Any) -> None:
+    standard: Any = socket.socket
+    standard.connect, standard.connect_ex = connect, connect_ex
     loop: Any = asyncio.SelectorEventLoop
     loop.sock_connect = sock_connect
 
 
-def _resolve(
-    book: Book,
-    name: str,
-    port: bytes | str | int | None,
-    *,
-    family: int,
-    kind: int,
-    flags: int,
-) -> list[Any]:
-    if family not in {socket.AF_UNSPEC, socket.AF_INET}:
+def _resolve(book: Book, question: Question) -> list[Any]:
+    name, flags = question.host, question.flags
+    if question.family not in {socket.AF_UNSPEC, socket.AF_INET}:
         raise socket.gaierror(socket.EAI_ADDRFAMILY, "the door hands out IPv4 sockets")
-    if kind not in {0, socket.SOCK_STREAM}:
+    if question.kind not in {0, socket.SOCK_STREAM}:
         raise socket.gaierror(socket.EAI_SOCKTYPE, "the door hands out TCP connections only")
     written = _written(name)
     if flags & socket.AI_NUMERICHOST and written is None:
@@ -145,7 +125,7 @@ def _resolve(
     # An IPv6 address is treated as a name: seccomp may allow no socket of that family.
     address = name if written == socket.AF_INET else book.address(name)
     canonical = name if flags & socket.AI_CANONNAME else ""
-    where = (address, door_client.port_number(port))
+    where = (address, question.port)
     return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, canonical, where)]
 
 

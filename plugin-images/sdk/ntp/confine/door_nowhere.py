@@ -6,11 +6,11 @@ carried to the door, which refuses it as it refuses any other place.
 """
 
 import errno
-import socket
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from ntp.confine import door_client
+from ntp.confine import door_client, door_lookups
+from ntp.confine.door_lookups import Question
 
 DEADLINE = 30.0
 """Seconds for a door that neither answers nor closes."""
@@ -18,36 +18,20 @@ DEADLINE = 30.0
 
 def install(door: str) -> Callable[[], None]:
     """Have every look-up of a host in this process refused by the door; return what undoes it."""
-    standard: Any = socket
-    real_getaddrinfo, real_gethostbyname = socket.getaddrinfo, socket.gethostbyname
 
-    def getaddrinfo(  # noqa: PLR0917 (the standard library's signature)
-        host: bytes | str | None,
-        port: bytes | str | int | None,
-        family: int = 0,
-        type: int = 0,  # noqa: A002 (the name in the standard library)
-        proto: int = 0,
-        flags: int = 0,
-    ) -> list[Any]:
-        if host is None or flags & socket.AI_PASSIVE:
-            return real_getaddrinfo(host, port, family, type, proto, flags)
-        _ask(door, host.decode() if isinstance(host, bytes) else host, port)
+    def answer(question: Question) -> NoReturn:
+        _ask(door, question.host, question.port)
 
-    def gethostbyname(hostname: str) -> str:
-        _ask(door, hostname, None)
+    def by_name(hostname: str) -> NoReturn:
+        _ask(door, hostname, 0)
 
-    def undo() -> None:
-        standard.getaddrinfo, standard.gethostbyname = real_getaddrinfo, real_gethostbyname
-
-    standard.getaddrinfo, standard.gethostbyname = getaddrinfo, gethostbyname
-    return undo
+    return door_lookups.install(answer, by_name)
 
 
-def _ask(door: str, host: str, port: bytes | str | int | None) -> NoReturn:
-    number = door_client.port_number(port)
-    if number:
+def _ask(door: str, host: str, port: int) -> NoReturn:
+    if port:
         # Refused here; only the broker would be let in, which the runner reaches and its plugin does not.
-        door_client.connect(door, host, number, DEADLINE).close()
+        door_client.connect(door, host, port, DEADLINE).close()
     raise ConnectionRefusedError(
         errno.ECONNREFUSED, f"{host} is refused: network.egress of its entry names no host"
     )
