@@ -9,7 +9,7 @@ import click
 
 from orchestrator import app
 from orchestrator.cli.failure import agreed, say
-from orchestrator.cli.options import deadline_option, located, project_options
+from orchestrator.cli.options import Terms, deadline_option, located, project_options, terms_options
 from orchestrator.cli.output import emit, output_option, warn_of_no_sandbox
 from orchestrator.cli.preview import show
 from orchestrator.cli.progress import Progress, settle
@@ -70,31 +70,24 @@ def ensure_controller(settings: Settings) -> None:
 
 
 def carry_out(
-    declared: app.Declaration,
-    preview: dict[str, Any],
-    *,
-    yes: bool,
-    allow_deletes: bool,
-    wait: bool,
-    deadline: float,
-    output: str,
+    declared: app.Declaration, preview: dict[str, Any], terms: Terms, output: str
 ) -> None:
     """Apply what `preview` shows, and nothing else; on a terminal ask before something is stopped."""
     if output == "table":
         show(preview, whole=False)
-    if not wait:
+    if not terms.wait:
         # Who waits hears it at the end, beside the other reasons why not all are ready.
         _say_entry_problems(preview)
     stops = [change["name"] for change in preview["changes"] if change["stops"]]
-    if stops and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+    if stops and not terms.yes and sys.stdin.isatty() and sys.stdout.isatty():
         agreed(f"this stops {', '.join(stops)}. Go on?")
     ensure_controller(declared.settings)
     accepted = app.apply(
         declared,
         expect=preview["revision"],
-        allow_deletes=allow_deletes,
-        wait=wait,
-        deadline=deadline,
+        allow_deletes=terms.allow_deletes,
+        wait=terms.wait,
+        deadline=terms.deadline,
     )
     try:
         with problems_printed(output):
@@ -103,7 +96,7 @@ def carry_out(
         say("\nthe controller goes on with this revision; `ntpctl status` shows it")
         raise
     if output == "table":
-        told = _counted(outcome["plugins"]) if wait else "accepted; see `ntpctl status`"
+        told = _counted(outcome["plugins"]) if terms.wait else "accepted; see `ntpctl status`"
         say(f"revision {outcome['revision']}: {told}")
 
 
@@ -126,23 +119,15 @@ def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
 
 @click.command()
 @project_options
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped.")
-@click.option("--allow-deletes", is_flag=True, help="Allow a file that removes most of what runs.")
-@click.option("--no-sandbox", is_flag=True, help="Confirm PLUGIN_SANDBOX=false.")
-@click.option("--wait/--no-wait", default=True, help="Wait until all are ready.")
-@deadline_option(120.0)
+@terms_options
 @click.option("--dry-run", is_flag=True, help="The same as `ntpctl plan`.")
 @output_option
 def apply(
     files: tuple[str, ...],
     project: str | None,
-    deadline: float,
     output: str,
+    terms: Terms,
     *,
-    yes: bool,
-    allow_deletes: bool,
-    no_sandbox: bool,
-    wait: bool,
     dry_run: bool,
 ) -> None:
     """Make what runs equal to what plugins.yaml declares: only what differs is touched.
@@ -158,22 +143,14 @@ def apply(
     app.check_folder(declared.settings)
     if not dry_run:
         with problems_printed(output):
-            app.confirm_sandbox(declared, confirmed=no_sandbox)
+            app.confirm_sandbox(declared, confirmed=terms.no_sandbox)
     if app.was_applied(declared.settings) and not dry_run:
         ensure_controller(declared.settings)
     preview = previewed(declared, output)
     if dry_run:
         _show_plan(preview, output)
         return
-    carry_out(
-        declared,
-        preview,
-        yes=yes,
-        allow_deletes=allow_deletes,
-        wait=wait,
-        deadline=deadline,
-        output=output,
-    )
+    carry_out(declared, preview, terms, output)
 
 
 def _counted(plugins: list[dict[str, Any]]) -> str:

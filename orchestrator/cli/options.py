@@ -1,6 +1,8 @@
 """Options that many commands share, and how a command finds its project."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -61,3 +63,43 @@ def deadline_option(
         metavar="SECONDS",
         help=about,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a person agrees to before something is applied, and how long the command waits."""
+
+    yes: bool
+    """Not asked before something is stopped."""
+    allow_deletes: bool
+    no_sandbox: bool
+    wait: bool
+    deadline: float
+    """In seconds."""
+
+
+def terms_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that applies something the options of doing so; it takes them as `terms`."""
+
+    @wraps(command)
+    def with_terms(
+        *,
+        yes: bool,
+        allow_deletes: bool,
+        no_sandbox: bool,
+        wait: bool,
+        deadline: float,
+        **rest: Any,
+    ) -> Any:
+        return command(terms=Terms(yes, allow_deletes, no_sandbox, wait, deadline), **rest)
+
+    options = (
+        click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped."),
+        click.option("--allow-deletes", is_flag=True, help="Allow it to remove most of what runs."),
+        click.option("--no-sandbox", is_flag=True, help="Confirm PLUGIN_SANDBOX=false."),
+        click.option("--wait/--no-wait", default=True, help="Wait until all are ready."),
+        deadline_option(120.0),
+    )
+    for option in reversed(options):
+        with_terms = option(with_terms)
+    return with_terms

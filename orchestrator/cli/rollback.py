@@ -6,30 +6,21 @@ from orchestrator import app
 from orchestrator.app import past
 from orchestrator.cli.change import carry_out, ensure_controller, previewed, problems_printed
 from orchestrator.cli.failure import say
-from orchestrator.cli.options import deadline_option, located, project_options
+from orchestrator.cli.options import Terms, located, project_options, terms_options
 from orchestrator.cli.output import emit, output_option
 
 
 @click.command()
 @click.argument("number", type=click.IntRange(1), required=False)
 @project_options
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped.")
-@click.option("--allow-deletes", is_flag=True, help="Allow it to remove most of what runs.")
-@click.option("--no-sandbox", is_flag=True, help="Confirm a revision with PLUGIN_SANDBOX=false.")
-@click.option("--wait/--no-wait", default=True, help="Wait until all are ready.")
-@deadline_option(120.0)
+@terms_options
 @output_option
 def rollback(
     number: int | None,
     files: tuple[str, ...],
     project: str | None,
-    deadline: float,
     output: str,
-    *,
-    yes: bool,
-    allow_deletes: bool,
-    no_sandbox: bool,
-    wait: bool,
+    terms: Terms,
 ) -> None:
     """Apply an older revision again: its files and the code that it ran.
 
@@ -56,18 +47,10 @@ def rollback(
             emit(past.outcome(where), output)
         return
     with problems_printed(output):
-        app.confirm_sandbox(again, confirmed=no_sandbox)
+        app.confirm_sandbox(again, confirmed=terms.no_sandbox)
     preview = previewed(again, output)
     say(
         f"the files on disk stay as they are, and the next apply brings theirs back\n"
         f"  `ntpctl history {chosen} --show` prints what revision {chosen} was made of"
     )
-    carry_out(
-        again,
-        preview,
-        yes=yes,
-        allow_deletes=allow_deletes,
-        wait=wait,
-        deadline=deadline,
-        output=output,
-    )
+    carry_out(again, preview, terms, output)
