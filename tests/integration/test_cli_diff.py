@@ -2,10 +2,6 @@
 
 import json
 
-import pytest
-
-from tests.worlds.answering import Desk, RealCode
-
 BUNDLED = """\
 plugins:
   data_sources: [{name: replay_data}]
@@ -19,19 +15,11 @@ EDITED = BUNDLED.replace("period: 20", "period: 30").replace(
 )
 
 
-@pytest.fixture
-async def real(tmp_path):
-    made = Desk(tmp_path)
-    made.house.catalog = RealCode(tmp_path)
-    async with made.open() as opened:
-        yield opened
-
-
-async def test_diff_of_two_revisions_is_a_text_and_a_list_of_plugins(real):
-    await real.apply(BUNDLED)
-    await real.apply(EDITED)
-    run = await real.ntpctl("diff", "1", "2", code=6)
-    found = json.loads((await real.ntpctl("diff", "2", "1", "-o", "json", code=6)).stdout)
+async def test_diff_of_two_revisions_is_a_text_and_a_list_of_plugins(real_desk):
+    await real_desk.apply(BUNDLED)
+    await real_desk.apply(EDITED)
+    run = await real_desk.ntpctl("diff", "1", "2", code=6)
+    found = json.loads((await real_desk.ntpctl("diff", "2", "1", "-o", "json", code=6)).stdout)
 
     text, _, plugins = run.stdout.partition("\n\n")
     assert text.splitlines()[:2] == [
@@ -51,45 +39,45 @@ async def test_diff_of_two_revisions_is_a_text_and_a_list_of_plugins(real):
         ("paper_executor", "change"),
     ]
     assert (
-        await real.ntpctl("diff", "1", "1")
+        await real_desk.ntpctl("diff", "1", "1")
     ).stdout == "nothing differs between revision 1 and revision 1\n"
 
 
-async def test_diff_is_by_default_what_was_edited_since_the_last_apply(real):
-    file = real.folder / "plugins.yaml"
+async def test_diff_is_by_default_what_was_edited_since_the_last_apply(real_desk):
+    file = real_desk.folder / "plugins.yaml"
     file.write_text(BUNDLED)
-    await real.apply(BUNDLED)
-    same = await real.ntpctl("diff")
+    await real_desk.apply(BUNDLED)
+    same = await real_desk.ntpctl("diff")
     assert same.stdout == "nothing differs between revision 1 and the files as they are\n"
 
     file.write_text(BUNDLED + "# a word")
-    words = await real.ntpctl("diff", code=6)
+    words = await real_desk.ntpctl("diff", code=6)
     assert words.stdout.endswith(
         "+# a word\n\\ No newline at end of file\n\nno plugin differs: the text alone\n"
     )
 
 
-async def test_diff_compares_texts_also_where_plugins_cannot_be_compared(real):
-    await real.apply(BUNDLED)
-    (real.folder / "plugins.yaml").write_text(BUNDLED.replace("replay_data", "nowhere"))
-    run = await real.ntpctl("diff", code=6)
+async def test_diff_compares_texts_also_where_plugins_cannot_be_compared(real_desk):
+    await real_desk.apply(BUNDLED)
+    (real_desk.folder / "plugins.yaml").write_text(BUNDLED.replace("replay_data", "nowhere"))
+    run = await real_desk.ntpctl("diff", code=6)
     assert "+  data_sources: [{name: nowhere}]\n" in run.stdout
     assert "what differs for each plugin is not known" in run.stderr
     assert "the plugin 'nowhere' was not found" in run.stderr
 
 
-async def test_diff_sees_an_edited_plugin_behind_the_same_text(real):
-    plugin = real.folder / "plugins" / "mine"
+async def test_diff_sees_an_edited_plugin_behind_the_same_text(real_desk):
+    plugin = real_desk.folder / "plugins" / "mine"
     plugin.mkdir(parents=True)
     (plugin / "plugin.yaml").write_text(
         "name: mine\nversion: 1.0.0\nkind: strategy\nentrypoint: mine:Mine\n"
     )
     (plugin / "mine.py").write_text("A = 1\n")
     text = "plugins: {strategies: [{name: mine}]}\n"
-    (real.folder / "plugins.yaml").write_text(text)
-    await real.apply(text)
-    assert (await real.ntpctl("diff", PLUGIN_DIR="plugins")).returncode == 0
+    (real_desk.folder / "plugins.yaml").write_text(text)
+    await real_desk.apply(text)
+    assert (await real_desk.ntpctl("diff", PLUGIN_DIR="plugins")).returncode == 0
 
     (plugin / "mine.py").write_text("A = 2\n")
-    run = await real.ntpctl("diff", code=6, PLUGIN_DIR="plugins")
+    run = await real_desk.ntpctl("diff", code=6, PLUGIN_DIR="plugins")
     assert run.stdout.split()[:4] == ["~", "change", "mine", "code"]

@@ -2,9 +2,7 @@
 
 import json
 
-import pytest
-
-from tests.worlds.answering import Desk, RealCode
+from tests.worlds.answering import Desk
 
 FILE = """\
 plugins:
@@ -18,19 +16,13 @@ plugins:
 """
 
 
-@pytest.fixture
-async def desk(tmp_path):
-    made = Desk(tmp_path)
-    made.house.catalog = RealCode(tmp_path)
-    async with made.open() as opened:
-        yield opened
-
-
-async def test_graph_is_of_what_is_applied_not_of_the_file(desk):
-    await desk.apply(FILE)
-    (desk.folder / "plugins.yaml").write_text("plugins: {data_sources: [{name: replay_data}]}\n")
-    found = json.loads((await desk.ntpctl("graph", "--format", "json")).stdout)
-    run = await desk.ntpctl("graph")
+async def test_graph_is_of_what_is_applied_not_of_the_file(real_desk):
+    await real_desk.apply(FILE)
+    (real_desk.folder / "plugins.yaml").write_text(
+        "plugins: {data_sources: [{name: replay_data}]}\n"
+    )
+    found = json.loads((await real_desk.ntpctl("graph", "--format", "json")).stdout)
+    run = await real_desk.ntpctl("graph")
 
     assert [*found] == ["project", "revision", "plugins", "edges"]
     assert [*found["plugins"][0]] == ["name", "kind", "plugin", "symbols", "state", "ready"]

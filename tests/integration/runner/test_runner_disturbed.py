@@ -1,7 +1,5 @@
 """Kills, a lost broker, a stop in the middle: an acknowledged signal has exactly one effect."""
 
-import asyncio
-
 from ntp.contract.beat import Stage
 from ntp.contract.names import Kind
 from tests.integration.runner.conftest import written
@@ -101,11 +99,17 @@ async def test_a_source_that_dies_and_begins_again_makes_no_signal_twice(bench, 
 
 
 async def test_an_executor_that_dies_is_given_what_it_had_not_acknowledged(bench, tmp_path):
-    notes = trio(bench, tmp_path)
+    # Slow enough that signals are still to come when the news of its middle has arrived.
+    notes = trio(bench, tmp_path, pause=0.005)
     await begin(bench)
     await halfway(bench, 600)
     bench.kill("paper")
-    await asyncio.sleep(0.2)  # signals are made meanwhile
+
+    def sent():
+        return sum(count for count, _ in bench.flows("ten", "signal", sent=True).values())
+
+    taken = len(signals(notes))
+    await bench.until(lambda: sent() > taken + 10)
     bench.start("paper")
     await bench.exhausted("ten")
     await bench.until(lambda: len(signals(notes)) >= len(wanted(600)))
