@@ -12,19 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.worlds.environment import absent
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "plugins.yaml"
 SERVER = "yaml-language-server@1.25.0"
 OFFLINE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT")
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
-
-
-def absent(reason: str) -> None:
-    """Skip, unless whoever runs the tests said that nothing may be."""
-    if "NTP_REQUIRE" in os.environ:
-        pytest.fail(f"NTP_REQUIRE is set and {reason}")
-    pytest.skip(reason)
 
 
 def installed(cache: Path) -> Path:

@@ -1,43 +1,17 @@
 """Clients that other people wrote, unmodified, each in its own environment, against the exchange."""
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.worlds.environment import python_with
+
 CLIENTS = Path(__file__).parent / "clients"
-OFFLINE = ("NewConnectionError", "Temporary failure in name resolution", "ProxyError", "ConnectTimeout", "No matching distribution")  # fmt: skip
-
 pytestmark = [pytest.mark.network, pytest.mark.timeout(400)]
-
-
-def python_of(cache: Path, name: str) -> Path:
-    """The interpreter of an environment with exactly what `name`.txt lists; made once, then kept."""
-    wanted = (CLIENTS / f"{name}.txt").read_text()
-    tag = f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
-    folder = cache / tag
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
-    with (cache / f"{tag}.lock").open("w") as lock:
-        # Another run of the tests may be at it.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if mark.exists() and mark.read_text() == wanted:
-            return python
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=120)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--retries", "1", "--timeout", "30", "--no-deps", "-r", CLIENTS / f"{name}.txt"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        if done.returncode and any(words in done.stderr for words in OFFLINE):
-            if "NTP_REQUIRE" in os.environ:
-                pytest.fail(f"NTP_REQUIRE is set and no package registry answers:\n{done.stderr}")
-            pytest.skip("no package registry answers")
-        assert done.returncode == 0, done.stderr
-        mark.write_text(wanted)
-    return python
 
 
 @pytest.fixture
@@ -46,7 +20,7 @@ def meet(pytestconfig, start):
     cache = pytestconfig.cache.mkdir("exchange-clients")
 
     def run(name: str, script: str, *words: str) -> dict:
-        python = python_of(cache, name)
+        python = python_with(cache, CLIENTS / f"{name}.txt")
         running = start("--loop", "--speed", "2")
         with subprocess.Popen(
             [python, CLIENTS / script, running.at, *words],
