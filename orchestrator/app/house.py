@@ -198,7 +198,7 @@ async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -
         try:
             async with outside(settings, lease) as given:
                 controller = Controller(replace(given, followed=edits))
-                monitor = Monitor(controller.status, version=given.version)
+                monitor = Monitor(controller.status, controller.figures, version=given.version)
                 async with (
                     monitoring(monitor, watched),
                     serving(settings.state / SOCKET, controller),

@@ -20,10 +20,7 @@ def show(row: Mapping[str, Any]) -> None:
         ("since", row["since"] or ""),
         ("restarts", f"{row['restarts']}, generation {row['generation']}"),
     ]
-    if row["next_try"]:
-        lines.append(("next try", row["next_try"]))
-    if end := row["last_exit"]:
-        lines.append(("last end", _end(end)))
+    lines += _lives(row)
     usage = row["usage"]
     if usage["memory_limit"] or usage["memory"]:
         lines += [
@@ -73,6 +70,31 @@ def show(row: Mapping[str, Any]) -> None:
             out.print(
                 f"{'' if number else title:<12} {part}".rstrip(), markup=False, soft_wrap=True
             )
+
+
+_KILLED_FOR = {
+    "memory": "for more memory than its limit",
+    "timeout": "for a callback that did not return",
+    "unresponsive": "for its silence",
+    "signal": "by a signal of somebody else",
+}
+
+
+def _lives(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How its lives ended, and when the next begins."""
+    if kills := row.get("kills"):
+        yield "killed", _kills(kills)
+    if row["next_try"]:
+        yield "next try", row["next_try"]
+    if end := row["last_exit"]:
+        yield "last end", _end(end)
+
+
+def _kills(kills: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{count} time{'' if count == 1 else 's'} {_KILLED_FOR.get(why, why)}"
+        for why, count in sorted(kills.items())
+    )
 
 
 def _own(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

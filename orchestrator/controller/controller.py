@@ -23,6 +23,7 @@ from orchestrator.decide.memory import forgive
 from orchestrator.decide.report import (
     BrokerInfo,
     Downed,
+    Figures,
     Heard,
     Info,
     Outcome,
@@ -113,6 +114,9 @@ class Controller:
 
     async def status(self, name: str | None) -> ProjectStatus:
         return await self._telling.project(name)
+
+    def figures(self) -> Figures:
+        return Figures(passes=self._loop.durations.told())
 
     async def preview(
         self,

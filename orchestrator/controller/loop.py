@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from orchestrator.controller.agenda import Agenda
+from orchestrator.controller.durations import Durations
 from orchestrator.controller.parking import Parking
 from orchestrator.controller.picture import BROKER
 from orchestrator.controller.retries import Retries
@@ -54,6 +55,8 @@ class Loop:
         """Name -> words; from the moment an action is begun until a look that began after its end."""
         self.postponed: dict[str, str] = {}
         """Name -> why its last action could not be done; it is tried again."""
+        self.durations = Durations()
+        """Of the passes."""
         self.begun = 0
         self.done = 0
         """Number of the last pass that was begun, and of the last that is done."""
@@ -73,7 +76,9 @@ class Loop:
                 raise ConflictError("the project's lock was lost; plugins are left as they are")
             before = self._clock()
             await self._pass(tasks)
-            spacing = 2 * (self._clock() - before)
+            spent = self._clock() - before
+            self.durations.take(spent)
+            spacing = 2 * spent
             if (
                 self._rooms.desk.down is not None
                 and self.observed.instances == {}

@@ -11,6 +11,7 @@ from orchestrator.decide.backoff import delay
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.push import config_of, confirmed, runs
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
+from orchestrator.decide.words import killed
 from orchestrator.errors import ActionError
 
 READY = frozenset({Stage.READY, Stage.EXHAUSTED})
@@ -179,6 +180,8 @@ def _ended(
     planned = record.stopping == instance.id
     if planned and record.stop_reason != StopReason.UNRESPONSIVE:
         return replace(record, counted=instance.id)
+    if why := "unresponsive" if planned else killed(end):
+        record = replace(record, kills={**record.kills, why: record.kills.get(why, 0) + 1})
     if runs(record, instance) != running_generation(record):
         # The end of another generation says nothing about the wanted one.
         return replace(record, counted=instance.id)

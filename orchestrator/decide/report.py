@@ -55,6 +55,8 @@ class PluginStatus:
     since: datetime | None = None
     """Since when `state` holds."""
     started: datetime | None = None
+    kills: Mapping[str, int] = field(default_factory=dict)
+    """Why it was killed -> how often, of all its lives."""
     next_try: datetime | None = None
     stage: str = ""
     conditions: Sequence[Condition] = ()
@@ -81,6 +83,22 @@ class ProjectStatus:
     at: datetime
     conditions: Sequence[Condition]
     plugins: Sequence[PluginStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """`counts`: of each bound those at most so great and above the bound before; the last: the rest."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a controller counts of itself. `passes`: seconds each."""
+
+    passes: Histogram
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ class Record:
     stopped_by_hand: bool = False
     last_exit: Exit | None = None
     restarts: int = 0
+    kills: Mapping[str, int] = field(default_factory=dict)
+    """Why it was killed -> how often: memory, timeout, unresponsive, signal."""
     restart_requested: int = 0
     """Counts `ntpctl restart`; a running instance of a lower number is replaced."""
     refusal: str = ""

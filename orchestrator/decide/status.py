@@ -88,6 +88,7 @@ def status(
         place=f"{spec.place.file}:{spec.place.line}",
         since=since,
         started=instance.started if instance and instance.phase is Phase.RUNNING else None,
+        kills=record.kills,
         next_try=verdict.next_try,
         stage=beat.stage.value if beat else "",
         conditions=_conditions(verdict, action, beat, before, now),

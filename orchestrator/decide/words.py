@@ -23,6 +23,15 @@ def reason(end: Exit) -> str:
     return "Lost"
 
 
+def killed(end: Exit) -> str:
+    """Say in one word what a life was killed for; empty: it ended by itself, or nobody knows how."""
+    if end.oom:
+        return "memory"
+    if end.reason == "CallbackTimeout":
+        return "timeout"
+    return "signal" if reason(end) == "Killed" else ""
+
+
 def sentence(end: Exit, *, memory_limit: int = 0) -> str:
     """Say what happened and what to do about it. `memory_limit` in bytes, 0: unknown."""
     word = reason(end)

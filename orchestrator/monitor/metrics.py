@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from orchestrator.decide.report import PluginStatus, ProjectStatus
+from orchestrator.decide.report import Figures, Histogram, PluginStatus, ProjectStatus
 from orchestrator.decide.words import reason
 
 RESTARTS = "ntp_plugin_restarts"
@@ -50,10 +57,10 @@ class Metrics:
         self._version = version
         self._totals = Totals()
 
-    def render(self, status: ProjectStatus) -> bytes:
+    def render(self, status: ProjectStatus, figures: Figures) -> bytes:
         self._totals.keep(each.name for each in status.plugins)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Given(self._families(status)))
+        registry.register(_Given([*self._families(status), *_controller(figures)]))
         return generate_latest(registry)
 
     def _families(self, status: ProjectStatus) -> list[Metric]:
@@ -96,12 +103,17 @@ class Metrics:
             name: CounterMetricFamily(name, about, labels=["plugin"])
             for name, about in told.items()
         }
+        kills = CounterMetricFamily(
+            "ntp_plugin_kills", "Lives that were ended by force.", labels=["plugin", "cause"]
+        )
         for each in status.plugins:
             for name, value in _counts(each).items():
                 life = None if name == RESTARTS else each.started
                 total = self._totals.take(each.name, name, life, value)
                 families[name].add_metric([each.name], total)
-        return list(families.values())
+            for cause, count in each.kills.items():
+                kills.add_metric([each.name, cause], count)
+        return [*families.values(), kills]
 
 
 class _Given(Collector):
@@ -112,6 +124,22 @@ class _Given(Collector):
 
     def collect(self) -> Sequence[Metric]:
         return self._families
+
+
+def _controller(figures: Figures) -> list[Metric]:
+    return [
+        _histogram(
+            "ntp_controller_pass_duration_seconds",
+            "Time that the controller took to look, plan and hand out what is to be done.",
+            figures.passes,
+        )
+    ]
+
+
+def _histogram(name: str, about: str, found: Histogram) -> HistogramMetricFamily:
+    upper = [*map(str, found.bounds), "+Inf"]
+    buckets = list(zip(upper, accumulate(found.counts), strict=True))
+    return HistogramMetricFamily(name, about, buckets=buckets, sum_value=found.total)
 
 
 def _gauge(name: str, about: str) -> GaugeMetricFamily:

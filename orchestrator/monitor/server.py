@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import structlog
 
-from orchestrator.decide.report import ProjectStatus
+from orchestrator.decide.report import Figures, ProjectStatus
 from orchestrator.errors import NtpError
 from orchestrator.monitor.metrics import Metrics
 
@@ -27,6 +27,7 @@ class Monitor:
 
     Args:
         status: `Controller.status`.
+        figures: `Controller.figures`.
         version: of the controller.
         answer_s: how long a pass may take before the loop counts as stuck.
     """
@@ -34,11 +35,13 @@ class Monitor:
     def __init__(
         self,
         status: Callable[[None], Awaitable[ProjectStatus]],
+        figures: Callable[[], Figures],
         *,
         version: str,
         answer_s: float = ANSWER_S,
     ) -> None:
         self._status = status
+        self._figures = figures
         self._metrics = Metrics(version)
         self._answer_s = answer_s
         self._open = 0
@@ -89,7 +92,7 @@ class Monitor:
             return code, JSON, json.dumps(told).encode() + b"\n"
         if status is None:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE, wrong)
-        return HTTPStatus.OK, TEXT, self._metrics.render(status)
+        return HTTPStatus.OK, TEXT, self._metrics.render(status, self._figures())
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.decide.actions import Start, Wait
+from orchestrator.decide.actions import Start, Stop, StopReason, Wait
 from orchestrator.decide.changes import Do, changes, differs
 from orchestrator.decide.memory import beat_of, begin, is_ready, remember
 from orchestrator.decide.state import Observed, Record
@@ -197,3 +197,30 @@ def test_a_preview_says_what_is_stopped_by_hand_and_nothing_when_blind():
     (first, _) = found(made, made.desired)
     assert first.cause == "stopped by hand, not in plugins.yaml; `ntpctl start a` clears it"
     assert changes(made.desired, made.observed(blind=True), hashes={}, capabilities=CAN) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "kills"),
+    [
+        ({"signal": 9, "oom": True, "reason": "OOMKilled"}, {"memory": 1}),
+        ({"code": 1, "reason": "CallbackTimeout"}, {"timeout": 1}),
+        ({"signal": 15}, {"signal": 1}),
+        ({"signal": 11}, {}),
+        ({"code": 1}, {}),
+        ({}, {}),
+    ],
+)
+def test_ends_by_force_are_counted_by_why(how, kills):
+    made = world()
+    made.end("a", **how)
+    made.remember()
+    made.remember()
+    assert made.records["a"].kills == kills
+
+
+def test_one_that_we_end_for_its_silence_is_counted_and_one_that_is_stopped_is_not():
+    made = world()
+    made.end("a", signal=9, stop=Stop("a", "", StopReason.UNRESPONSIVE))
+    made.end("b", signal=9, stop=Stop("b", "", StopReason.BY_HAND))
+    made.remember()
+    assert (made.records["a"].kills, made.records["b"].kills) == ({"unresponsive": 1}, {})

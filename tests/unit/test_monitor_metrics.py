@@ -1,10 +1,13 @@
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.decide.report import FlowTotals, PluginStatus, ProjectStatus
+from orchestrator.controller.durations import Durations
+from orchestrator.decide.report import Figures, FlowTotals, PluginStatus, ProjectStatus
 from orchestrator.decide.state import Exit, Usage
 from orchestrator.errors import ConfigError
 from orchestrator.monitor.address import address
@@ -21,21 +24,39 @@ PLUGIN = PluginStatus(
     ready=True,
     generation=1,
     restarts=2,
+    kills={"memory": 2},
     place="",
     started=BEGAN,
     usage=Usage(memory=1024, memory_limit=4096, cpu_s=5.0),
     flow=FlowTotals(sent=10, lost=1, refused=3),
     last_exit=Exit(BEGAN, oom=True),
 )
+PROMTOOL = shutil.which("promtool")
 SECOND_LIFE = BEGAN + timedelta(hours=1)
 
 
+PASSES = "ntp_controller_pass_duration_seconds"
+
+
+def text(metrics, *plugins, passes=()):
+    durations = Durations()
+    for each in passes:
+        durations.take(each)
+    status = ProjectStatus("desk", 7, BEGAN, (), plugins)
+    return metrics.render(status, Figures(durations.told()))
+
+
+def families(metrics, *plugins, passes=()):
+    told = text(metrics, *plugins, passes=passes).decode()
+    return {each.name: each for each in text_string_to_metric_families(told)}
+
+
 def read(metrics, *plugins):
-    text = metrics.render(ProjectStatus("desk", 7, BEGAN, (), plugins)).decode()
     return {
         (each.name, each.labels.get("plugin", "")): each
-        for family in text_string_to_metric_families(text)
+        for name, family in families(metrics, *plugins).items()
         for each in family.samples
+        if name != PASSES
     }
 
 
@@ -50,14 +71,32 @@ def test_the_official_parser_reads_names_units_and_labels():
         "ntp_plugin_memory_limit_bytes": 4096,
         "ntp_plugin_last_exit_timestamp_seconds": BEGAN.timestamp(),
         "ntp_plugin_restarts_total": 2,
+        "ntp_plugin_kills_total": 2,
         "ntp_plugin_cpu_seconds_total": 5,
         "ntp_messages_sent_total": 10,
         "ntp_messages_received_total": 0,
         "ntp_messages_lost_total": 1,
         "ntp_results_refused_total": 3,
     }
+    assert found["ntp_plugin_kills_total", "momentum"].labels["cause"] == "memory"
     ended = found["ntp_plugin_last_exit_timestamp_seconds", "momentum"]
     assert ended.labels == {"plugin": "momentum", "reason": "OOMKilled"}
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
+def test_promtool_has_nothing_to_complain_about():
+    told = text(Metrics("0.1"), PLUGIN, passes=[0.1])
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=told, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_time_of_passes_is_a_histogram_whose_buckets_add_up():
+    found = families(Metrics("0.1"), passes=[0.002, 0.005, 0.3, 60.0])[PASSES]
+    counts = {each.labels.get("le", each.name): each.value for each in found.samples}
+    assert found.type == "histogram"
+    assert (counts["0.005"], counts["0.25"], counts["0.5"], counts["10.0"]) == (2, 2, 3, 3)
+    assert counts["+Inf"] == counts[f"{PASSES}_count"] == 4
+    assert counts[f"{PASSES}_sum"] == pytest.approx(60.307)
 
 
 @pytest.mark.parametrize("sent", [4, 40])

@@ -223,6 +223,7 @@ class Simulation:
         code: int | None = None,
         signal: int | None = None,
         oom: bool = False,
+        reason: str = "",
         permanent: bool = False,
         stop: Stop | None = None,
     ) -> None:
@@ -234,7 +235,7 @@ class Simulation:
             )
         if instance.phase is Phase.EXITED:
             return
-        end = Exit(self.now, code=code, signal=signal, oom=oom, permanent=permanent)
+        end = Exit(self.now, code=code, signal=signal, oom=oom, reason=reason, permanent=permanent)
         self.instances[name] = replace(instance, phase=Phase.EXITED, exit=end)
         self.heard.pop(name, None)
 

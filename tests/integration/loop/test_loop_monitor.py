@@ -13,6 +13,7 @@ from orchestrator.monitor.server import Monitor, monitoring
 from tests.worlds.house import NAMES
 
 WITHIN_S = 8.0
+PASSES = "ntp_controller_pass_duration_seconds"
 
 
 @pytest.fixture
@@ -21,6 +22,10 @@ def port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def no_figures():
+    raise AssertionError("asked for no figures")
 
 
 async def say(port, request):
@@ -40,13 +45,18 @@ async def get(port, path):
 async def test_metrics_and_health_of_what_runs(house, port):
     async with house.controlled() as controller:
         await house.apply()
-        async with monitoring(Monitor(controller.status, version="1"), ("127.0.0.1", port)):
+        async with monitoring(
+            Monitor(controller.status, controller.figures, version="1"), ("127.0.0.1", port)
+        ):
             code, text = await get(port, "/metrics")
             families = {each.name: each for each in text_string_to_metric_families(text)}
             ready = {
                 each.labels["plugin"]: each.value for each in families["ntp_plugin_ready"].samples
             }
             assert (code, ready) == (200, dict.fromkeys(NAMES, 1.0))
+            passes = {each.name: each.value for each in families[PASSES].samples}
+            assert passes[f"{PASSES}_count"] > 1
+            assert 0 < passes[f"{PASSES}_sum"] < 60
             code, text = await get(port, "/healthz")
             assert (code, json.loads(text)) == (200, {"healthy": True, "reason": ""})
             house.machine.away = True
@@ -59,7 +69,7 @@ async def test_a_loop_that_makes_no_pass_is_not_healthy(port):
     async def never(_name):
         await asyncio.Event().wait()
 
-    monitor = Monitor(never, version="1", answer_s=0.05)
+    monitor = Monitor(never, no_figures, version="1", answer_s=0.05)
     async with monitoring(monitor, ("127.0.0.1", port)):
         for path in ("/healthz", "/metrics"):
             code, text = await get(port, path)
@@ -81,14 +91,14 @@ async def nobody(_name):
     ],
 )
 async def test_what_is_no_question_has_its_status(port, request_, code):
-    monitor = Monitor(nobody, version="1")
+    monitor = Monitor(nobody, no_figures, version="1")
     async with monitoring(monitor, ("127.0.0.1", port)):
         assert (await say(port, request_))[0] == code
 
 
 async def test_a_port_that_is_taken_is_said_in_words_and_ends_nobody(house, port):
     async with house.controlled() as controller:
-        monitor = Monitor(controller.status, version="1")
+        monitor = Monitor(controller.status, controller.figures, version="1")
         with capture_logs() as said:
             async with (
                 monitoring(monitor, ("127.0.0.1", port)),
@@ -98,3 +108,32 @@ async def test_a_port_that_is_taken_is_said_in_words_and_ends_nobody(house, port
     assert [(each["event"], each["address"]) for each in said if "metrics" in each["event"]] == [
         ("metrics.not_served", f"127.0.0.1:{port}")
     ]
+
+
+async def test_restarts_and_kills_are_counted_on_by_the_next_controller(house, port):
+    address = ("127.0.0.1", port)
+
+    async def counted(controller):
+        monitor = Monitor(controller.status, controller.figures, version="1")
+        async with monitoring(monitor, address):
+            text = (await get(port, "/metrics"))[1]
+        return {
+            (each.name, each.labels.get("cause", "")): each.value
+            for family in text_string_to_metric_families(text)
+            for each in family.samples
+            if each.labels.get("plugin") == "momentum" and family.type == "counter"
+        }
+
+    async with house.controlled() as controller:
+        await house.apply()
+        house.machine.end("momentum", signal=9, oom=True)
+        await house.until("momentum", lambda status: status.ready and status.restarts == 1)
+        house.machine.end("momentum", signal=9)
+        await house.until("momentum", lambda status: status.ready and status.restarts == 2)
+        before = await counted(controller)
+    async with house.controlled() as controller:
+        after = await counted(controller)
+    for found in (before, after):
+        assert found["ntp_plugin_restarts_total", ""] == 2
+        assert found["ntp_plugin_kills_total", "memory"] == 1
+        assert found["ntp_plugin_kills_total", "signal"] == 1
