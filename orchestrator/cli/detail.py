@@ -49,6 +49,12 @@ def show(row: Mapping[str, Any]) -> None:
         )
         if flow["last_refusal"]:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
+    if made := row.get("signal"):  # not of an older controller that still runs
+        size = "" if made["size"] is None else f", size {made['size']:.10g}"
+        words = f"{made['signal_type']} {made['symbol']}, price {made['price']:.10g}{size}"
+        lines.append(
+            ("last signal", f"{words}, confidence {made['confidence']:.2g}, at {made['at']}")
+        )
     lines += _own(row)
     lines += _network(row)
     lines += [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ntp.contract.beat import Beat
+from ntp.contract.beat import Beat, LatestSignal
 from ntp.contract.problem import Problem
 from orchestrator.decide.changes import Change
 from orchestrator.decide.state import Exit, Isolation, Usage
@@ -67,6 +67,8 @@ class PluginStatus:
     last_exit: Exit | None = None
     last_output: Sequence[str] = ()
     flow: FlowTotals | None = None
+    signal: LatestSignal | None = None
+    """A strategy's newest of this life."""
     indicators: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Its `get_indicators()`, by symbol."""
     report: Mapping[str, Any] = field(default_factory=dict)

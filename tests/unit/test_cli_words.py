@@ -261,6 +261,18 @@ def test_what_a_plugin_says_of_itself_is_shown(capsys):
     assert "report       momentum: signals 3, held (BTC 0.5)\n             phase: warm\n" in out
 
 
+def test_the_newest_signal_is_told_with_its_size_and_time(capsys):
+    made = {"signal_type": "BUY", "symbol": "BTCUSDT", "price": 64012.5, "confidence": 0.8333,
+            "size": 0.02, "time": "2024-08-08T00:00:00Z", "at": "2026-03-02T12:00:00Z"}  # fmt: skip
+
+    assert (
+        "last signal  BUY BTCUSDT, price 64012.5, size 0.02, confidence 0.83, at 2026-03-02T12:00:00Z\n"
+        in detail(capsys, signal=made)
+    )
+    assert "price 64012.5, confidence" in detail(capsys, signal={**made, "size": None})
+    assert "last signal" not in detail(capsys)
+
+
 def test_a_refused_host_is_told_with_the_line_that_allows_it_beside_what_is_allowed(capsys):
     out = detail(
         capsys,

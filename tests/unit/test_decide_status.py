@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from ntp.contract.beat import Condition as Said
-from ntp.contract.beat import Stage
+from ntp.contract.beat import LatestSignal, Stage
+from ntp.contract.messages import SignalType
 from ntp.contract.names import Kind
 from orchestrator.decide.actions import Remove, Stop
 from orchestrator.decide.memory import refused
@@ -199,6 +200,15 @@ def test_a_warning_of_the_plugin_itself_is_the_message():
     (status, _) = statuses(made.desired, replace(observed, beats=beats), [], now=made.now)
     assert status.message == "SlowConsumer: 3 lost"
     assert condition(status, "SlowConsumer").message == "3 lost"
+
+
+def test_the_newest_signal_is_the_one_of_the_beat():
+    made = world()
+    signal = LatestSignal("BTCUSDT", SignalType.SELL, 64012.5, 0.8, 0.02, made.now, made.now)
+    observed = made.observed()
+    beats = {**observed.beats, "a": changed_beat(observed.beats["a"], signal=signal)}
+    a, b = statuses(made.desired, replace(observed, beats=beats), [], now=made.now)
+    assert (a.signal, b.signal) == (signal, None)
 
 
 def test_a_refusal_shows_its_reason_and_when_it_is_tried_again():

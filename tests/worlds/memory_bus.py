@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.beat import Beat, Flow, LatestSignal, Stage
 from ntp.contract.control import Control
+from ntp.contract.messages import SignalType
+from ntp.contract.names import Kind
 from ntp.contract.problem import Problem
 from orchestrator.decide.state import Hashes, Instance
 from orchestrator.errors import ActionError, UnreachableError
@@ -56,7 +58,8 @@ class MemoryBus:
         self._machine.push(instance, msgspec.convert(payload, Control))
 
     def _beat(self, instance: Instance) -> Beat:
-        name = instance.name
+        name, began = instance.name, instance.started or utc()
+        signal = LatestSignal("BTCUSDT", SignalType.BUY, 64012.5, 0.8, None, began, began)
         stage = Stage.EXHAUSTED if name in self._machine.exhausted else Stage.READY
         return Beat(
             instance=name,
@@ -65,10 +68,11 @@ class MemoryBus:
             generation=instance.generation,
             number=1,
             at=utc(),
-            started=instance.started or utc(),
+            started=began,
             stage=Stage.STARTING if name in self._machine.unready else stage,
             pushed=self._machine.pushed.get(instance.id),
             sent=[Flow(peer="", channel="data", symbol="BTCUSDT", count=3)],
+            signal=signal if self._machine.launches[name].kind == Kind.STRATEGY else None,
         )
 
 

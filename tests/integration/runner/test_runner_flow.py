@@ -93,6 +93,11 @@ async def test_the_authors_strategy_trades_two_symbols_on_paper(bench, tmp_path)
     fills = [one for one in noted if "fill" in one]
     assert made == len(signals) == len({one["signal"] for one in signals}) > 50
     assert noted[-1] == {"finished": True}
+    latest, last = bench.beat("bollinger").signal, signals[-1]
+    assert latest.size == last["size"]
+    assert (latest.symbol, latest.signal_type) == (last["signal"].split(":")[1], last["type"])
+    assert latest.time < latest.at <= bench.beat("bollinger").at
+    assert bench.beat("src").signal is None
     # Each order was filled at the next tick of its symbol, whatever the timing was.
     for signal in signals:
         row = int(signal["tick"].partition(":")[2])

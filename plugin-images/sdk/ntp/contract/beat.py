@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ntp.contract import CONTRACT
+from ntp.contract.messages import SignalType
 from ntp.contract.names import Channel
 
 
@@ -30,6 +31,21 @@ class Flow(msgspec.Struct, frozen=True):
     """Indicator values that missed their deadline."""
     through: int = 0
     """The last sequence number."""
+
+
+class LatestSignal(msgspec.Struct, frozen=True):
+    """The newest signal of a strategy, in short. `size` is in base units.
+
+    `time` is the event time of its tick, `at` when it was made.
+    """
+
+    symbol: str
+    signal_type: SignalType
+    price: float
+    confidence: float
+    size: float | None
+    time: datetime
+    at: datetime
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -74,3 +90,5 @@ class Beat(msgspec.Struct, frozen=True):
     """The plugin's own figures; an executor's books are here, by strategy."""
     pushed: Pushed | None = None
     """None: nothing was pushed to this life, or its SDK takes no pushes; it runs as it was launched."""
+    signal: LatestSignal | None = None
+    """Of this incarnation; None: it made none yet, or is no strategy."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ntp.contract.beat import Beat, Condition, Flow, Pushed, Stage
+from ntp.contract.beat import Beat, Condition, Flow, LatestSignal, Pushed, Stage
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import MarketData
 from ntp.contract.names import Channel
@@ -30,6 +30,7 @@ class Figures:
     warnings: dict[str, str] = field(default_factory=dict)
     """Condition type (also its reason) -> message; what stands here is true now."""
     pushed: Pushed | None = None
+    signal: LatestSignal | None = None
 
 
 class Beats:
@@ -118,6 +119,7 @@ class Beats:
             conditions=self._conditions(figures.warnings, now),
             report=figures.report,
             pushed=figures.pushed,
+            signal=figures.signal,
         )
 
     def _conditions(self, warnings: dict[str, str], now: datetime) -> list[Condition]:

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import msgspec
 
 from ntp.connection import Link, Message
 from ntp.contract import subjects
-from ntp.contract.beat import Flow
+from ntp.contract.beat import Flow, LatestSignal
 from ntp.contract.launch import LaunchFile
-from ntp.contract.messages import Fill, ProgressMessage
+from ntp.contract.messages import Fill, ProgressMessage, SignalMessage
 from ntp.contract.names import Channel, Kind
 from ntp.plugin import BasePlugin, StrategyPlugin
 from ntp.runner.beats import Figures
@@ -52,6 +53,7 @@ class StrategyPart:
         self._told = 0
         self._end: ProgressMessage | None = None
         self._sent: dict[str, int] = {}
+        self._latest: LatestSignal | None = None
         self._fills: dict[tuple[str, str], int] = {}
         self._stopped = Flag()
         self._memory = Memory(Keeper(maker.storage), maker, refusals)
@@ -114,6 +116,7 @@ class StrategyPart:
             indicators=self._work.indicators(),
             report=_reports(self._work.objects),
             warnings=self._listener.warnings(),
+            signal=self._latest,
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:
@@ -134,6 +137,8 @@ class StrategyPart:
             await self._link.submit(subjects.signal(symbol), payload, message.id)
             self._sent[symbol] = self._sent.get(symbol, 0) + 1
             self._pace.signals()
+        if made:
+            self._latest = _latest(made[-1].message)
         if self._pace.hurries:
             await self._tell()
 
@@ -188,6 +193,19 @@ class StrategyPart:
                 if new:
                     key = (executor, fill.symbol)
                     self._fills[key] = self._fills.get(key, 0) + 1
+
+
+def _latest(message: SignalMessage) -> LatestSignal:
+    signal = message.signal
+    return LatestSignal(
+        symbol=signal.symbol,
+        signal_type=signal.signal_type,
+        price=signal.price,
+        confidence=signal.confidence,
+        size=signal.size,
+        time=message.tick.time,
+        at=datetime.now(UTC),
+    )
 
 
 def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:
