@@ -162,13 +162,9 @@ def test_half_of_the_json():
 
 def asked(method, path="/fault", peer="127.0.0.1", origin=None, board=None):
     struck = []
-    status, body = control.respond(
-        method,
-        path,
-        peer=peer,
-        origin=origin,
-        board=Board() if board is None else board,
-        strike=struck.append,
+    board = Board() if board is None else board
+    status, body = control.refusal(peer, origin) or control.faults(
+        method, path, board=board, strike=struck.append
     )
     return status, json.loads(body), struck
 

@@ -21,7 +21,7 @@ def run(*options):
 
 def test_the_first_line_is_its_urls_and_the_second_says_synthetic(start):
     running = start()
-    assert set(running.urls) == {"binance", "binance-combined", "binance-rest", "polygon", "control"}  # fmt: skip
+    assert set(running.urls) == {"binance", "binance-combined", "binance-rest", "polygon", "control", "play"}  # fmt: skip
     assert running.urls["binance"].startswith("ws://127.0.0.1:")
     assert "Polygon frames are synthetic" in running.words
     with connect(running.urls["polygon"]) as socket:
@@ -64,6 +64,7 @@ def test_the_users_own_way_to_subscribe(start):
     [
         (["--fault", "clos"], 2, "did you mean 'close'?"),
         (["--speed", "0"], 2, "--speed"),
+        (["--loop", "--seconds", "3"], 2, "give one of them"),
         (["--recording", "/nonexistent/frames"], 2, "write the name of a recording"),
         (["--tls-cert", __file__], 2, "go together"),
         (["--tls-cert", __file__, "--tls-key", __file__], 2, "--tls-cert"),

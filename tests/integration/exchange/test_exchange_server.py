@@ -1,6 +1,7 @@
 """The exchange at real sockets: order, limits, keepalive, endings, and every fault."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import ssl
@@ -448,3 +449,75 @@ async def test_tls(tmp_path):
             port=running.port,
         ) as socket:
             assert json.loads(await socket.recv())["e"] == "trade"
+
+
+async def playing(running, method="GET"):
+    status, body = await http(running, "/play", method)
+    assert status == 200
+    return json.loads(body)
+
+
+async def heard_to_the_end(running, trades, again, stocks):
+    """Read two sockets of BTCUSDT's trades and one of all stocks until all that was played is here."""
+    frames = {socket: [] for socket in (trades, again, stocks)}
+
+    async def read(socket):
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in socket:
+                frames[socket].append(json.loads(frame))
+
+    def complete(markets):
+        sales = [event for frame in frames[stocks] for event in frame if event["ev"] == "T"]
+        return (
+            all(market["ended"] for market in markets.values())
+            and len(frames[trades]) == len(frames[again]) == markets["binance"]["trades"]["BTCUSDT"]
+            and len(sales) == sum(markets["polygon"]["trades"].values())
+        )
+
+    async with asyncio.TaskGroup() as group:
+        for socket in frames:
+            group.create_task(read(socket))
+        while not complete((await playing(running))["markets"]):
+            await asyncio.sleep(0.01)
+        for socket in frames:
+            await socket.close()
+    return frames.values()
+
+
+async def test_nothing_is_played_before_it_is_let_go_and_everybody_hears_the_first_frames():
+    async with exchange(loop=False, hold=True, seconds=4, speed=50, shift=False) as running:
+        early = await client(running, "/ws/btcusdt@trade")
+        stocks = await authorised(running)
+        await receive(stocks, 1)  # the ack of the topics
+        before = await playing(running)
+        assert before["held"]
+        assert before["markets"]["binance"] == {"ended": False, "wanted": ["BTCUSDT"], "trades": {}}
+        assert before["markets"]["polygon"]["wanted"] == ["SPY", "AAPL", "GOOGL", "MSFT"]
+        # Far longer than all of it lasts at this speed, and still nothing came.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await early.recv()
+        late = await client(running, "/ws/btcusdt@trade")
+        assert not (await playing(running, "POST"))["held"]
+        trades, again, stock = await heard_to_the_end(running, early, late, stocks)
+        told = (await playing(running))["markets"]
+
+    assert trades == again
+    assert [trade["t"] for trade in trades] == list(range(trades[0]["t"], trades[0]["t"] + len(trades)))  # fmt: skip
+    first = next(frame for frame in running.market.recording.frames if frame.kind == "trade" and frame.symbol == "BTCUSDT")  # fmt: skip
+    assert trades[0] == first.data(), "recorded times stay as they are"
+    assert told["binance"]["trades"]["BTCUSDT"] == len(trades)
+    assert told["binance"]["trades"]["ETHUSDT"] > 0, "nobody heard them, and they happened"
+    sales = [event for frame in stock for event in frame if event["ev"] == "T"]
+    assert {name: sum(sale["sym"] == name for sale in sales) for name in told["polygon"]["trades"]} == told["polygon"]["trades"]  # fmt: skip
+    assert told["polygon"]["trades"]["SPY"] == 12, "three a second"
+    # One day on both markets.
+    assert abs(sales[0]["t"] - trades[0]["T"]) < 2_000
+
+
+async def test_playing_is_commanded_as_faults_are():
+    async with exchange(hold=True) as running:
+        status, _ = await http(running, "/play", "POST", ["Origin: http://example.com"])
+        assert status == 403
+        assert (await http(running, "/play", "DELETE"))[0] == 405
+        assert (await playing(running))["held"]

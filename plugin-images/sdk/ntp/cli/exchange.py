@@ -50,6 +50,12 @@ def _faults(
 @click.option(
     "--loop", is_flag=True, help="Play for ever; ids and the order book go on without a gap."
 )
+@click.option("--hold", is_flag=True, help="Play nothing before `POST /play`.")
+@click.option(
+    "--seconds",
+    type=_POSITIVE,
+    help="Let both markets end after so many recorded seconds (default: where each recording ends).",
+)
 @click.option(
     "--fault",
     "faults",
@@ -100,6 +106,8 @@ def exchange(
     speed: float,
     *,
     loop: bool,
+    hold: bool,
+    seconds: float | None,
     faults: "tuple[Fault, ...]",
     list_faults: bool,
     recording: Path | None,
@@ -112,8 +120,9 @@ def exchange(
 ) -> None:
     """Serve a local exchange: Binance spot (recorded) and Polygon stocks (synthetic), on one port.
 
-    Its first line is its URLs. Playing begins with the first subscriber. Without --loop the
-    market falls silent at the end of the recording, and connections stay.
+    Its first line is its URLs. Playing begins with the first subscriber, with --hold not before
+    `curl -X POST http://127.0.0.1:9443/play`. Without --loop the market falls silent at the end of
+    the recording, and connections stay; `GET /play` says how many trades there were.
 
     Faults: AGE is counted from the opening of each connection; `/once` spends a fault on the first
     connection that it strikes. At run time: `curl -X POST 'http://127.0.0.1:9443/fault?close=1006'`
@@ -128,6 +137,7 @@ def exchange(
       ntp exchange --fault duplicate=0.1 --fault reorder=0.05
       ntp exchange --loop --compress 1440            a session of 24 h lasts a minute
       ntp exchange --recording frames.txt.gz --no-shift
+      ntp exchange --hold --seconds 30 --no-shift    the same 30 s, from the first frame on, each time
     """
     from ntp.exchange.faults import KINDS
 
@@ -136,6 +146,8 @@ def exchange(
             value = "" if kind.value == "none" else f"={kind.value.upper()}"
             click.echo(f"{name + value:<28}{kind.words} ({kind.protocol})")
         return
+    if loop and seconds is not None:
+        raise click.UsageError("--loop plays for ever, and --seconds ends it: give one of them")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
 
@@ -148,6 +160,8 @@ def exchange(
         port=port,
         speed=speed,
         loop=loop,
+        hold=hold,
+        seconds=seconds,
         shift=not no_shift,
         recording=recording or recordings.SHIPPED,
         faults=faults,

@@ -1,42 +1,58 @@
-"""The control endpoint: faults at run time, from this machine only."""
+"""The control endpoints, for this machine only: faults at run time, and when playing begins."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from ntp.exchange.faults import Board, Fault, FaultError, parse
 
-PATH = "/fault"
+FAULTS = "/fault"
+PLAY = "/play"
 
 
-def respond(
-    method: str,
-    path: str,
-    *,
-    peer: str,
-    origin: str | None,
-    board: Board,
-    strike: Callable[[Fault], None],
-) -> tuple[int, bytes]:
-    """Answer `GET`, `DELETE`, or `POST /fault?close=1006@5s&duplicate=0.1`.
+def refusal(peer: str, origin: str | None) -> tuple[int, bytes] | None:
+    """Return the answer to who may not command; None for who may.
 
     Args:
-        method: of the request.
-        path: with its query; each part of the query is a fault.
         peer: address of who asks.
         origin: header of a browser; a web page may not command.
-        board: where standing faults go.
-        strike: called for a fault that strikes every open connection now.
 
     """
     try:
         near = ipaddress.ip_address(peer.partition("%")[0]).is_loopback
     except ValueError:
         near = False
-    if not near or origin is not None:
-        return 403, _error("faults are commanded from this machine, and not by a web page")
+    if near and origin is None:
+        return None
+    return 403, _error("the exchange is commanded from this machine, and not by a web page")
+
+
+def play(
+    method: str, state: Callable[[], Mapping[str, Any]], begin: Callable[[], None]
+) -> tuple[int, bytes]:
+    """Answer `GET /play` with how far playing has come, and `POST /play`, which ends a hold, too."""
+    if method not in ("GET", "POST"):
+        return 405, _error(f"method was {method}; use GET or POST")
+    if method == "POST":
+        begin()
+    return 200, msgspec.json.encode(state())
+
+
+def faults(
+    method: str, path: str, *, board: Board, strike: Callable[[Fault], None]
+) -> tuple[int, bytes]:
+    """Answer `GET`, `DELETE`, or `POST /fault?close=1006@5s&duplicate=0.1`.
+
+    Args:
+        method: of the request.
+        path: with its query; each part of the query is a fault.
+        board: where standing faults go.
+        strike: called for a fault that strikes every open connection now.
+
+    """
     match method:
         case "GET":
             pass
@@ -47,10 +63,10 @@ def respond(
             if not parts:
                 return 400, _error("no fault was named; POST /fault?close=1006@5s")
             try:
-                faults = [parse(part) for part in parts]
+                commanded = [parse(part) for part in parts]
             except FaultError as error:
                 return 400, _error(str(error))
-            for fault in faults:
+            for fault in commanded:
                 if not board.add(fault):
                     strike(fault)
         case _:

@@ -19,16 +19,16 @@ class PolygonTalk:
 
     def deliver(self, events: Sequence[tuple[str, str, bytes]]) -> None:
         """Queue one array of those events (kind, symbol, JSON) that the client has topics for."""
-        topics = self.session.topics
-        if not topics:
+        if not self.session.topics:
             return
-        texts = [
-            text
-            for kind, symbol, text in events
-            if f"{kind}.{symbol}" in topics or f"{kind}.*" in topics
-        ]
+        texts = [text for kind, symbol, text in events if self.has(kind, symbol)]
         if texts:
             self.client.send(Data(b"[" + b",".join(texts) + b"]"))
+
+    def has(self, kind: str, symbol: str) -> bool:
+        """Whether the client has a topic for it."""
+        topics = self.session.topics
+        return f"{kind}.{symbol}" in topics or f"{kind}.*" in topics
 
     def hear(self, text: str | bytes) -> Iterable[Answer]:
         # No step of the market comes between: the acks are queued before the topics' first events.

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -28,8 +29,6 @@ from ntp.exchange.polygon import PolygonSession
 from ntp.exchange.polygon_talk import PolygonTalk
 from ntp.exchange.rules import RollingCount, Rules
 
-# A trading day of the file that the paths come from; seen only where times are not shifted to now.
-FIRST_SLOT_MS = 1_514_557_800_000  # 2017-12-29 14:30 UTC
 MESSAGE_BYTES = 64 * 1024
 LINE = "text/plain; charset=utf-8"
 JSON = "application/json;charset=UTF-8"
@@ -43,6 +42,10 @@ class Settings:
     port: int = 0
     speed: float = 1.0
     loop: bool = False
+    hold: bool = False
+    """Play nothing before `POST /play`."""
+    seconds: float | None = None
+    """Let both markets end after so many recorded seconds."""
     shift: bool = True
     recording: Path = recording.SHIPPED
     faults: Sequence[Fault] = ()
@@ -64,14 +67,20 @@ class Exchange:
         pace = Pace(settings.speed, settings.shift, recorded.lead_ms)
         self.market = Market(recorded, pace)
         self.stocks = synthetic.Stocks(synthetic.read())
-        self.binance = Player(pace, self.board, loop=settings.loop)
-        self.polygon = Player(Pace(settings.speed, settings.shift), self.board, loop=settings.loop)
+        # One day on both markets, where times are not shifted to now.
+        self._first_ms = round(recorded.frames[0].at_ns / 1e6 + recorded.lead_ms)
+        self.binance = self._player(pace)
+        self.polygon = self._player(Pace(settings.speed, settings.shift))
         self.port = 0
         self._hub: Hub[BinanceTalk] = Hub()
         self._polygon_talks: dict[PolygonTalk, None] = {}
         self._binance_talks: dict[BinanceTalk, None] = {}
         self._keys: Counter[str] = Counter()
         self._attempts: dict[str, RollingCount] = {}
+
+    def _player(self, pace: Pace) -> Player:
+        asked = self.settings
+        return Player(pace, self.board, loop=asked.loop, held=asked.hold, seconds=asked.seconds)
 
     @property
     def clients(self) -> list[tuple[Client, BinanceTalk | PolygonTalk]]:
@@ -88,7 +97,33 @@ class Exchange:
             "binance-combined": f"ws{secure}://{at}/stream",
             "binance-rest": f"http{secure}://{at}/api/v3",
             "polygon": f"ws{secure}://{at}/stocks",
-            "control": f"http{secure}://{at}/fault",
+            "control": f"http{secure}://{at}{control.FAULTS}",
+            "play": f"http{secure}://{at}{control.PLAY}",
+        }
+
+    def play(self) -> None:
+        """End a hold: play once somebody subscribed."""
+        self.binance.let_go()
+        self.polygon.let_go()
+
+    def playing(self) -> dict[str, Any]:
+        """How far playing has come: what `GET /play` says."""
+        wanted = {
+            "binance": [
+                name for name in self.market.symbols if "trade" in self._hub.kinds(name.lower())
+            ],
+            "polygon": [
+                name
+                for name in self.stocks.stocks
+                if any(talk.has("T", name) for talk in self._polygon_talks)
+            ],
+        }
+        return {
+            "held": self.binance.held,
+            "markets": {
+                name: {"ended": player.ended, "wanted": wanted[name], "trades": dict(player.trades)}
+                for name, player in (("binance", self.binance), ("polygon", self.polygon))
+            },
         }
 
     def strike(self, fault: Fault) -> None:
@@ -126,7 +161,7 @@ class Exchange:
                 tasks = [
                     group.create_task(self.binance.play_recording(self.market, self._hub)),
                     group.create_task(
-                        self.polygon.play_stocks(self.stocks, self._polygon_talks, FIRST_SLOT_MS)
+                        self.polygon.play_stocks(self.stocks, self._polygon_talks, self._first_ms)
                     ),
                 ]
                 yield self
@@ -179,18 +214,9 @@ class Exchange:
         """Answer plain HTTP here; None lets the WebSocket handshake go on."""
         path = urlsplit(request.path).path
         peer = str(connection.remote_address[0])
-        if path == control.PATH:
-            status, body = control.respond(
-                request.method,
-                request.path,
-                peer=peer,
-                origin=request.headers.get("Origin"),
-                board=self.board,
-                strike=self.strike,
-            )
-            for client, _ in self.clients:
-                client.look()
-            return _response(status, body, JSON)
+        if path in (control.FAULTS, control.PLAY):
+            origin = request.headers.get("Origin")
+            return _response(*(control.refusal(peer, origin) or self._command(path, request)), JSON)
         if request.method != "GET":
             return _response(405, b"use GET\n", LINE)
         if path.startswith(binance_rest.PREFIX):
@@ -203,6 +229,14 @@ class Exchange:
             return None
         lines = [f"{name} {url}" for name, url in self.urls().items()]
         return _response(404 if path != "/" else 200, "\n".join([*lines, ""]).encode(), LINE)
+
+    def _command(self, path: str, request: Request) -> tuple[int, bytes]:
+        if path == control.PLAY:
+            return control.play(request.method, self.playing, self.play)
+        answer = control.faults(request.method, request.path, board=self.board, strike=self.strike)
+        for client, _ in self.clients:
+            client.look()
+        return answer
 
     def _attempt(self, peer: str) -> bool:
         rules = self.settings.rules
