@@ -5,7 +5,6 @@ Its configuration is a file in the state folder that stays the same text from st
 JetStream store and the accounts' claims lie beside it and outlive the process.
 """
 
-import asyncio
 import hashlib
 import json
 import os
@@ -29,7 +28,6 @@ NAME = "broker"
 HOST = "127.0.0.1"
 MIB = 1024 * 1024
 RESOURCES = Resources(memory=512 * MIB, cpu=1.0, pids=64, tmp=16 * MIB)
-_DEADLINE = 10.0
 _SMALLEST_STORE = 64 * MIB
 
 
@@ -181,29 +179,10 @@ logtime: true
     async def _checked(self, binary: Path, text: str, file: Path) -> None:
         candidate = self._folder / "server.conf.new"
         write_private(candidate, text.encode())
-        process = await asyncio.create_subprocess_exec(
-            binary,
-            "-t",
-            "-c",
-            candidate,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            async with asyncio.timeout(_DEADLINE):
-                output, _ = await process.communicate()
-        except TimeoutError as error:
-            process.kill()
-            await process.wait()
+        code, said = await server_binary.ask(binary, "-t", "-c", candidate, reason="BrokerConfig")
+        if code:
             raise ActionError(
-                f"nats-server did not check its configuration in {_DEADLINE:g} s",
-                reason="BrokerConfig",
-            ) from error
-        if process.returncode:
-            raise ActionError(
-                "nats-server refused its configuration:"
-                f" {output.decode(errors='replace').strip()[-500:]}",
+                f"nats-server refused its configuration: {said.strip()[-500:]}",
                 reason="BrokerConfig",
             )
         candidate.replace(file)

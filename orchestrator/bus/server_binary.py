@@ -59,10 +59,25 @@ async def version(binary: Path) -> Version:
     Raises:
         ActionError: it does not run, or says no version.
     """
+    _, said = await ask(binary, "--version", reason="BrokerMissing")
+    parsed = parse(said)
+    if parsed is None:
+        raise ActionError(
+            f"{binary} --version said {said[:80]!r}, no version", reason="BrokerMissing"
+        )
+    return parsed
+
+
+async def ask(binary: Path, *arguments: str | Path, reason: str) -> tuple[int, str]:
+    """Run the program for an answer; return its exit code and what it printed.
+
+    Raises:
+        ActionError: it does not start ("BrokerMissing"), or does not end in time (`reason`).
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             binary,
-            "--version",
+            *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -77,15 +92,9 @@ async def version(binary: Path) -> Version:
     except TimeoutError as error:
         process.kill()
         await process.wait()
-        raise ActionError(
-            f"{binary} --version did not answer in {_DEADLINE:g} s", reason="BrokerMissing"
-        ) from error
-    parsed = parse(output.decode(errors="replace"))
-    if parsed is None:
-        raise ActionError(
-            f"{binary} --version said {output[:80]!r}, no version", reason="BrokerMissing"
-        )
-    return parsed
+        words = " ".join(map(str, (binary, *arguments)))
+        raise ActionError(f"{words} did not answer in {_DEADLINE:g} s", reason=reason) from error
+    return process.returncode or 0, output.decode(errors="replace")
 
 
 def parse(text: str) -> Version | None:
