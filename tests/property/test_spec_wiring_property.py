@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntp.contract.names import Kind
-from orchestrator.spec.model import Desired, Input, Place, PluginSpec, Resources
+from orchestrator.spec.model import Desired, Input
 from orchestrator.spec.wiring import Channel, Wiring, edges, listens
+from tests.worlds.specs import changed, spec
 
 NAMES = {
     Kind.DATA_SOURCE: ["d1", "d2"],
@@ -19,21 +20,6 @@ MAY_NAME = {
     Kind.EXECUTOR: ["s1", "s2", "d1"],
 }
 SYMBOLS = st.lists(st.sampled_from("ABC"), max_size=2, unique=True).map(tuple)
-
-
-def spec(name, kind, inputs):
-    return PluginSpec(
-        name=name,
-        kind=kind,
-        plugin=name,
-        version="1.0.0",
-        digest="sha256:x",
-        entrypoint="m:C",
-        config={},
-        inputs=inputs,
-        resources=Resources(1, 1.0, 1, 1),
-        place=Place("f", 1, 1),
-    )
 
 
 @st.composite
@@ -53,7 +39,7 @@ def projects(draw):
                 for each in heard
                 if kind is not Kind.DATA_SOURCE
             )
-            plugins[name] = spec(name, kind, inputs)
+            plugins[name] = changed(spec(name, kind), inputs=inputs)
     order = draw(st.permutations(list(plugins)))
     return Desired("p", 1, {name: plugins[name] for name in order})
 

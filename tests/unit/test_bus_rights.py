@@ -6,28 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntp.contract.names import Channel, Kind
-from orchestrator.spec.model import Desired, Place, PluginSpec, Resources, Rights
+from orchestrator.spec.model import Desired, Rights
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
-
-
-def plugin(name: str, kind: Kind) -> PluginSpec:
-    return PluginSpec(
-        name=name,
-        kind=kind,
-        plugin=name,
-        version="1.0.0",
-        digest="sha256:0",
-        entrypoint="plugin:Plugin",
-        config={},
-        inputs=(),
-        resources=Resources(memory=1 << 28, cpu=1.0, pids=64, tmp=1 << 20),
-        place=Place("plugins.yaml", 1, 1),
-    )
+from tests.worlds.specs import spec
 
 
 def desired(**kinds: Kind) -> Desired:
-    return Desired("test", 1, {name: plugin(name, kind) for name, kind in kinds.items()})
+    return Desired("test", 1, {name: spec(name, kind) for name, kind in kinds.items()})
 
 
 def edge(producer: str, channel: str, consumer: str, *symbols: str) -> Edge:

@@ -1,48 +1,17 @@
-import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
-import yaml
 from bollinger_strategy import BollingerStrategy
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
-from replay_data import ReplayData
 from rsi_indicator import RsiIndicator
 
-from ntp import MarketData, PluginTester, SignalType, TradingSignal
-from ntp.contract.manifest import Manifest
+from ntp import PluginTester, SignalType
+from tests.worlds.manifests import defaults, manifest_of
+from tests.worlds.market import recording, ticks, told, told_in_two_lives
 
-START = datetime(2026, 1, 2, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared" / "data"
-
-
-def recording() -> list[MarketData]:
-    async def read() -> list[MarketData]:
-        return [tick async for tick in ReplayData({}).stream()]
-
-    return asyncio.run(read())
-
-
-def ticks(prices: list[float], rsi: list[float] | None = None) -> list[MarketData]:
-    return [
-        MarketData(
-            START + timedelta(seconds=i),
-            "BTC",
-            price,
-            1.0,
-            metadata={"indicators": {"rsi_indicator": rsi[i]}} if rsi else {},
-        )
-        for i, price in enumerate(prices)
-    ]
-
-
-def told(strategy: BollingerStrategy, data: list[MarketData]) -> list[tuple[int, TradingSignal]]:
-    made = ((i, strategy.analyze(tick, ())) for i, tick in enumerate(data))
-    return [(i, signal) for i, signal in made if signal is not None]
 
 
 def expected(
@@ -153,11 +122,7 @@ def test_confidence_is_how_far_beyond_the_band_it_could_be():
 @pytest.mark.parametrize("cut", [1, 19, 20, 777, 4000])
 def test_a_life_that_goes_on_from_a_snapshot_signals_as_if_it_never_ended(cut: int):
     data = [tick for tick in recording() if tick.symbol == "BTCUSDT"]
-    first, second = BollingerStrategy({}), BollingerStrategy({})
-    before = told(first, data[:cut])
-    second.restore(msgspec.json.decode(msgspec.json.encode(first.snapshot())))
-    after = [(i + cut, signal) for i, signal in told(second, data[cut:])]
-    assert before + after == told(BollingerStrategy({}), data)
+    assert told_in_two_lives(BollingerStrategy, data, cut) == told(BollingerStrategy({}), data)
 
 
 def test_a_snapshot_of_another_config_is_left_aside():
@@ -185,13 +150,7 @@ def test_a_config_that_cannot_work_is_refused_by_name(config: dict, words: str):
 
 
 def test_the_manifest_says_what_the_code_does():
-    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
-    manifest = Manifest.model_validate(yaml.safe_load(text))
-    Draft202012Validator.check_schema(manifest.config_schema)
-    defaults = {name: it["default"] for name, it in manifest.config_schema["properties"].items()}
-    strategy = BollingerStrategy(defaults)
-    metadata = strategy.get_metadata()
-    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
-    assert metadata.description == manifest.description
+    manifest = manifest_of(BollingerStrategy({}), Path(__file__).parents[1])
+    strategy = BollingerStrategy(defaults(manifest))
     data = recording()[:3000]
     assert told(strategy, data) == told(BollingerStrategy({}), data)

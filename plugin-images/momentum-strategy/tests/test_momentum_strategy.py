@@ -1,41 +1,16 @@
-import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from momentum_strategy import MomentumStrategy
-from replay_data import ReplayData
 
-from ntp import MarketData, PluginTester, SignalType, TradingSignal
-from ntp.contract.manifest import Manifest
+from ntp import PluginTester, SignalType
+from tests.worlds.manifests import defaults, manifest_of
+from tests.worlds.market import recording, ticks, told, told_in_two_lives
 
-START = datetime(2026, 1, 2, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared" / "data"
-
-
-def recording() -> list[MarketData]:
-    async def read() -> list[MarketData]:
-        return [tick async for tick in ReplayData({}).stream()]
-
-    return asyncio.run(read())
-
-
-def ticks(prices: list[float]) -> list[MarketData]:
-    return [
-        MarketData(START + timedelta(seconds=i), "BTC", price, 1.0)
-        for i, price in enumerate(prices)
-    ]
-
-
-def told(strategy: MomentumStrategy, data: list[MarketData]) -> list[tuple[int, TradingSignal]]:
-    made = ((i, strategy.analyze(tick, ())) for i, tick in enumerate(data))
-    return [(i, signal) for i, signal in made if signal is not None]
 
 
 def expected(prices: np.ndarray, grid: int) -> list[tuple[int, SignalType]]:
@@ -130,11 +105,7 @@ def test_the_unit_of_the_price_does_not_matter(prices: list[float], factor: floa
 @pytest.mark.parametrize("cut", [1, 19, 20, 777, 4000])
 def test_a_life_that_goes_on_from_a_snapshot_signals_as_if_it_never_ended(cut: int):
     data = [tick for tick in recording() if tick.symbol == "BTCUSDT"]
-    first, second = MomentumStrategy({}), MomentumStrategy({})
-    before = told(first, data[:cut])
-    second.restore(msgspec.json.decode(msgspec.json.encode(first.snapshot())))
-    after = [(i + cut, signal) for i, signal in told(second, data[cut:])]
-    assert before + after == told(MomentumStrategy({}), data)
+    assert told_in_two_lives(MomentumStrategy, data, cut) == told(MomentumStrategy({}), data)
 
 
 def test_a_snapshot_of_another_config_is_left_aside():
@@ -162,13 +133,7 @@ def test_a_config_that_cannot_work_is_refused_by_name(config: dict, words: str):
 
 
 def test_the_manifest_says_what_the_code_does():
-    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
-    manifest = Manifest.model_validate(yaml.safe_load(text))
-    Draft202012Validator.check_schema(manifest.config_schema)
-    defaults = {name: it["default"] for name, it in manifest.config_schema["properties"].items()}
-    strategy = MomentumStrategy(defaults)
-    metadata = strategy.get_metadata()
-    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
-    assert metadata.description == manifest.description
+    manifest = manifest_of(MomentumStrategy({}), Path(__file__).parents[1])
+    strategy = MomentumStrategy(defaults(manifest))
     data = recording()[:3000]
     assert told(strategy, data) == told(MomentumStrategy({}), data)

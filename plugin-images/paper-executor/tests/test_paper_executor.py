@@ -6,16 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
 from paper_executor import PaperExecutor
 from paper_ledger import LedgerError, micros
 from paper_world import START, TRADING, apply, events, opened
 
 from ntp.contract.launch import Trading
-from ntp.contract.manifest import Manifest
 from ntp.contract.messages import MarketData, SignalType, TradingSignal
 from ntp.engine.fills import Costs
+from tests.worlds.manifests import defaults, manifest_of
 
 LEDGER = "ledger-st.sqlite"
 
@@ -302,14 +300,7 @@ def test_a_config_that_cannot_work_is_refused(config: dict):
 
 
 def test_the_manifest_says_what_the_code_does():
-    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
-    manifest = Manifest.model_validate(yaml.safe_load(text))
-    properties = manifest.config_schema["properties"]
-    Draft202012Validator.check_schema(manifest.config_schema)
-    defaults = {name: about["default"] for name, about in properties.items()}
-    assert defaults.pop("equity_every_s") == 60
-    assert Costs.of(defaults) == Costs()
-    metadata = PaperExecutor({}).get_metadata()
-    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
-    assert metadata.description == manifest.description
+    said = defaults(manifest_of(PaperExecutor({}), Path(__file__).parents[1]))
+    assert said.pop("equity_every_s") == 60
+    assert Costs.of(said) == Costs()
     assert TRADING.short

@@ -1,6 +1,5 @@
 """On the bundled recording: what the executor does is computed anew, by other means."""
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from bollinger_strategy import BollingerStrategy
 from momentum_strategy import MomentumStrategy
 from msgspec.structs import replace
 from paper_executor import PaperExecutor
-from replay_data import ReplayData
 
 from ntp import Fill, MarketData, PluginTester, SignalType
 from ntp.contract.launch import Trading
@@ -21,16 +19,9 @@ from ntp.engine.desk import Desk
 from ntp.engine.fills import Costs
 from ntp.engine.lane import Due, Lane
 from ntp.testing import Result
+from tests.worlds.market import recording
 
 CONFIG = {"fee_rate": 0.00075, "slippage": 0.0002, "slippage_fixed": 0.01}
-
-
-@cache
-def recording() -> tuple[MarketData, ...]:
-    async def read() -> tuple[MarketData, ...]:
-        return tuple([tick async for tick in ReplayData({}).stream()])
-
-    return asyncio.run(read())
 
 
 @cache

@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from replay_data import ReplayData
 
 from ntp import MarketData
-from ntp.contract.manifest import Manifest
+from tests.worlds.manifests import defaults, manifest_of
 
 HEADER = "timestamp,symbol,price,volume,bid,ask\n"
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -354,14 +352,6 @@ async def test_no_file_makes_it_crash(tmp_path_factory, lines: list[str]):
 
 
 def test_the_manifest_says_what_the_code_does():
-    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
-    manifest = Manifest.model_validate(yaml.safe_load(text))
-    Draft202012Validator.check_schema(manifest.config_schema)
-    metadata = ReplayData({}).get_metadata()
-    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
-    assert metadata.description == manifest.description
+    manifest = manifest_of(ReplayData({}), Path(__file__).parents[1])
     assert manifest.finite is ReplayData.finite
-    defaults = {
-        k: v["default"] for k, v in manifest.config_schema["properties"].items() if "default" in v
-    }
-    assert ReplayData(defaults).validate_config()
+    assert ReplayData(defaults(manifest)).validate_config()

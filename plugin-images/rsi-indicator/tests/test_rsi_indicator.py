@@ -1,26 +1,16 @@
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
-from replay_data import ReplayData
 from rsi_indicator import RsiIndicator
 
 from ntp import MarketData, PluginTester
-from ntp.contract.manifest import Manifest
-
-
-def recording() -> list[MarketData]:
-    async def read() -> list[MarketData]:
-        return [tick async for tick in ReplayData({}).stream()]
-
-    return asyncio.run(read())
+from tests.worlds.manifests import defaults, manifest_of
+from tests.worlds.market import recording
 
 
 def expected(prices: np.ndarray, period: int) -> np.ndarray:
@@ -88,10 +78,5 @@ def test_a_period_that_is_none_is_refused_by_name(period: object):
 
 
 def test_the_manifest_says_what_the_code_does():
-    text = (Path(__file__).parent.parent / "plugin.yaml").read_text()
-    manifest = Manifest.model_validate(yaml.safe_load(text))
-    Draft202012Validator.check_schema(manifest.config_schema)
-    metadata = RsiIndicator({}).get_metadata()
-    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
-    assert metadata.description == manifest.description
-    assert manifest.config_schema["properties"]["period"]["default"] == 14
+    manifest = manifest_of(RsiIndicator({}), Path(__file__).parents[1])
+    assert defaults(manifest) == {"period": 14}

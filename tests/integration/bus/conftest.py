@@ -17,26 +17,12 @@ from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
 from orchestrator.errors import UnreachableError
-from orchestrator.spec.model import Desired, Place, PluginSpec, Resources
+from orchestrator.spec.model import Desired, PluginSpec
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
+from tests.worlds.specs import spec
 
 DEADLINE = 20.0
-
-
-def plugin(name: str, kind: Kind) -> PluginSpec:
-    return PluginSpec(
-        name=name,
-        kind=kind,
-        plugin=name,
-        version="1.0.0",
-        digest="sha256:0",
-        entrypoint="plugin:Plugin",
-        config={},
-        inputs=(),
-        resources=Resources(memory=1 << 28, cpu=1.0, pids=64, tmp=1 << 20),
-        place=Place("plugins.yaml", 1, 1),
-    )
 
 
 class Server:
@@ -75,7 +61,7 @@ class World:
         self.errors: dict[str, list[str]] = {}
 
     def add(self, name: str, kind: Kind) -> None:
-        self.plugins[name] = plugin(name, kind)
+        self.plugins[name] = spec(name, kind)
 
     def wire(self, producer: str, channel: str, consumer: str, *symbols: str) -> None:
         self.edges.append(

@@ -27,9 +27,10 @@ from ntp.contract.names import Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.spec.model import Desired, Input, Place, PluginSpec, Resources
+from orchestrator.spec.model import Desired, Input, PluginSpec
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Wiring, trading
+from tests.worlds.specs import changed, spec
 
 DEADLINE = 30.0
 ROOT = Path(__file__).parents[3]
@@ -66,17 +67,10 @@ class Bench:
             folder = self.folder / "code" / name
             folder.mkdir(parents=True)
             (folder / "written.py").write_text(textwrap.dedent(code))
-        self.plugins[name] = PluginSpec(
-            name=name,
-            kind=kind,
-            plugin=name,
-            version="1.0.0",
-            digest="sha256:0",
+        self.plugins[name] = changed(
+            spec(name, kind, config=config),
             entrypoint=f"{module}:{entry}",
-            config=config or {},
             inputs=tuple(inputs),
-            resources=Resources(memory=1 << 28, cpu=1.0, pids=64, tmp=1 << 20),
-            place=Place("plugins.yaml", 1, 1),
         )
         self.launches[name] = {"code": str(folder), **launch}
 
