@@ -200,6 +200,8 @@ def test_event_times_are_now_at_any_speed(shipped, speed):
         lag_ms = (NOW_S + due_s) * 1000 - trade["E"]
         assert -1 <= lag_ms < 400
         assert trade["T"] <= trade["E"]
+    traded = [trade["T"] for trade in data(events, "btcusdt@trade")]
+    assert traded == sorted(traded)
 
 
 def test_recorded_times_are_kept_where_they_are_not_shifted(shipped):

@@ -107,7 +107,7 @@ class Market:
             frame.symbol, int(recorded + self._round_ms), received_ms - recorded
         )
         if "T" in data:
-            data["T"] = self.pace.earlier_ms(data["E"], recorded - data["T"])
+            data["T"] = self.pace.earlier_ms(frame.symbol, data["E"], recorded - data["T"])
 
     def _trade(
         self, ticking: Ticking, frame: Frame, data: dict[str, Any], wanted: set[str]

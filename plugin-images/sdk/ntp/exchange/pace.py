@@ -23,6 +23,7 @@ class Pace:
     _burst_gap_s: float = 0.0
     _recorded_ms: float = 0.0
     _latest_ms: dict[str, int] = field(default_factory=dict)
+    _latest_earlier_ms: dict[str, int] = field(default_factory=dict)
 
     def start(self, monotonic_s: float, unix_s: float, recorded_ns: int) -> None:
         """Let the first frame be due now."""
@@ -60,9 +61,13 @@ class Pace:
         self._latest_ms[key] = latest
         return latest + int(self.skew_s * 1000)
 
-    def earlier_ms(self, event_ms: int, recorded_ms: float) -> int:
-        """A time that was recorded so many ms before the event's own."""
-        return event_ms - int(recorded_ms / self.speed if self.shift else recorded_ms)
+    def earlier_ms(self, key: str, event_ms: int, recorded_ms: float) -> int:
+        """A time that was recorded so many ms before the event's own; never before the last of `key`."""
+        skew_ms = int(self.skew_s * 1000)
+        time = event_ms - skew_ms - int(recorded_ms / self.speed if self.shift else recorded_ms)
+        latest = max(time, self._latest_earlier_ms.get(key, 0))
+        self._latest_earlier_ms[key] = latest
+        return latest + skew_ms
 
     def now_ms(self, monotonic_s: float, unix_s: float) -> int:
         """What the exchange's clock says (Unix ms)."""
