@@ -1,6 +1,7 @@
-"""Reading recorded market data: CSV with the columns timestamp, symbol, price, volume, bid, ask, id."""
+"""Recorded market data: CSV with the columns timestamp, symbol, price, volume, bid, ask, id."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,33 @@ def rows(file: Path) -> Iterator[MarketData]:
                 )
             except (ValueError, IndexError) as error:
                 raise ValueError(f"{file.name}:{reader.line_num}: {error}") from error
+
+
+def header() -> bytes:
+    """Return the first line of a recording, with its end."""
+    return (",".join((*_NEEDED, *_OPTIONAL)) + "\n").encode()
+
+
+def line(tick: MarketData) -> bytes:
+    """Return a tick as a line with its end, which `rows` reads as the same tick; metadata is left out.
+
+    `tick`: as the border gives it, its time in UTC.
+    """
+    at = tick.timestamp
+    unit = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\n").writerow(
+        (
+            at.isoformat(timespec=unit).replace("+00:00", "Z"),
+            tick.symbol,
+            tick.price,
+            tick.volume,
+            tick.bid,
+            tick.ask,
+            tick.id,
+        )
+    )
+    return written.getvalue().encode()
 
 
 def moment(text: str) -> datetime:

@@ -2,6 +2,7 @@
 
 import click
 
+from ntp.cli.data import data
 from ntp.cli.exchange import exchange
 
 
@@ -11,4 +12,5 @@ def main() -> None:
     """Write trading plugins: data sources, indicators, strategies, executors."""
 
 
+main.add_command(data)
 main.add_command(exchange)

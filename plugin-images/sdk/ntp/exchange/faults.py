@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ntp import duration
+
 Value = Literal["none", "seconds", "share", "count", "code"]
 
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1006, 1015), *range(3000, 5000)})
@@ -46,8 +48,6 @@ KINDS = {
 }  # fmt: skip
 
 _FORM = re.compile(r"(?P<name>[a-z-]+)(?:=(?P<value>[^@/]+))?(?:@(?P<age>[^/]+))?(?P<once>/once)?")
-_TIME = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 class FaultError(ValueError):
@@ -119,10 +119,10 @@ def _value(name: str, meaning: Value, text: str) -> float:
 
 
 def _seconds(name: str, text: str) -> float:
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise FaultError(f"time of {name!r} was {text!r}; write it as 500ms, 5s, 2m or 1h")
-    return float(found[1]) * _UNIT_S[found[2]]
+    try:
+        return duration.seconds(text)
+    except ValueError as error:
+        raise FaultError(f"time of {name!r} was {text!r}; {error}") from None
 
 
 @dataclass(slots=True)

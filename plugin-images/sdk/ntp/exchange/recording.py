@@ -18,6 +18,10 @@ _KINDS: dict[str, FrameKind] = {
 }
 
 
+_STREAMS = {"trade": "trade", "depthUpdate": "depth@100ms"}
+"""Of an event's `e`; a book ticker has none."""
+
+
 class RecordingError(ValueError):
     """A recording that cannot be played: place, what was found, what to do."""
 
@@ -86,6 +90,41 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path}: no frame of a trade, bookTicker or depth@100ms stream")
     frames.sort(key=lambda frame: frame.at_ns)
     return _survey(frames, snapshots)
+
+
+class _Event(msgspec.Struct):
+    """What tells of which stream an event is that came without its name."""
+
+    e: str = ""
+    s: str = ""
+    u: int | None = None
+    b: Any = None
+
+
+def frame_line(at_ns: int, frame: bytes) -> bytes | None:
+    """Return a frame of /ws or /stream as a line with its end; None where it is nothing to play.
+
+    Args:
+        at_ns: when it was received, since 1970.
+        frame: JSON as the exchange sent it.
+    """
+    try:
+        message = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
+        if "stream" in message:
+            stream, data = msgspec.json.decode(message["stream"], type=str), message["data"]
+        else:
+            stream, data = _stream_of(msgspec.json.decode(frame, type=_Event)), msgspec.Raw(frame)
+        if stream.partition("@")[2] not in _KINDS:
+            return None
+        compact = msgspec.json.format(bytes(data), indent=-1)
+    except (ValueError, KeyError):
+        return None
+    return b'%d {"stream":%b,"data":%b}\n' % (at_ns, msgspec.json.encode(stream), compact)
+
+
+def _stream_of(event: _Event) -> str:
+    ticker = not event.e and event.u is not None and isinstance(event.b, str)
+    return f"{event.s.lower()}@{'bookTicker' if ticker else _STREAMS.get(event.e, '')}"
 
 
 def _read_line(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,9 @@ STALE = "FeedStale"
 CLOSED = "Disconnected"
 
 Greet = Callable[[ClientConnection], Awaitable[None]]
+
+overhear: ContextVar[Callable[[bytes], None] | None] = ContextVar("overhear", default=None)
+"""Is told each frame, as it came, of the lines that are made while it is set: how frames are recorded."""
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class Line:
         self._backoff = backoff
         self._stale_after_s = stale_after_s
         self._lifetime_s = lifetime_s
+        self._overhear = overhear.get()
         parts = urlsplit(url)
         # Neither path nor query: they may hold what is nobody's business.
         self._place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'wss' else 80)}"
@@ -170,7 +175,7 @@ class Line:
         old = self._opened + self._lifetime_s
         try:
             async with asyncio.timeout(min(stale, old) - monotonic()):
-                return await socket.recv(decode=False)
+                frame = await socket.recv(decode=False)
         except TimeoutError:
             if old <= stale:
                 self._leave = (True, CLOSED, f"replaced after {self._lifetime_s:.0f} s")
@@ -178,6 +183,10 @@ class Line:
                 self._leave = (False, STALE, f"no data for {self._stale_after_s:g} s")
         except ConnectionClosed as error:
             self._leave = (False, CLOSED, _told(error)[1])
+        else:
+            if self._overhear is not None:
+                self._overhear(frame)
+            return frame
         return None
 
     async def _after(self) -> None:
