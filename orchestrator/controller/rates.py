@@ -38,7 +38,9 @@ class Rates:
         _forget(self._cpu, running)
         found = {}
         for name, each in running.items():
-            used, _ = _rate(self._cpu, name, _Sample(now, each.id, each.usage.cpu_s))
+            # By when it was read: a runtime may show the same reading in several listings.
+            sample = _Sample(each.usage.at or now, each.id, each.usage.cpu_s)
+            used, _ = _rate(self._cpu, name, sample)
             if used is not None:
                 found[name] = used
         return found

@@ -66,6 +66,8 @@ class Usage:
     throttled_s: float = 0.0
     pids: int = 0
     pids_refused: int = 0
+    at: datetime | None = None
+    """When they were read, which may be some seconds before the listing; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

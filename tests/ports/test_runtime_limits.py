@@ -93,6 +93,21 @@ async def test_a_spinning_plugin_is_throttled_to_its_quota(limited):
     await limited.until_used("alpha", lambda usage: usage.throttled_s > 0)
 
 
+async def test_cpu_time_is_told_with_the_moment_it_was_read(limited):
+    await limited.run("alpha", SPIN)
+    readings = {}
+
+    async def three():
+        usage = (await limited.see("alpha")).usage
+        assert readings.setdefault(usage.at, usage) == usage, "one moment, one reading"
+        return len(readings) == 3
+
+    await limited.until(three)
+    (_, first), *_, (_, last) = readings.items()
+    took = (last.at - first.at).total_seconds()
+    assert 0 < last.cpu_s - first.cpu_s < 1.2 * took, "of one core"
+
+
 async def test_limits_change_in_place(limited):
     before = await limited.run("alpha", EATS_ON_REQUEST)
     assert "memory 64 MiB" in (await limited.until_isolated("alpha")).active

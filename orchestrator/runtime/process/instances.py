@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ntp.confine import shim_end, tree
@@ -101,7 +102,7 @@ class Instances:
             if read_at > due:
                 return
             instance = running[life]
-            usage = self._read(instance)
+            usage = replace(self._read(instance), at=datetime.now(UTC))
             self._usages[life] = (time.monotonic(), usage)
             found[instance.name] = replace(instance, usage=usage)
 
