@@ -19,6 +19,10 @@ COMMANDS = {
         "Stop and remove everything of this project, and end its controller; storage stays.",
     ),
     "status": ("look", "Show what runs, why, since when, and how isolated it is."),
+    "top": (
+        "top",
+        "Show what each plugin uses and does, live: CPU, memory, messages, lag, latest signal.",
+    ),
     "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
     "events": ("look", "Show what was decided and observed, each with its cause."),
     "history": ("history", "Show the revisions: what was applied when, and what each changed."),

@@ -1,12 +1,10 @@
 """The main job at once, on recorded market data: ticks to signals, orders and a ledger."""
 
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import msgspec
 from ntp.contract.beat import Beat
 from orchestrator import app
 from orchestrator.cli.demo_report import Summary, document, exhausted, summarise
-from orchestrator.cli.failure import say
+from orchestrator.cli.failure import ended_like_ctrl_c, say
 from orchestrator.cli.options import deadline_option
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.progress import settle
@@ -48,7 +46,7 @@ def demo(deadline: float, output: str, *, keep: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
     declared = app.declare_demo(folder)
     summary: Summary | None = None
-    with _ended_like_ctrl_c():
+    with ended_like_ctrl_c():
         try:
             say(f"a project of its own in {folder}")
             app.ensure_controller(declared.settings)
@@ -195,22 +193,6 @@ def next_command(here: Path, example: Path) -> str:
         f"mkdir -p config && cp {example} config/ && "
         f"{own_name()} schema --write && {own_name()} apply"
     )
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Whoever ends us by SIGTERM, or closes the terminal, leaves nothing running either."""
-
-    def end(number: int, frame: object) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _clean(declared: Any, folder: Path) -> None:

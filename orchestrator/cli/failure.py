@@ -57,6 +57,22 @@ def guard() -> Iterator[None]:
         sys.exit(ActionError.exit_code)
 
 
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM, and a terminal that is closed, end us as Ctrl-C does: with everything put away."""
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _open_streams() -> None:
     """Replace what the shell has closed (`>&-`): Python hands out None, on which every print fails."""
     for name in ("stdout", "stderr"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 FORMATS = ("table", "json", "yaml")
 UNBOUNDED = 10_000
@@ -19,6 +21,8 @@ GAP = 2
 """Blanks between two columns: a cell may hold single ones."""
 MESSAGE = 32
 """Columns that the last column, which wraps, keeps at least."""
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, but the tab and the end of a line."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -103,32 +107,8 @@ def emit_one(value: Any, output: str) -> None:
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     """Print rows as a table without lines, as kubectl and docker do; the last column may wrap."""
-    from rich.table import Table
-    from rich.text import Text
-
     out = console()
-    shown = fitting(rows, columns, out.width)
-    drawn = Table(
-        box=None,
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-        padding=(0, GAP, 0, 0),
-    )
-    for column in shown:
-        drawn.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=column is not shown[-1],
-            overflow="fold",
-        )
-    for row in rows:
-        drawn.add_row(
-            *(
-                Text(column.cell(row), style=column.style(row) if column.style else "")
-                for column in shown
-            )
-        )
+    drawn = draw(rows, fitting(rows, columns, out.width))
     if out.is_terminal:
         out.print(drawn)
         return
@@ -138,15 +118,62 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
         click.echo(line.rstrip())
 
 
+def draw(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, wraps: bool = True
+) -> "Table":
+    """Return the table that `table` prints. Not `wraps`: a row is a line, what is too long is cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(
+        box=None,
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+        padding=(0, GAP, 0, 0),
+    )
+    for column in columns:
+        drawn.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=column is not columns[-1],  # so that the last one alone gives way
+        )
+    for row in rows:
+        drawn.add_row(
+            *(
+                Text(
+                    printable(column.cell(row)),
+                    style=column.style(row) if column.style else "",
+                    overflow="fold" if wraps else "ellipsis",
+                    no_wrap=not wraps,
+                )
+                for column in columns
+            )
+        )
+    return drawn
+
+
+def printable(text: str) -> str:
+    """Return text in which nothing commands the terminal: what a plugin says may hold anything."""
+    return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def fitting(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    width: int,
+    *,
+    least: int = MESSAGE,
 ) -> list[Column]:
-    """Return the columns that a line of `width` holds; what a row means is the last to go."""
+    """Return the columns that a line of `width` holds; what a row means is the last to go.
+
+    `least`: columns that the last one keeps at least.
+    """
     wide = [
         max(len(column.title), *(_widest(column.cell(row)) for row in rows), 0)
         for column in columns
     ]
-    wide[-1] = min(wide[-1], MESSAGE)
+    wide[-1] = min(wide[-1], least)
     kept = list(range(len(columns)))
     while sum(wide[each] + GAP for each in kept) - GAP > width:
         last = max(kept, key=lambda each: columns[each].rank)

@@ -41,16 +41,20 @@ def overview(answer: Mapping[str, Any]) -> None:
 
 def warn_of_bare(rows: Sequence[Mapping[str, Any]]) -> None:
     """Say loudly who runs without any isolation."""
-    bare = [
+    if found := bare(rows):
+        warn(
+            f"WITHOUT A SANDBOX, with your own rights: {', '.join(found)}\n"
+            "  fix: take PLUGIN_SANDBOX=false out, then `ntpctl apply`"
+        )
+
+
+def bare(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of those that run without any isolation."""
+    return [
         row["name"]
         for row in rows
         if row["started"] and row["isolation"] and not row["isolation"]["tier"]
     ]
-    if bare:
-        warn(
-            f"WITHOUT A SANDBOX, with your own rights: {', '.join(bare)}\n"
-            "  fix: take PLUGIN_SANDBOX=false out, then `ntpctl apply`"
-        )
 
 
 def _message(row: Mapping[str, Any]) -> str:

@@ -33,6 +33,19 @@ def age(since: str | None, now: str) -> str:
     return f"{max(seconds, 0):.0f}s"
 
 
+def signal_of(signal: Mapping[str, Any] | None, now: str) -> str:
+    """Print a plugin's newest signal in one line, with how long ago it was made; `now` is ISO 8601.
+
+    >>> made = {"signal_type": "BUY", "symbol": "BTCUSDT", "price": 64012.5, "at": "2026-03-02T12:00:00Z"}
+    >>> signal_of(made, "2026-03-02T12:00:04Z")
+    'BUY BTCUSDT 64012.5 4s'
+    """
+    if signal is None:
+        return ""
+    made = age(signal["at"], now)
+    return f"{signal['signal_type']} {signal['symbol']} {signal['price']:.10g} {made}"
+
+
 def state_style(row: Mapping[str, Any]) -> str:
     """Return the colour of a plugin's state; the word itself always says it too."""
     state = row["state"]
