@@ -13,7 +13,8 @@ from pathlib import Path
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.spec import environment as dotenv
-from orchestrator.spec import project_name
+from orchestrator.spec import external_nats, project_name
+from orchestrator.spec.external_nats import ExternalNats
 
 RUNTIMES = ("process",)
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
@@ -43,7 +44,7 @@ class Settings:
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
         runtime: NTP_RUNTIME; `process` is the embedded one.
-        nats: NTP_NATS, an external NATS (nats://host:port); None: the embedded.
+        nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         unservable: problems with which no controller can be run.
     """
 
@@ -56,7 +57,7 @@ class Settings:
     plugin_dir: Path | None = None
     sandbox: bool = True
     runtime: str = "process"
-    nats: str | None = None
+    nats: ExternalNats | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     unservable: tuple[Problem, ...] = ()
 
@@ -167,7 +168,7 @@ def find(
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
         runtime=_runtime(merged, unservable),
-        nats=dotenv.nats_address(merged, "NTP_NATS", unservable),
+        nats=external_nats.read(merged, unservable),
         environment=merged,
         unservable=tuple(unservable),
     )

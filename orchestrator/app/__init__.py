@@ -190,6 +190,7 @@ def serve(
     """
     from orchestrator.app import house
 
+    house.external(settings)
     if settings.unservable:
         raise ConfigError(settings.unservable)
     if follow is not None:

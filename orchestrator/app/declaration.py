@@ -70,6 +70,14 @@ def gather(
 ) -> Gathered:
     mistakes: list[Problem] = []
     settings = find(files, project=project, stdin=stdin, tolerated=mistakes)
+    if settings.nats is not None:
+        from orchestrator.app import house
+
+        try:
+            house.external(settings)
+        except ConfigError as error:
+            # Those of the setting itself are among them.
+            mistakes += [each for each in error.problems if each not in mistakes]
     unsettled = len(mistakes)
     contents = settings.sources(stdin, tolerated=mistakes)
     return Gathered(settings, contents, tuple(mistakes), unsettled)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -19,9 +18,9 @@ from orchestrator.app.background import leave_no_trace
 from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
-from orchestrator.bus.authority import External
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
+from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.wheels import Pip
 from orchestrator.control.protocol import SOCKET
@@ -32,7 +31,7 @@ from orchestrator.controller.reading import Readable, understand
 from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
-from orchestrator.errors import ConfigError, Problem, UnreachableError
+from orchestrator.errors import ConfigError, UnreachableError
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.ports import Lease
@@ -70,35 +69,24 @@ def left_behind(settings: Settings) -> list[str]:
 
 
 def external(settings: Settings) -> External | None:
-    """Return the NATS that NTP_NATS names, with the files that say who we are to it.
+    """Return the NATS that NTP_NATS names, with the keys that we have for it.
 
     Raises:
-        ConfigError: NTP_NATS_OPERATOR (the operator's or a signing key's seed) or NTP_NATS_SYSTEM (a
-            .creds file of a user of the system account) is not named, or cannot be read.
+        ConfigError: the setting, the folder that it names, or a file there; all problems at once.
     """
-    if settings.nats is None:
+    nats = settings.nats
+    if nats is None:
         return None
-    problems: list[Problem] = []
-    found: dict[str, bytes] = {}
-    for name in ("NTP_NATS_OPERATOR", "NTP_NATS_SYSTEM"):
-        path = settings.environment.get(name)
-        if not path:
-            message, fix = f"NTP_NATS is set, {name} is not", f"set {name} to a file"
-            problems.append(Problem("environment", 0, 0, message, fix))
-            continue
+    problems = list(settings.unservable)
+    if nats.keys:
         try:
-            found[name] = Path(path).expanduser().read_bytes()
-        except OSError as error:
-            message = f"{name} names {path}: {error.strerror}"
-            problems.append(Problem("environment", 0, 0, message, "name a readable file"))
-    if problems:
-        raise ConfigError(problems)
-    parts = urlsplit(settings.nats)
-    return External(
-        address=f"{parts.hostname}:{parts.port or 4222}",
-        operator_seed=found["NTP_NATS_OPERATOR"].strip(),
-        system_credentials=found["NTP_NATS_SYSTEM"],
-    )
+            found = read_keys(nats.address, settings.folder / Path(nats.keys).expanduser())
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            if not problems:
+                return found
+    raise ConfigError(problems)
 
 
 @contextlib.asynccontextmanager

@@ -6,28 +6,16 @@ is the same text after a restart of the controller, and the broker is left alone
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.bus import claims
+from orchestrator.bus.external import External
 from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, write_private
 from orchestrator.spec.model import Rights
 from orchestrator.spec.rights import CORE
 
 _ACCOUNT, _USER = "account", "user"
-
-
-@dataclass(frozen=True, slots=True)
-class External:
-    """A NATS that is not ours (what it must offer: orchestrator.bus.broker)."""
-
-    address: str
-    """host:port"""
-    operator_seed: bytes
-    """The operator's seed, or one of its signing keys'."""
-    system_credentials: bytes
-    """A .creds file of a user of the system account."""
 
 
 class Authority:

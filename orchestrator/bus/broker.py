@@ -17,9 +17,10 @@ from typing import Self
 
 from orchestrator.bus import server_binary
 from orchestrator.bus.accounts import Accounts
-from orchestrator.bus.authority import Authority, External
+from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life, dial
 from orchestrator.bus.embedded import Embedded
+from orchestrator.bus.external import External
 from orchestrator.bus.streams import Streams
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Launch

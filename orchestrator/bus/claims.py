@@ -179,6 +179,23 @@ def credentials(token: str, seed: bytes) -> bytes:
     ).encode()
 
 
+def parts(credentials: bytes) -> tuple[bytes, bytes]:
+    """Return token and seed of a .creds file.
+
+    Raises:
+        ValueError: it is none.
+    """
+    lines = credentials.splitlines()
+    found = [
+        lines[at + 1].strip()
+        for at, line in enumerate(lines[:-1])
+        if line.startswith(b"-----BEGIN ")
+    ]
+    if len(found) != 2:
+        raise ValueError("the file is no .creds file (a user's token and seed)")
+    return found[0], found[1]
+
+
 _HEADER = {"typ": "JWT", "alg": "ed25519-nkey"}
 
 

@@ -16,6 +16,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 
+from orchestrator.bus import claims
 from orchestrator.errors import UnreachableError
 
 DEADLINE = 3
@@ -111,7 +112,7 @@ async def dial(address: str, credentials: bytes, *, name: str) -> AsyncIterator[
     client = Client()
     client._transport = transport  # noqa: SLF001 (there is no public way to hand one in)
     life = Life(client, transport)
-    jwt, seed = _parts(credentials)
+    jwt, seed = claims.parts(credentials)
 
     def sign(nonce: str) -> bytes:
         pair = nkeys.from_seed(bytearray(seed))
@@ -160,17 +161,3 @@ async def _close(client: Client) -> None:
             await client.close()
     except (errors.Error, OSError):
         pass  # it was gone already; the socket is aborted either way
-
-
-def _parts(credentials: bytes) -> tuple[bytes, bytes]:
-    lines = credentials.splitlines()
-    found = [
-        lines[at + 1].strip()
-        for at, line in enumerate(lines[:-1])
-        if line.startswith(b"-----BEGIN ")
-    ]
-    if len(found) != 2:
-        raise UnreachableError(
-            "the credentials for the broker are no .creds file (user JWT and seed)"
-        )
-    return found[0], found[1]

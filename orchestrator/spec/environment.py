@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from orchestrator.errors import Problem
 from orchestrator.spec import quantity
@@ -52,31 +51,6 @@ def switch(
         problems.append(_problem(name, f"was {quantity.shown(text)}", "write true or false"))
         return default
     return found
-
-
-def nats_address(environment: Mapping[str, str], name: str, problems: list[Problem]) -> str | None:
-    """Read nats://host:port; None where it is absent or empty. TLS is refused as not yet there."""
-    url = environment.get(name)
-    if not url:
-        return None
-    try:
-        parts = urlsplit(url)
-        plain = not (parts.username or parts.password or parts.path.strip("/"))
-        good = plain and parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
-        secured = parts.scheme == "tls"
-    except ValueError:
-        good = secured = False
-    # Not shown: an address may carry a password.
-    if not good:
-        message, fix = f"{name} is no address of a NATS server", "write nats://host:4222"
-        problems.append(Problem("environment", 0, 0, message, fix))
-    elif secured:
-        message, fix = (
-            f"{name} was a tls address, which is not yet served",
-            "write nats://host:4222",
-        )
-        problems.append(Problem("environment", 0, 0, message, fix))
-    return url
 
 
 def parse(content: bytes, *, file: str = ".env") -> tuple[dict[str, str], list[Problem]]:

@@ -67,7 +67,27 @@ def test_looking_and_stopping_go_on_with_one_line_of_warning(desk, arguments, co
 
 
 def test_a_controller_is_not_run_with_another_broker_than_was_meant(desk):
-    run = ntpctl(desk, "serve", NTP_NATS="example.com:4222")
+    run = ntpctl(desk, "serve", NTP_NATS="example.com:4222?keys=nats-keys")
     assert run.returncode == 2
     assert "NTP_NATS is no address of a NATS server" in run.stderr
+    assert f"its folder of keys as {desk / 'nats-keys'}, which does not exist" in run.stderr
+    assert not (desk / "state").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply"])
+def test_what_is_wrong_with_the_keys_of_another_broker_is_told_with_all_else(desk, command):
+    (desk / "nats-keys").mkdir()
+    (desk / "nats-keys" / "operator.nk").write_text("SOAN")
+    (desk / "nats-keys" / "operator.nk").chmod(0o644)
+    run = ntpctl(desk, command, NTP_NATS="nats://example.com?keys=nats-keys&tls=1")
+    assert run.returncode == 2
+    for words in (
+        "NTP_NATS has an unknown parameter 'tls'",
+        "operator.nk: the file holds a key, and others may read or change it (mode 0644)",
+        "operator.nk: the file holds no seed of an operator",
+        "system.creds: the file does not exist",
+        "plugins.yaml:4:7: unknown field 'enabld'",
+        "8 problems",
+    ):
+        assert words in run.stderr, run.stderr
     assert not (desk / "state").exists()

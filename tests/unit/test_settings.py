@@ -111,7 +111,7 @@ def test_plugin_config_may_stand_in_the_dotenv(desk):
 
 def test_every_mistake_of_the_settings_is_told(desk):
     write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nnot an assignment\nNTP_RUNTIME=docker\n")
-    found = problems(desk, NTP_NATS="http://user:hunter2@example.com")
+    found = problems(desk, NTP_NATS="http://user:hunter2@example.com?keys=k")
     assert found == [
         (".env", 2, "the line is no assignment"),
         ("environment", 0, "NTP_NATS is no address of a NATS server"),
@@ -120,10 +120,66 @@ def test_every_mistake_of_the_settings_is_told(desk):
     ]
 
 
-def test_a_nats_behind_tls_is_not_yet_served_and_says_so(desk):
-    assert problems(desk, NTP_NATS="tls://example.com:4222") == [
-        ("environment", 0, "NTP_NATS was a tls address, which is not yet served")
+@pytest.mark.parametrize(
+    ("written", "address", "keys"),
+    [
+        ("nats://host:4222?keys=nats-keys", "host:4222", "nats-keys"),
+        (" nats://host?keys=/etc/ntp/keys ", "host:4222", "/etc/ntp/keys"),
+        ("nats://10.0.0.7:5222/?keys=~/a+b%26c#d", "10.0.0.7:5222", "~/a+b&c#d"),
+    ],
+)
+def test_another_nats_is_one_setting(desk, written, address, keys):
+    found = find(desk, NTP_NATS=written).nats
+    assert (found.address, found.keys) == (address, keys)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("nats://host:4222", [("names no folder of keys", "write nats://host:4222?keys=FOLDER")]),
+        ("nats://host?keys=", [("names no folder of keys", "write nats://")]),
+        ("nats://host?key=k", [("has an unknown parameter 'key'", "did you mean 'keys'?")]),
+        ("nats://host?KEYS=k", [("has an unknown parameter 'KEYS'", "did you mean 'keys'?")]),
+        (
+            "nats://host?keys=k&tls=1",
+            [("has an unknown parameter 'tls'", "write nats://host:4222?keys=FOLDER; there is no")],
+        ),
+        ("nats://host?keys=a&keys=b", [("has 'keys' 2 times", "name one folder")]),
+        ("nats://host:0?keys=k", [("is no address of a NATS server", "write nats://host:4222?")]),
+        ("nats://host:port?keys=k", [("is no address of a NATS server", "write nats://")]),
+        ("nats://host/way?keys=k", [("is no address of a NATS server", "write nats://")]),
+        ("host:4222?keys=k", [("is no address of a NATS server", "write nats://")]),
+        (
+            "tls://host:4222?keys=k",
+            [("was a tls address; NATS is spoken without TLS so far", "write nats://")],
+        ),
+        (
+            "tls://host?folder=k",
+            [
+                ("has an unknown parameter 'folder'", "write nats://"),
+                ("names no folder of keys", "write nats://"),
+                ("was a tls address; NATS is spoken without TLS so far", "write nats://"),
+            ],
+        ),
+    ],
+)
+def test_a_nats_setting_that_cannot_serve_is_told_in_all_its_parts(desk, written, told):
+    with pytest.raises(ConfigError) as refused:
+        find(desk, NTP_NATS=written)
+    found = refused.value.problems
+    assert [problem.message for problem in found] == [f"NTP_NATS {words}" for words, _ in told]
+    for problem, (_, fix) in zip(found, told, strict=True):
+        assert problem.fix.startswith(fix)
+
+
+def test_no_part_of_a_password_in_a_nats_setting_is_shown(desk):
+    with pytest.raises(ConfigError) as refused:
+        find(desk, NTP_NATS="nats://me:hunt?er2@host:4222&keys=k")
+    assert [problem.message for problem in refused.value.problems] == [
+        "NTP_NATS has no parameter after its '?'",
+        "NTP_NATS is no address of a NATS server",
     ]
+    assert "er2" not in str(refused.value)
 
 
 def test_a_dotenv_that_is_no_text_is_a_problem_with_a_line(desk):
@@ -132,11 +188,8 @@ def test_a_dotenv_that_is_no_text_is_a_problem_with_a_line(desk):
 
 
 def test_folders_for_state_and_cache(desk, tmp_path):
-    found = find(
-        desk, NTP_STATE=str(tmp_path / "s"), NTP_CACHE=str(tmp_path / "c"), NTP_NATS="nats://h:1"
-    )
+    found = find(desk, NTP_STATE=str(tmp_path / "s"), NTP_CACHE=str(tmp_path / "c"))
     assert (found.state, found.cache) == (tmp_path / "s" / "my-desk", tmp_path / "c")
-    assert found.nats == "nats://h:1"
 
 
 def test_a_folder_of_files_is_read_in_the_order_of_names(desk):

@@ -5,7 +5,7 @@ import base64
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
 from orchestrator.errors import UnreachableError
-from orchestrator.spec.model import Desired, PluginSpec
+from orchestrator.spec.model import Desired, PluginSpec, Rights
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
 from tests.worlds.specs import spec
@@ -47,6 +47,17 @@ class Server:
             self._process.send_signal(number)
             self._process.wait(DEADLINE)
             self._process = None
+
+
+async def ensured(broker: NatsBroker, wanted: Mapping[str, Rights]) -> None:
+    """As the controller does: again until the broker answers."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return await broker.ensure(wanted)
+        except UnreachableError:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
 
 
 class World:
@@ -84,16 +95,7 @@ class World:
         self.server.start(launch.argv)
 
     async def ensure(self) -> None:
-        """As the controller does: again until the broker answers."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            try:
-                await self.broker.ensure(rights(Desired("test", 1, self.plugins), self.edges))
-            except UnreachableError:
-                assert time.monotonic() < end
-                await asyncio.sleep(0.02)
-            else:
-                return
+        await ensured(self.broker, rights(Desired("test", 1, self.plugins), self.edges))
 
     def refusals(self) -> list[str]:
         """What the server refused, over all links."""

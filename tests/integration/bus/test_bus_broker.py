@@ -4,19 +4,23 @@ import asyncio
 import os
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ntp.contract.names import Kind
 from ntp.contract.subjects import data_in
+from orchestrator import settings
+from orchestrator.app import house
 from orchestrator.bus import server_binary
-from orchestrator.bus.authority import External
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import dial
+from orchestrator.bus.external import External
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Desired
 from orchestrator.spec.rights import rights
+from tests.integration.bus.conftest import Server, ensured
 
 
 async def test_a_healthy_broker_has_nothing_to_complain_of(world):
@@ -237,25 +241,64 @@ async def test_a_configuration_that_the_server_refuses_does_not_replace_the_good
     assert (broker / "server.conf").read_text() == good
 
 
-async def test_a_nats_that_is_not_ours_is_one_setting(world, tmp_path):
-    """The embedded server of `world` stands in for somebody's own: same operator, other folder."""
-    keys = world.folder / "broker" / "keys"
-    authority = world.broker._authority
-    external = External(
-        address=world.broker.address(),
-        operator_seed=(keys / "operator-signing.nk").read_bytes().strip(),
-        system_credentials=authority.system_credentials(),
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.kill()
+
+
+def documented(broker: Path, port: int) -> str:
+    """Return the commands of docs/cli.md that make a server and a folder of keys, for this place."""
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    (block,) = (each for each in text.split("```sh\n")[1:] if "user.SYS.jwt" in each)
+    lines = block.partition("```")[0].replace("0.0.0.0:4222", f"127.0.0.1:{port}").splitlines()
+    assert lines[0].startswith("broker=")
+    return "\n".join([f"broker='{broker}'", *lines[1:]])
+
+
+async def test_a_nats_that_is_not_ours_is_one_setting(world, server, tmp_path):
+    """Made by the commands of the documentation, from the keys of `world`; `world` goes on beside it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    project = tmp_path / "theirs"
+    project.mkdir()
+    subprocess.run(
+        ["sh", "-euc", documented(world.folder / "broker", port)], cwd=project, check=True
     )
-    async with NatsBroker(tmp_path / "theirs", project="theirs", external=external) as broker:
+    server.start([str(server_binary.find()), "-c", str(project / "nats" / "server.conf")])
+    environment = {"NTP_NATS": f"nats://127.0.0.1:{port}?keys=nats-keys"}
+    found = house.external(settings.find(environment=environment, cwd=project))
+    async with NatsBroker(tmp_path / "broker", project="theirs", external=found) as broker:
         assert broker.launch() is None
-        assert broker.address() == world.broker.address()
+        assert broker.address() == f"127.0.0.1:{port}"
         world.add("zeta", Kind.STRATEGY)
-        await broker.ensure(rights(Desired("theirs", 1, {"zeta": world.plugins["zeta"]}), []))
+        wanted = rights(Desired("theirs", 1, {"zeta": world.plugins["zeta"]}), [])
+        await ensured(broker, wanted)
         assert await broker.check() == []
         async with dial(broker.address(), broker.credentials("zeta"), name="zeta") as life:
             answer = await life.ask("sig.A", {})
             assert answer["stream"] == "SIG_zeta"
-    assert await world.streams() == {"SIG_beta", "FILL_gamma"}, "two projects share no stream"
+    assert await world.streams() == {"SIG_beta", "FILL_gamma"}, "nothing was made on the other one"
+
+
+async def test_two_projects_on_one_nats_share_no_stream(world, tmp_path):
+    """The embedded server of `world` stands in for somebody's own: same operator, other folder."""
+    keys = world.folder / "broker" / "keys"
+    external = External(
+        address=world.broker.address(),
+        operator_seed=(keys / "operator-signing.nk").read_bytes().strip(),
+        system_credentials=world.broker._authority.system_credentials(),
+    )
+    async with NatsBroker(tmp_path / "theirs", project="theirs", external=external) as broker:
+        assert broker.launch() is None
+        world.add("zeta", Kind.STRATEGY)
+        await broker.ensure(rights(Desired("theirs", 1, {"zeta": world.plugins["zeta"]}), []))
+        async with dial(broker.address(), broker.credentials("zeta"), name="zeta") as life:
+            answer = await life.ask("sig.A", {})
+            assert answer["stream"] == "SIG_zeta"
+    assert await world.streams() == {"SIG_beta", "FILL_gamma"}
 
 
 async def test_a_revoked_account_comes_back_with_its_rights(world):
