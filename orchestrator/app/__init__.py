@@ -169,13 +169,6 @@ def schemas() -> Mapping[str, bytes]:
     return checking.schemas()
 
 
-def declare_demo(folder: Path) -> Declaration:
-    """Return the demo's declaration, with state of its own in `folder`."""
-    from orchestrator.app import demonstration
-
-    return demonstration.declare(folder)
-
-
 def serve(
     settings: Settings,
     *,

@@ -1,174 +1,121 @@
-"""The main job at once, on recorded market data: ticks to signals, orders and a ledger."""
+"""The main job at once: a local exchange, the plugins of the example, paper money; then clean up."""
 
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
-from ntp.contract.beat import Beat
 from orchestrator import app
-from orchestrator.cli.demo_report import Summary, document, exhausted, summarise
+from orchestrator.app import demonstration
+from orchestrator.app.demonstration import Demonstration
+from orchestrator.app.local_exchange import LocalExchange
+from orchestrator.app.places import packaged
+from orchestrator.cli import demo_summary
+from orchestrator.cli.demo_follow import Glance, follow
+from orchestrator.cli.demo_report import document
 from orchestrator.cli.failure import ended_like_ctrl_c, say
 from orchestrator.cli.options import deadline_option
-from orchestrator.cli.output import Column, console, emit, output_option, table
+from orchestrator.cli.output import console, emit, output_option
 from orchestrator.cli.progress import settle
-from orchestrator.errors import ActionError, NtpError, UnreachableError
+from orchestrator.errors import ActionError, NtpError
 from orchestrator.settings import DEFAULT_FILES
 
-LOOK_S = 0.5
+LOOK_S = 0.25
 SAY_S = 2.0
-SETTLE_S = 10.0
-"""Fills are on their way back to the strategies when all else is worked off."""
+SPEED = 5.0
 
 
 @click.command()
-@deadline_option(90.0, "For the whole run.")
+@deadline_option(90.0, "For all but the playing.")
+@click.option(
+    "--speed",
+    default=SPEED,
+    show_default=True,
+    type=click.FloatRange(0.5, 20),
+    help="How many times as fast as it was recorded the exchange plays.",
+)
 @click.option("--keep", is_flag=True, help="Leave the project running, to look around.")
 @output_option
-def demo(deadline: float, output: str, *, keep: bool) -> None:
-    """Run the main job on recorded market data, each plugin in its own container; then clean up.
+def demo(deadline: float, speed: float, output: str, *, keep: bool) -> None:
+    """Run the main job at a local exchange, each plugin in its own container; then clean up.
 
-    Exit 0 only if every plugin became ready, no tick was lost, signals were made, orders filled, and
-    nothing was left behind.
+    Binance's trades are recorded, Polygon's prices are synthetic, the money is paper. Exit 0 only if
+    every plugin became ready, no tick was lost, signals were made, orders filled, and nothing was
+    left behind.
 
     \b
     Examples:
       ntpctl demo
+      ntpctl demo --speed 1     as fast as it was
       ntpctl demo -o json
     """
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
-    declared = app.declare_demo(folder)
-    summary: Summary | None = None
-    with ended_like_ctrl_c():
+    ends = began + deadline + demonstration.SECONDS / speed
+    with ended_like_ctrl_c(), demonstration.market(speed) as exchange:
+        folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
         try:
             say(f"a project of its own in {folder}")
-            app.ensure_controller(declared.settings)
-            settle(app.apply(declared, wait=True, deadline=deadline), output="table")
-            beats = _watch(declared, began + deadline)
-            summary = summarise(beats)
+            run = demonstration.prepare(folder, exchange)
+            app.ensure_controller(run.declared.settings)
+            settle(app.apply(run.declared, wait=True, deadline=deadline), output="table")
+            summary = _watch(run, exchange, ends, speed).summary(run)
         finally:
             if not keep:
-                _clean(declared, folder)
-    left = [] if keep else app.left_behind(declared.settings)
+                _clean(folder)
+    left = [] if keep else app.left_behind(run.declared.settings)
     failures = [*summary.failures, *(f"left behind: {what}" for what in left)]
     if output == "table":
-        _show(summary, time.monotonic() - began)
+        demo_summary.show(summary)
+        console().print(f"done in {time.monotonic() - began:.1f} s")
     else:
         emit(document(summary, failures), output)
     if failures:
         raise ActionError("the demo failed:\n  " + "\n  ".join(failures))
     if keep:
-        say(f"it still runs:  NTP_STATE={folder}/state {own_name()} status --project demo")
-    say(f"now your own:  {next_command(Path.cwd(), declared.settings.files[0])}")
+        say(
+            f"it still runs, without its exchange:  NTP_STATE={folder}/state {own_name()} status --project demo"
+        )
+    say(f"now your own:  {next_command(Path.cwd(), packaged('config') / 'plugins.yaml')}")
 
 
-def _watch(declared: Any, ends: float) -> Mapping[str, Beat]:
-    """Follow the beats until everything is worked off; a controller that died is started again."""
+def _watch(run: Demonstration, exchange: LocalExchange, ends: float, speed: float) -> Glance:
+    """Follow to the end, with a line now and then."""
     said = 0.0
-    settled_by: float | None = None
-    while True:
-        try:
-            answer = app.ask(declared.settings, "beats")
-            stalled = _stalled(app.ask(declared.settings, "status"))
-        except UnreachableError:
-            if app.ensure_controller(declared.settings):
-                say("the controller was gone; started again, it adopts what runs")
-            continue
-        beats = {
-            name: msgspec.convert(entry["beat"], Beat, strict=False)
-            for name, entry in answer["beats"].items()
-        }
+    played = False
+    for glance in follow(run, exchange, ends):
         now = time.monotonic()
-        if now - said >= SAY_S:
+        if not played and any(market.trades for market in glance.markets.values()):
+            played = True
+            say(
+                f"the exchange plays {demonstration.SECONDS} s, {speed:g} times as fast: Binance recorded, Polygon synthetic"
+            )
+        if now - said >= SAY_S or glance.over:
             said = now
-            say(_line(beats))
-        if exhausted(beats, declared.names):
-            settled_by = settled_by or min(ends, now + SETTLE_S)
-            if now >= settled_by or not summarise(beats).failures:
-                say(_line(beats))
-                return beats
-        if stalled:
-            raise ActionError("the demo failed:\n  " + "\n  ".join(stalled))
-        if now > ends:
-            waiting = [name for name in declared.names if not exhausted(beats, [name])]
-            raise ActionError(f"the demo was not through in time; waited for {', '.join(waiting)}")
+            say(_line(glance, run))
+        if glance.over:
+            return glance
         time.sleep(LOOK_S)
+    raise AssertionError
 
 
-def _stalled(answer: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{plugin['name']}: {plugin['state']}: {plugin['message']}"
-        for plugin in answer["plugins"]
-        if any(each["type"] == "Stalled" and each["status"] for each in plugin["conditions"])
-    ]
-
-
-def _line(beats: Mapping[str, Beat]) -> str:
+def _line(glance: Glance, run: Demonstration) -> str:
     def total(direction: str, channel: str) -> int:
         return sum(
             flow.count
-            for beat in beats.values()
+            for beat in glance.beats.values()
             for flow in getattr(beat, direction)
             if flow.channel == channel
         )
 
-    books = summarise(beats).books
+    books = glance.summary(run).books
     equity = f"  equity {sum(book.equity for book in books):,.2f}" if books else ""
     return (
         f"ticks sent {total('sent', 'data'):,}  received {total('received', 'data'):,}  "
         f"signals {total('sent', 'signal'):,}  fills {total('sent', 'fill'):,}{equity}"
     )
-
-
-def _show(summary: Summary, took_s: float) -> None:
-    edges = [
-        {"edge": f"{edge.producer} -> {edge.consumer}", "channel": edge.channel, "symbol": edge.symbol,
-         "sent": edge.sent, "received": edge.received, "lost": edge.lost, "late": edge.late}
-        for edge in summary.edges
-    ]  # fmt: skip
-    table(
-        edges,
-        [
-            Column("EDGE", lambda row: row["edge"]),
-            Column("CHANNEL", lambda row: row["channel"]),
-            Column("SYMBOL", lambda row: row["symbol"]),
-            *(_count(name) for name in ("sent", "received", "lost", "late")),
-        ],
-    )
-    console().print()
-    books = [
-        {"strategy": book.strategy, "signals": book.signals, "orders": book.orders,
-         "fills": book.fills, "realised": book.realised, "unrealised": book.unrealised,
-         "fees": book.fees, "equity": book.equity}
-        for book in summary.books
-    ]  # fmt: skip
-    table(
-        books,
-        [
-            Column("STRATEGY", lambda row: row["strategy"]),
-            *(_count(name) for name in ("signals", "orders", "fills")),
-            *(_amount(name) for name in ("realised", "unrealised", "fees", "equity")),
-        ],
-    )
-    console().print(
-        "equity = capital + realised + unrealised - fees; the recording's own prices, on paper\n"
-        f"done in {took_s:.1f} s"
-    )
-
-
-def _count(name: str) -> Column:
-    return Column(name.upper(), lambda row: f"{row[name]:,}", right=True)
-
-
-def _amount(name: str) -> Column:
-    return Column(name.upper(), lambda row: f"{row[name]:,.2f}", right=True)
 
 
 def own_name() -> str:
@@ -195,13 +142,16 @@ def next_command(here: Path, example: Path) -> str:
     )
 
 
-def _clean(declared: Any, folder: Path) -> None:
+def _clean(folder: Path) -> None:
+    """Take everything down and away; what is left where that fails says how it goes by hand."""
     by_hand = f"NTP_STATE={folder}/state {own_name()} down --project demo --delete-data --yes"
+    settings = demonstration.settings(folder)
     try:
-        app.ensure_controller(declared.settings)
-        for _ in app.call(declared.settings, "down", delete_data=True, deadline=60):
-            pass
-        app.forget(declared.settings, delete_data=True)
+        if app.was_applied(settings):
+            app.ensure_controller(settings)
+            for _ in app.call(settings, "down", delete_data=True, deadline=60):
+                pass
+            app.forget(settings, delete_data=True)
     except NtpError as error:
         say(f"cleaning up: {error}\n  fix: {by_hand}")
         return

@@ -1,19 +1,27 @@
-"""Does what was sent equal what arrived, edge by edge? Counts from the plugins' own last beats."""
+"""Does what was sent equal what arrived, edge by edge? Counts from the plugins' own last beats, and of
+the exchange what it says itself.
+"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from ntp.contract.beat import Beat, Stage
+from ntp.contract.beat import Beat
 from ntp.contract.names import Channel, Kind
+
+EXCHANGE = "exchange"
+"""The producer of the edges that lead to the sources; no plugin."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeCount:
-    """One edge of the wiring; `lost` is what sequence numbers say never came."""
+    """One edge of the wiring; `lost` is what sequence numbers say never came.
+
+    Of an edge from the exchange it is what the source never sent on. `note`: `synthetic`, or empty.
+    """
 
     producer: str
     consumer: str
@@ -23,6 +31,7 @@ class EdgeCount:
     received: int
     lost: int
     late: int
+    note: str = ""
 
     @property
     def adds_up(self) -> bool:
@@ -56,14 +65,24 @@ class Summary:
     """Why the demo did not do what it is for, in words; empty: it did."""
 
 
-def exhausted(beats: Mapping[str, Beat], expected: Sequence[str]) -> bool:
-    """Tell whether every plugin has worked off everything that was sent to it."""
-    return all(name in beats and beats[name].stage is Stage.EXHAUSTED for name in expected)
+def summarise(
+    beats: Mapping[str, Beat],
+    *,
+    played: Mapping[str, Mapping[str, int]] | None = None,
+    synthetic: Collection[str] = (),
+) -> Summary:
+    """Add up the edges and the books; say what is missing from a good run.
 
-
-def summarise(beats: Mapping[str, Beat]) -> Summary:
-    """Add up the edges and the books; say what is missing from a good run."""
-    edges = sorted(_edges(beats), key=lambda edge: (edge.channel, edge.producer, edge.consumer))
+    Args:
+        beats: the last of each plugin.
+        played: by source, how many ticks the exchange had of each of its symbols.
+        synthetic: symbols whose prices were never paid.
+    """
+    counted = [*_first_edges(beats, played or {}), *_edges(beats)]
+    edges = [
+        replace(edge, note="synthetic" if edge.symbol in synthetic else "")
+        for edge in sorted(counted, key=_order)
+    ]
     books = [book for beat in beats.values() for book in _books(beat)]
     failures = [
         f"{edge.producer} -> {edge.consumer} ({edge.channel} {edge.symbol}): sent {edge.sent}, "
@@ -89,6 +108,30 @@ def document(summary: Summary, failures: Sequence[str]) -> dict[str, Any]:
         "failures": failures,
     }
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a mapping
+
+
+def _order(edge: EdgeCount) -> tuple[int, str, str, str]:
+    """As data flows: from the exchange on, channel by channel."""
+    from_outside = edge.producer == EXCHANGE
+    return (
+        -1 if from_outside else list(Channel).index(edge.channel),
+        edge.producer,
+        edge.consumer,
+        edge.symbol,
+    )
+
+
+def _first_edges(
+    beats: Mapping[str, Beat], played: Mapping[str, Mapping[str, int]]
+) -> Iterator[EdgeCount]:
+    """Yield what led from the exchange to its sources."""
+    for name, counts in played.items():
+        beat = beats.get(name)
+        sent = {flow.symbol: flow.count for flow in beat.sent} if beat else {}
+        for symbol, count in counts.items():
+            came = sent.get(symbol, 0)
+            lost = max(count - came, 0)
+            yield EdgeCount(EXCHANGE, name, Channel.DATA, symbol, count, came, lost, 0)
 
 
 def _edges(beats: Mapping[str, Beat]) -> list[EdgeCount]:

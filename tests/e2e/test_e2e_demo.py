@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+PLAYED = {"BTCUSDT": 1082, "ETHUSDT": 977, "AAPL": 150, "GOOGL": 150}
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -35,6 +39,13 @@ class Demo:
             if words in line:
                 return
         raise AssertionError(f"the demo never said {words!r}:\n{''.join(self.said)}")
+
+    def exchange(self, path: str) -> None:
+        """Command the exchange, as its file of plugins tells where it is."""
+        [file] = self.tmp.glob("ntp-demo-*/plugins.yaml")
+        place = re.search(r"ws://(127\.0\.0\.1:\d+)/ws", file.read_text())[1]
+        request = urllib.request.Request(f"http://{place}{path}", method="POST")
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
 
     def end(self) -> tuple[int, str]:
         out, err = self.process.communicate(timeout=200)
@@ -64,7 +75,7 @@ def start(cache):
 
 
 def test_the_demo_adds_up_and_leaves_nothing(start):
-    demo = start("-o", "json")
+    demo = start("-o", "json", "--speed", "10")
     code, out = demo.end()
 
     assert code == 0, "".join(demo.said)
@@ -74,6 +85,11 @@ def test_the_demo_adds_up_and_leaves_nothing(start):
     for edge in told["edges"]:
         assert edge["sent"] == edge["received"]
         assert edge["lost"] == 0
+        assert edge["note"] == ("synthetic" if edge["symbol"] in ("AAPL", "GOOGL") else "")
+    # Every trade of the recording, from the exchange on: the same in each run.
+    assert {
+        edge["symbol"]: edge["sent"] for edge in told["edges"] if edge["producer"] == "exchange"
+    } == PLAYED
     for book in told["books"]:
         assert book["fills"] > 0
         assert float(book["fees"]) > 0
@@ -112,6 +128,72 @@ def test_a_broker_killed_meanwhile_loses_nothing_in_silence(start):
             assert edge["sent"] <= edge["received"] + edge["lost"] + edge["late"], edge
         else:
             assert edge["sent"] == edge["received"] + edge["lost"], edge
+
+
+def test_trades_that_a_source_never_got_are_told_as_lost(start):
+    demo = start("-o", "json", "--speed", "10")
+    demo.until("the exchange plays")
+    demo.exchange("/fault?close=1006@0s")  # whoever comes back is cut again
+    demo.exchange("/fault?close=1006")
+    code, out = demo.end()
+
+    assert code == 5, "".join(demo.said)
+    told = json.loads(out)
+    first = [edge for edge in told["edges"] if edge["producer"] == "exchange"]
+    assert {edge["symbol"]: edge["sent"] for edge in first} == PLAYED
+    for edge in first:
+        assert edge["sent"] == edge["received"] + edge["lost"]
+    assert sum(edge["lost"] for edge in first) > 0
+    assert any(words.startswith("exchange -> ") for words in told["failures"])
+    assert list(demo.tmp.iterdir()) == []
+
+
+def test_a_demo_that_is_killed_takes_its_exchange_along(start):
+    demo = start()
+    demo.until("ready")
+    [exchange] = demo.pids("exchange\0--port")
+    demo.process.kill()
+    demo.end()
+
+    ends = time.monotonic() + 30
+    while Path(f"/proc/{exchange}").exists():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    # What it ran goes on, as ever; its folder says how to end it.
+    [folder] = demo.tmp.glob("ntp-demo-*")
+    down = [
+        sys.executable,
+        "-m",
+        "orchestrator",
+        "down",
+        "--project",
+        "demo",
+        "--delete-data",
+        "--yes",
+    ]
+    done = subprocess.run(
+        down,
+        env={**os.environ, "NTP_STATE": str(folder / "state")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert demo.pids(str(demo.tmp)) == []
+
+
+def test_an_exchange_that_dies_meanwhile_ends_the_demo_cleanly(start):
+    demo = start()
+    demo.until("ticks sent")
+    [exchange] = demo.pids("exchange\0--port")
+    os.kill(exchange, signal.SIGKILL)
+    code, _ = demo.end()
+
+    assert code == 3
+    assert "the local exchange does not answer" in demo.said[-1]
+    assert "Traceback" not in "".join(demo.said)
+    assert list(demo.tmp.iterdir()) == []
+    assert demo.pids(str(demo.tmp)) == []
 
 
 def test_ctrl_c_cleans_up(start):

@@ -6,21 +6,23 @@ from decimal import Decimal
 import pytest
 
 from ntp.contract.beat import Beat, Flow, Stage
-from orchestrator.cli.demo_report import exhausted, summarise
+from orchestrator.cli import demo_summary
+from orchestrator.cli.demo_follow import Quiet
+from orchestrator.cli.demo_report import summarise
 
 NOW = datetime(2024, 8, 8, tzinfo=UTC)
 
 
-def beat(instance, kind, *, sent=(), received=(), report=None, stage=Stage.EXHAUSTED, refused=0):
+def beat(instance, kind, *, sent=(), received=(), report=None, number=1, refused=0):
     return Beat(
         instance=instance,
         kind=kind,
         incarnation="1",
         generation=1,
-        number=1,
+        number=number,
         at=NOW,
         started=NOW,
-        stage=stage,
+        stage=Stage.READY,
         sent=[Flow(peer=peer, channel=channel, symbol="BTCUSDT", count=n) for peer, channel, n in sent],
         received=[
             Flow(peer=peer, channel=channel, symbol="BTCUSDT", count=n, lost=lost)
@@ -89,9 +91,52 @@ def test_what_is_missing_is_named(changed, said):
     assert said in summarise(world(**changed)).failures
 
 
-def test_a_beat_that_never_came_is_not_exhausted():
-    beats = world()
+def test_what_a_source_never_sent_on_is_lost_before_the_first_edge():
+    summary = summarise(world(), played={"feed": {"BTCUSDT": 12}, "other": {"AAPL": 3}})
 
-    assert exhausted(beats, ["feed", "alpha", "paper"])
-    assert not exhausted(beats, ["feed", "beta"])
-    assert not exhausted({"feed": beat("feed", "data_source", stage=Stage.READY)}, ["feed"])
+    assert (
+        "exchange -> feed (data BTCUSDT): sent 12, received 10, lost 2, late 0" in summary.failures
+    )
+    assert "exchange -> other (data AAPL): sent 3, received 0, lost 3, late 0" in summary.failures
+    assert summarise(world(), played={"feed": {"BTCUSDT": 10}}).failures == ()
+
+
+def test_a_source_that_sent_more_than_there_was_is_a_failure_too():
+    [failure] = summarise(world(), played={"feed": {"BTCUSDT": 9}}).failures
+
+    assert failure == "exchange -> feed (data BTCUSDT): sent 9, received 10, lost 0, late 0"
+
+
+def test_edges_are_told_as_data_flows_and_synthetic_symbols_as_such():
+    played = {"feed": {"BTCUSDT": 10, "AAPL": 0}}
+    summary = summarise(world(), played=played, synthetic={"AAPL"})
+
+    told = [(row["edge"], row["sent"], row["symbols"]) for row in demo_summary.rows(summary.edges)]
+    assert told == [
+        ("exchange -> feed", 10, "BTCUSDT; synthetic: AAPL"),
+        ("feed -> alpha", 10, "BTCUSDT"),
+        ("feed -> paper", 10, "BTCUSDT"),
+        ("alpha -> paper", 3, "BTCUSDT"),
+        ("paper -> alpha", 2, "BTCUSDT"),
+    ]
+
+
+def test_fees_are_told_apart_from_what_was_gained():
+    said = demo_summary.result(summarise(world()).books)
+
+    assert said.startswith("P&L before fees +1.25, fees 0.10, result +1.15;")
+
+
+def test_it_is_quiet_when_nobody_has_moved_for_some_beats():
+    quiet = Quiet()
+    first = {"feed": beat("feed", "data_source", sent=[("", "data", 1)])}
+
+    def later(number, count=1):
+        return {"feed": beat("feed", "data_source", sent=[("", "data", count)], number=number)}
+
+    assert not quiet.note(first)
+    assert not quiet.note(later(2))
+    assert not quiet.note(later(3, count=2)), "it moved"
+    assert not quiet.note(later(4, count=2))
+    assert not quiet.note(later(4, count=2)), "the same beat again tells nothing new"
+    assert quiet.note(later(5, count=2))

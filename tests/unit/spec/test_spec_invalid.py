@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ntp.contract.config_schema import expand
 from orchestrator.errors import ConfigError
@@ -60,7 +61,9 @@ def test_every_mistake_has_a_text_and_every_text_a_mistake():
     assert len(texts) >= 100
 
 
-@pytest.mark.parametrize("name", ["plugins.yaml", "examples/exchanges.yaml"])
+@pytest.mark.parametrize(
+    "name", ["plugins.yaml", "examples/exchanges.yaml", "examples/local_exchange.yaml"]
+)
 def test_the_files_that_we_ship_have_no_mistake(name):
     file = ROOT / "config" / name
     declared = load.read([(name, file.read_bytes())], environment={}, project="desk")
@@ -69,12 +72,15 @@ def test_the_files_that_we_ship_have_no_mistake(name):
     desired = load.resolve(declared, known, revision=1)
     if name == "plugins.yaml":
         assert list(desired.plugins) == [
-            "replay_data",
+            "binance_data",
             "rsi_indicator",
             "bollinger_strategy",
             "momentum_strategy",
             "paper_executor",
         ]
+        assert declared.disabled == ("polygon_data",)
+    elif name == "examples/local_exchange.yaml":
+        assert {"127.0.0.1:9443"} < set(map(str, desired.plugins["polygon_data"].egress))
     else:
         assert list(desired.plugins) == [
             "binance_data",
@@ -86,3 +92,15 @@ def test_the_files_that_we_ship_have_no_mistake(name):
         assert reached["binance_data"] == ["stream.binance.com:9443"]
         assert reached["polygon_data"] == ["socket.polygon.io:443"]
         assert desired.plugins["polygon_data"].secrets["config.api_key"].key == "POLYGON_API_KEY"
+
+
+def test_the_demos_file_is_the_example_at_another_place():
+    def entries(name):
+        plugins = yaml.safe_load((ROOT / "config" / name).read_text())["plugins"]
+        for several in plugins.values():
+            for each in several:
+                each.pop("enabled", None)
+                each.get("config", {}).pop("stream_url", None)
+        return plugins
+
+    assert entries("examples/local_exchange.yaml") == entries("plugins.yaml")

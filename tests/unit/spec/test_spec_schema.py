@@ -33,7 +33,9 @@ def test_rendering_is_deterministic_and_without_traces_of_a_machine():
     assert all(b"/work" not in text and b"\r" not in text for text in one.values())
 
 
-@pytest.mark.parametrize("name", ["plugins.yaml", "examples/exchanges.yaml"])
+@pytest.mark.parametrize(
+    "name", ["plugins.yaml", "examples/exchanges.yaml", "examples/local_exchange.yaml"]
+)
 def test_an_editor_finds_nothing_to_mark_in_the_files_that_we_ship(name):
     assert mistakes((ROOT / "config" / name).read_bytes()) == []
 
