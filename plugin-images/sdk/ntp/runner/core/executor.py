@@ -9,6 +9,7 @@ import msgspec
 from ntp.contract.launch import Listen, Trading
 from ntp.contract.messages import ProgressMessage, SignalMessage
 from ntp.contract.names import Kind
+from ntp.contract.reading import reader
 from ntp.plugin import ExecutorPlugin
 from ntp.runner.core import border
 from ntp.runner.core.lead import Lead, Run
@@ -20,7 +21,7 @@ _CHUNK = 64
 
 LONGEST_SIGNAL_ID = 512
 
-decode_heard = msgspec.json.Decoder(SignalMessage | ProgressMessage).decode
+decode_heard = reader(msgspec.json.Decoder(SignalMessage | ProgressMessage))
 
 
 class ExecutorWork:
