@@ -146,6 +146,11 @@ def _read(strategy: str, payload: bytes) -> SignalMessage | ProgressMessage:
     message: SignalMessage | ProgressMessage = decode_heard(payload)
     if message.strategy != strategy:
         raise border.RefusedError(f"it says that it is of {message.strategy!r}")
+    tick = message.tick
+    for name in (message.incarnation, tick.source, tick.incarnation, tick.id):
+        border.identifier(name)
+    if tick.symbol:  # else it is the end of a strategy that has seen nothing
+        border.symbol(tick.symbol)
     if isinstance(message, SignalMessage):
         border.identifier(message.id, most=LONGEST_SIGNAL_ID)
         border.signal(message.signal, None)
