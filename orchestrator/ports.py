@@ -6,6 +6,7 @@ idempotent: after a crash it is simply made again.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -134,6 +135,11 @@ class Broker(Protocol):
 
     def credentials(self, instance: str) -> bytes:
         """The .creds file of one instance (user JWT and seed); the same one until rotated."""
+
+    def tapped(self, rights: Rights, lifetime: timedelta) -> AbstractAsyncContextManager[bytes]:
+        """Credentials of a passing listener with these rights; good for one connection, while the
+        block lasts, and at most `lifetime`. Disturbs nobody.
+        """
 
     async def check(self) -> Sequence[str]:
         """Version and settings that would break our promises, in words; empty: all is well."""

@@ -57,7 +57,7 @@ class Accounts:
     async def push(self, rights: Sequence[Rights], held: Mapping[str, str]) -> None:
         """Push those whose claims differ from what is held; nobody else notices."""
         if held.get(self._authority.core.public) != self._authority.core_token():
-            await self._update(self._authority.core_token())
+            await self.update(self._authority.core_token())
         for kind in _ORDER:
             limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -66,7 +66,7 @@ class Accounts:
                     token = self._authority.account_token(item)
                     old = held.get(self._authority.account(item.instance).public)
                     if old is None or claims.meaning(old) != claims.meaning(token):
-                        await self._update(token)
+                        await self.update(token)
 
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -86,7 +86,8 @@ class Accounts:
         for name in accounts:
             self._authority.forget(name)
 
-    async def _update(self, token: str) -> None:
+    async def update(self, token: str) -> None:
+        """Push one account's token."""
         answer = await self._system.request("$SYS.REQ.CLAIMS.UPDATE", token.encode())
         _check(answer, "take an account")
 

@@ -6,16 +6,28 @@ is the same text after a restart of the controller, and the broker is left alone
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from orchestrator.bus import claims
 from orchestrator.bus.external import External
-from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, write_private
+from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, make, write_private
 from orchestrator.spec.model import Rights
-from orchestrator.spec.rights import CORE
+from orchestrator.spec.rights import CORE, TAP
 
 _ACCOUNT, _USER = "account", "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """An account made for one listener: its public key, its token, and who its only user is."""
+
+    public: str
+    token: str
+    credentials: bytes = field(repr=False)
+    """A .creds file."""
 
 
 class Authority:
@@ -74,16 +86,50 @@ class Authority:
 
     def account_token(self, rights: Rights) -> str:
         """Return a token of these rights, issued now."""
-        exporters = {CORE: self.core} | {
+        issued = int(self._now())
+        body = claims.plugin_account(
+            self.account(rights.instance),
+            rights,
+            self._exporters(rights),
+            project=self._project,
+            issued=issued,
+        )
+        return claims.encode(body, self._signing, issued)
+
+    def passing(self, rights: Rights, lifetime: timedelta) -> Passing:
+        """Return an account for one connection that lasts so long at most; its keys are kept nowhere."""
+        account, key = make(ACCOUNT), make(USER)
+        issued = int(self._now())
+        ends = {"exp": issued + int(lifetime.total_seconds())}
+        body = claims.plugin_account(
+            account,
+            rights,
+            self._exporters(rights),
+            project=self._project,
+            issued=issued,
+            connections=1,
+        )
+        user = claims.encode(claims.user(key, name=rights.instance) | ends, account, issued)
+        return Passing(
+            public=account.public,
+            token=claims.encode(body | ends, self._signing, issued),
+            credentials=claims.credentials(user, key.seed),
+        )
+
+    def is_passing(self, token: str) -> bool:
+        """Say whether a token that a server holds is of an account that `passing` made."""
+        try:
+            name = claims.decode(token).get("name")
+        except ValueError:  # of somebody else, on a NATS that is not ours
+            return False
+        return isinstance(name, str) and name.startswith(f"{self._project}/{TAP} ")
+
+    def _exporters(self, rights: Rights) -> dict[str, Key]:
+        return {CORE: self.core} | {
             item.account: self.account(item.account)
             for item in rights.imports
             if item.account != CORE
         }
-        issued = int(self._now())
-        body = claims.plugin_account(
-            self.account(rights.instance), rights, exporters, project=self._project, issued=issued
-        )
-        return claims.encode(body, self._signing, issued)
 
     def deletion_token(self, accounts: Mapping[str, str]) -> str:
         body = claims.deletion(self._signing, sorted(accounts.values()))

@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -53,6 +55,8 @@ class NatsBroker:
         self._core: Life | None = None
         self._applied: dict[str, Rights] | None = None
         """What the server was made to be in this life of the connection; None: to be compared."""
+        self._taps: set[str] = set()
+        """Public keys of the accounts of those who listen now."""
 
     async def __aenter__(self) -> Self:
         # A machine without a nats-server still has a controller, which says so.
@@ -93,6 +97,7 @@ class NatsBroker:
             self._applied = None  # until all of it was done
             # First the streams, so that no plugin finds its subject unserved; what goes, goes last.
             held = await accounts.held() if before is None else {}
+            gone |= {key: key for key, token in held.items() if self._is_left(key, token)}
             if before is None:
                 await accounts.push([], held)
             streams = Streams(await self._core_life())
@@ -104,6 +109,27 @@ class NatsBroker:
             else:
                 await streams.remove(before, rights)
             self._applied = dict(rights)
+
+    @asynccontextmanager
+    async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:
+        made = self._authority.passing(rights, lifetime)
+        self._taps.add(made.public)
+        try:
+            async with self._lock:
+                accounts = Accounts(await self._system_life(), self._authority)
+                await accounts.update(made.token)
+            yield made.credentials
+        finally:
+            self._taps.discard(made.public)
+            # A broker that is away keeps the account until the next comparison, at most `lifetime`.
+            with contextlib.suppress(UnreachableError, ActionError):
+                async with self._lock:
+                    accounts = Accounts(await self._system_life(), self._authority)
+                    await accounts.delete({made.public: made.public})
+
+    def _is_left(self, key: str, token: str) -> bool:
+        """Say whether an account is of a tap whose controller was killed."""
+        return key not in self._taps and self._authority.is_passing(token)
 
     async def check(self) -> Sequence[str]:
         async with self._lock:

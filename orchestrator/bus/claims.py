@@ -113,7 +113,13 @@ def core_account(key: Key) -> dict[str, Any]:
 
 
 def plugin_account(
-    key: Key, rights: Rights, exporters: Mapping[str, Key], *, project: str, issued: int
+    key: Key,
+    rights: Rights,
+    exporters: Mapping[str, Key],
+    *,
+    project: str,
+    issued: int,
+    connections: int = CONNECTIONS,
 ) -> dict[str, Any]:
     """Return the claims of a plugin's account. `exporters`: the account key of each name imported from.
 
@@ -124,7 +130,7 @@ def plugin_account(
         "subs": max(SUBSCRIPTIONS, 2 * len(rights.subscribe)),
         "payload": PAYLOAD,
         "imports": len(rights.imports),
-        "conn": CONNECTIONS,
+        "conn": connections,
     }
     return {
         "sub": key.public,
@@ -136,8 +142,8 @@ def plugin_account(
                 _import(item, key, exporters[item.account], issued) for item in rights.imports
             ],
             "default_permissions": {
-                "pub": {"allow": list(rights.publish)},
-                "sub": {"allow": list(rights.subscribe)},
+                "pub": _only(rights.publish),
+                "sub": _only(rights.subscribe),
             },
             "type": "account",
             "version": 2,
@@ -210,6 +216,11 @@ def _limits(*, exports: int) -> dict[str, Any]:
         "conn": _UNLIMITED,
         "leaf": 0,
     }
+
+
+def _only(subjects: Sequence[str]) -> dict[str, list[str]]:
+    """Allow these. To the server an empty list of what is allowed is no list: everything."""
+    return {"allow": list(subjects)} if subjects else {"deny": [">"]}
 
 
 def _export(subject: str, channel: str, response: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from orchestrator.control.calls import (
     StartCall,
     StatusCall,
     StopCall,
+    TapCall,
     WaitCall,
 )
 from orchestrator.decide.report import Downed, Outcome, Preview, Progress
@@ -58,6 +59,11 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
             async with aclosing(_logs(call, operations)) as lines:
                 async for message in lines:
                     yield message
+        case TapCall(name=name):
+            async with aclosing(operations.tap(name)) as given:
+                async for each in given:
+                    yield _event("tap", each)
+            yield {"result": {}}
         case ApplyCall() | WaitCall() | RestartCall() | StopCall() | StartCall() | DownCall():
             async with aclosing(_progress(call, operations)) as messages:
                 async for message in messages:

@@ -14,6 +14,7 @@ from orchestrator.decide.report import (
     Preview,
     Progress,
     ProjectStatus,
+    Tap,
 )
 from orchestrator.errors import ActionError
 from orchestrator.ports import Event, LogLine, Revision
@@ -93,6 +94,10 @@ class DownCall(_Call, frozen=True, tag="down"):
     deadline: Seconds = 120.0
 
 
+class TapCall(_Call, frozen=True, tag="tap"):
+    name: str
+
+
 class BeatsCall(_Call, frozen=True, tag="beats"):
     pass
 
@@ -117,6 +122,7 @@ Call = (
     | StopCall
     | StartCall
     | DownCall
+    | TapCall
     | BeatsCall
     | RevisionsCall
     | RevisionCall
@@ -175,5 +181,6 @@ class Operations(Protocol):
     def down(
         self, *, delete_data: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Downed, None]: ...
+    def tap(self, name: str) -> AsyncGenerator[Tap, None]: ...
     async def beats(self) -> Mapping[str, Heard]: ...
     async def revisions(self) -> Sequence[Revision]: ...

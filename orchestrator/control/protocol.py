@@ -29,6 +29,7 @@ Calls. `?` marks an argument that may be left out, with its default.
     start       name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
     down        delete_data?=false, deadline?=120     PROGRESS...; result {"removed": [NAME], "kept": [NAME]}
                                                   sources first, the broker last; then the controller ends
+    tap         name                              {"event": "tap", ...TAP}; whoever hangs up has the right no more; result {}
     beats       {"beats": {NAME: {"heard": TIME, "beat": BEAT}}}     BEAT is ntp.contract.beat.Beat as it came
     revisions   {"revisions": [{"number", "applied", "files": [FILE], "resolved": {NAME: DIGEST},
                  "change": TEXT (one line, against the one before; "" where it was not written),
@@ -47,6 +48,9 @@ Calls. `?` marks an argument that may be left out, with its default.
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},
                  "listening_since", "conditions": [CONDITION], "state_folder"}
     PROGRESS    {"event": "progress", "ready": N, "total": N, "name", "state", "message"}   one for each change of a plugin
+
+    TAP         {"name", "address" (of the broker), "credentials" (a .creds file: one connection, listens only), "subjects": [TEXT],
+                 "ends": when the credentials end, if nobody ends them before}
 
     PREVIEW, CHANGE, OUTCOME, STATUS, CONDITION, EVENT, ISOLATION, PROBLEM: docs/json.md, for `--output json`
     prints them as they come.

@@ -1,7 +1,9 @@
 """Keeps the broker's accounts as the wiring wants them; never takes from one who still runs."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from orchestrator.controller.journal import Journal
 from orchestrator.errors import ActionError, NtpError, UnreachableError
@@ -61,6 +63,19 @@ class BusRights:
                 raise
             self._ensured = wanted
             self._journal.condition("BrokerReady", status=True, reason="Ensured")
+
+    @asynccontextmanager
+    async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:
+        """Yield credentials with these rights. UnreachableError, ActionError: not now."""
+        await self.ensure()
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(ENSURE_S):
+                    given = self._broker.tapped(rights, lifetime)
+                    credentials = await stack.enter_async_context(given)
+            except TimeoutError as error:
+                raise UnreachableError("the broker took too long") from error
+            yield credentials
 
     async def check(self) -> tuple[str, ...]:
         """Return what of the broker would break our promises, in words."""

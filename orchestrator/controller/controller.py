@@ -17,6 +17,7 @@ from orchestrator.controller.picture import BROKER
 from orchestrator.controller.reading import Readable
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.taking_down import TakingDown
+from orchestrator.controller.tapping import Tapping
 from orchestrator.controller.telling import Telling, is_ready, is_settled, is_stopped
 from orchestrator.controller.watchers import Watchers
 from orchestrator.decide.memory import forgive
@@ -31,6 +32,7 @@ from orchestrator.decide.report import (
     Preview,
     Progress,
     ProjectStatus,
+    Tap,
 )
 from orchestrator.decide.state import Isolation, Phase
 from orchestrator.errors import ActionError, NtpError, UnreachableError
@@ -228,6 +230,12 @@ class Controller:
         ) as items:
             async for item in items:
                 yield item
+
+    async def tap(self, name: str) -> AsyncGenerator[Tap, None]:
+        self._telling.check(name)
+        async with aclosing(Tapping(self._rooms).open(name)) as given:
+            async for each in given:
+                yield each
 
     async def beats(self) -> Mapping[str, Heard]:
         return {

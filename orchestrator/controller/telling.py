@@ -19,6 +19,7 @@ from orchestrator.decide.report import (
 from orchestrator.decide.state import Observed
 from orchestrator.decide.status import Seen, statuses
 from orchestrator.errors import ActionError
+from orchestrator.spec.complaint import near
 
 REFRESH_S = 2.0
 """How long a question waits for a fresh look; then the last one has to do."""
@@ -89,8 +90,11 @@ class Telling:
         if name is None or name in entries:
             return
         there = ", ".join(sorted(entries)) or "none"
+        meant = near(name, sorted(entries))
         raise ActionError(
-            f"no plugin is named '{name}'; there are: {there}",
+            f"no plugin is named '{name}'; "
+            + (f"did you mean '{meant}'? " if meant else "")
+            + f"there are: {there}",
             reason="NoSuchPlugin",
             permanent=True,
         )

@@ -175,3 +175,18 @@ class Info:
 class Heard:
     heard: datetime
     beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """How to hear what one plugin says."""
+
+    name: str
+    address: str
+    """host:port of the broker."""
+    credentials: str = field(repr=False)
+    """A .creds file, for one connection that may listen only."""
+    subjects: Sequence[str]
+    """All that there is to hear."""
+    ends: datetime
+    """When the credentials end, if nobody ends them before."""

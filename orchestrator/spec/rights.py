@@ -15,10 +15,17 @@ from orchestrator.spec.wiring import Edge
 
 CORE = "CORE"
 """The controller's own account; no instance can have this name."""
+TAP = "tap"
+"""Kind of a passing listener, and the first word of its name: no instance can have one with a blank."""
 STREAM, SERVICE = "stream", "service"
 
 _INBOX = "_INBOX.>"
-_EXPORTS = {Kind.DATA_SOURCE: "data.>", Kind.INDICATOR: "ind.>"}
+_SAYS = {
+    Kind.DATA_SOURCE: "data.>",
+    Kind.INDICATOR: "ind.>",
+    Kind.STRATEGY: "sig.>",
+    Kind.EXECUTOR: "fill.>",
+}
 _STORED = {
     Kind.STRATEGY: ("sig", subjects.signal_stream),
     Kind.EXECUTOR: ("fill", subjects.fill_stream),
@@ -40,24 +47,38 @@ def rights(desired: Desired, edges: Sequence[Edge]) -> Mapping[str, Rights]:
     }
 
 
+def tap(name: str, kind: Kind) -> Rights:
+    """Return the rights of somebody who is to hear all that `name` says, and to say nothing.
+
+    An account of its own, as every listener has: what it does costs the plugin none of its limits.
+    """
+    said = (subjects.BEAT, _SAYS[kind])
+    return Rights(
+        instance=f"{TAP} {name}",
+        kind=TAP,
+        exports=(),
+        imports=tuple(Import(name, subject, subject, STREAM) for subject in said),
+        publish=(),
+        subscribe=said,
+    )
+
+
 def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
-    exports: list[Export] = []
+    # Beats, signals and fills are asked of CORE as services, which the server passes on to no stream
+    # of CORE: whoever taps them imports them from here.
+    exports = (Export(subjects.BEAT, STREAM), Export(_SAYS[kind], STREAM))
     imports = [
         Import(CORE, f"beat.{name}", subjects.BEAT, SERVICE),
         Import(CORE, f"ctl.{name}", subjects.CONTROL, STREAM),
     ]
-    publish = [subjects.BEAT]
+    publish = [subjects.BEAT, _SAYS[kind]]
     subscribe = [subjects.CONTROL]
     streams: list[str] = []
     consumers: list[Consumer] = []
 
-    if kind in _EXPORTS:
-        exports.append(Export(_EXPORTS[kind], STREAM))
-        publish.append(_EXPORTS[kind])
     if kind in _STORED:
         prefix, stream_name = _STORED[kind]
         imports.append(Import(CORE, f"{prefix}.{name}.>", f"{prefix}.>", SERVICE))
-        publish.append(f"{prefix}.>")
         subscribe.append(_INBOX)  # acknowledgements of what it sends
         streams.append(stream_name(name))
 
@@ -77,7 +98,7 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
     return Rights(
         instance=name,
         kind=kind.value,
-        exports=tuple(exports),
+        exports=exports,
         imports=tuple(sorted(imports, key=lambda item: (item.account, item.subject))),
         publish=tuple(sorted(set(publish))),
         subscribe=tuple(sorted(set(subscribe))),

@@ -35,6 +35,7 @@ from orchestrator.decide.report import (
     Preview,
     Progress,
     ProjectStatus,
+    Tap,
     Waiting,
 )
 from orchestrator.decide.state import Exit, Isolation, Usage
@@ -117,6 +118,13 @@ class Desk:
 
     async def down(self, *, delete_data, deadline):
         yield Downed([], [])
+
+    async def tap(self, name):
+        try:
+            yield Tap(name, "127.0.0.1:4222", "secret", ("data.>", "beat"), NOON)
+            await asyncio.Event().wait()
+        finally:
+            self.closed.append("tap")
 
     async def beats(self):
         return {}
@@ -363,7 +371,7 @@ async def test_the_client_starts_without_heavy_packages():
 def test_every_field_that_is_told_is_documented():
     shapes = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
     told = [Info, Outcome, Preview, Progress, ProjectStatus, PluginStatus, Condition, Downed]
-    told += [Change, Event, Exit, FlowTotals, Isolation, LogLine, Usage, BrokerInfo, Waiting]
+    told += [Change, Event, Exit, FlowTotals, Isolation, LogLine, Usage, BrokerInfo, Waiting, Tap]
     missing = [
         f"{each.__name__}.{field.name}"
         for each in told

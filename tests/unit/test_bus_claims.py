@@ -1,3 +1,5 @@
+import dataclasses
+
 import nkeys
 import pytest
 
@@ -38,6 +40,18 @@ def test_meaning_is_the_same_at_another_time_and_differs_with_a_right():
     assert token("data.A", 1) != token("data.A", 2)
     assert claims.meaning(token("data.A", 1)) == claims.meaning(token("data.A", 2))
     assert claims.meaning(token("data.A", 1)) != claims.meaning(token("data.B", 1))
+
+
+def test_who_may_say_nothing_is_not_allowed_everything():
+    """An empty list of allowed subjects is none to the server: it would allow all."""
+    account, source = make(ACCOUNT), make(ACCOUNT)
+    silent = dataclasses.replace(_rights("data.A"), publish=())
+    body = claims.plugin_account(account, silent, {"alpha": source}, project="test", issued=1)
+
+    assert body["nats"]["default_permissions"] == {
+        "pub": {"deny": [">"]},
+        "sub": {"allow": ["in.alpha.data.A"]},
+    }
 
 
 def _rights(subject: str):

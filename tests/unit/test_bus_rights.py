@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Desired, Rights
-from orchestrator.spec.rights import rights
+from orchestrator.spec.rights import rights, tap
 from orchestrator.spec.wiring import Edge
 from tests.worlds.specs import spec
 
@@ -43,6 +43,7 @@ WORLD = desired(alpha=Kind.DATA_SOURCE, rsi=Kind.INDICATOR, beta=Kind.STRATEGY, 
 def test_a_source_may_say_its_data_and_its_beat():
     assert text(rights(WORLD, [])["alpha"]) == dedent("""\
         alpha (data_source)
+        export stream beat
         export stream data.>
         import service CORE beat.alpha -> beat
         import stream CORE ctl.alpha -> ctl
@@ -56,6 +57,7 @@ def test_an_indicator_hears_its_source_and_exports_values():
     found = rights(WORLD, [edge("alpha", "data", "rsi", "ETHUSDT", "BTC/USDT")])
     assert text(found["rsi"]) == dedent("""\
         rsi (indicator)
+        export stream beat
         export stream ind.>
         import service CORE beat.rsi -> beat
         import stream CORE ctl.rsi -> ctl
@@ -77,6 +79,8 @@ def test_a_strategy_is_stored_and_pulls_its_own_fills():
     ]
     assert text(rights(WORLD, edges)["beta"]) == dedent("""\
         beta (strategy)
+        export stream beat
+        export stream sig.>
         import service CORE $JS.ACK.FILL_gamma.beta.> -> $JS.ACK.FILL_gamma.beta.>
         import service CORE $JS.API.CONSUMER.MSG.NEXT.FILL_gamma.beta -> next.gamma
         import service CORE $JS.API.CONSUMER.RESET.FILL_gamma.beta -> reset.gamma
@@ -103,6 +107,8 @@ def test_an_executor_pulls_signals_and_stores_fills():
     edges = [edge("beta", "signal", "gamma"), edge("alpha", "data", "gamma", "BTCUSDT")]
     assert text(rights(WORLD, edges)["gamma"]) == dedent("""\
         gamma (executor)
+        export stream beat
+        export stream fill.>
         import service CORE $JS.ACK.SIG_beta.gamma.> -> $JS.ACK.SIG_beta.gamma.>
         import service CORE $JS.API.CONSUMER.MSG.NEXT.SIG_beta.gamma -> next.beta
         import service CORE $JS.API.CONSUMER.RESET.SIG_beta.gamma -> reset.beta
@@ -141,6 +147,19 @@ def test_bars_and_ticks_of_one_symbol_are_one_import():
         consumer="beta", channel=Channel.DATA, producer="alpha", bars="5m", symbols=("BTCUSDT",)
     )
     assert rights(WORLD, [ticks, bars]) == rights(WORLD, [ticks])
+
+
+def test_a_tap_hears_what_one_plugin_says_and_says_nothing():
+    assert text(tap("gamma", Kind.EXECUTOR)) == dedent("""\
+        tap gamma (tap)
+        import stream gamma beat -> beat
+        import stream gamma fill.> -> fill.>
+        subscribe beat
+        subscribe fill.>
+        """)
+    for name, each in WORLD.plugins.items():
+        exported = {item.subject for item in rights(WORLD, [])[name].exports}
+        assert set(tap(name, each.kind).subscribe) == exported
 
 
 def test_an_edge_to_a_disabled_plugin_gives_nothing():

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from ntp.contract.problem import Problem
 from orchestrator.decide.state import Hashes, Instance
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Environment, Launch
-from orchestrator.spec.model import Artifact, Resources, Unusable, Wanted
+from orchestrator.spec.model import Artifact, Resources, Rights, Unusable, Wanted
 from tests.worlds.memory import Machine, utc
 
 
@@ -83,6 +84,7 @@ class MemoryBroker:
         self.port = 4222
         self.ensured: list[Mapping[str, object]] = []
         self.problems: tuple[str, ...] = ()
+        self.taps: list[Rights] = []
 
     def launch(self) -> Launch | None:
         if self._external:
@@ -116,6 +118,17 @@ class MemoryBroker:
         if not self.ensured or instance not in self.ensured[-1]:
             raise ActionError(f"{instance} has no rights yet", reason="NoRights")
         return f"creds of {instance}".encode()
+
+    @asynccontextmanager
+    async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:
+        await asyncio.sleep(0)
+        if rights.imports[0].account not in self.ensured[-1]:
+            raise ActionError("nobody has that account", reason="BrokerClaims")
+        self.taps.append(rights)
+        try:
+            yield f"creds of {rights.instance} for {lifetime}".encode()
+        finally:
+            self.taps.remove(rights)
 
     async def check(self) -> tuple[str, ...]:
         return self.problems

@@ -57,7 +57,8 @@ async def test_an_unknown_name_is_refused_with_those_there_are(house):
     async with house.controlled() as controller:
         await house.apply()
         with pytest.raises(
-            ActionError, match="no plugin is named 'bolinger'; there are: binance_data"
+            ActionError,
+            match=r"no plugin is named 'bolinger'; did you mean 'bollinger'[?] there are: binance_data",
         ):
             await finish(controller.restart("bolinger", wait=True, deadline=timedelta(seconds=5)))
 

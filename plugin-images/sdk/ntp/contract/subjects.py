@@ -17,6 +17,9 @@ nobody can name a subject of someone else:
     reset.<producer>               CORE $JS.API.CONSUMER.RESET.<stream>.<instance>     begin again after the last ack
     $JS.ACK.<stream>.<instance>.>  the same, as it is                                  acknowledgement
 
+Each account exports what its plugin says (data, ind, sig, fill, beat) as streams too, to those who hold an
+activation: its listeners, and `ntpctl tap`.
+
 Streams are named SIG_<strategy> and FILL_<executor>; the durable consumer bears the instance's name.
 """
 
