@@ -1,126 +1,53 @@
-"""The fields of plugins.yaml: types, limits, words.
+"""The fields of plugins.yaml: what each means, its limits, its default, an example.
 
-`x-fix` is what a person is told to do; it travels in the JSON Schema. What is understood but acts
-only in a later release is refused as such, never ignored.
+`x-fix` is what a person is told to do; it travels in the JSON Schema, as do `x-default` (what holds
+where nothing is said) and an example: docs/reference/plugins-yaml.md is made of them. What is
+understood but acts only in a later release is refused as such, never ignored.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache, partial
-from typing import Annotated, Any, Required, TypeVar
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any, Required
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StrictBool,
-    with_config,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, with_config
 from pydantic.json_schema import WithJsonSchema
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from ntp.contract.names import NAME_PATTERN, RESERVED
-from orchestrator.spec import egress, quantity, secret
+from orchestrator.spec import quantity, secret
 from orchestrator.spec.environment import (
+    DEFAULT_MEMORY,
+    DEFAULT_TIMEOUT,
     LEAST_MEMORY,
-    LONGEST_TIMEOUT,
     MOST_MEMORY,
-    SHORTEST_TIMEOUT,
 )
 from orchestrator.spec.model import HostPort
-
-Value = TypeVar("Value")
+from orchestrator.spec.values import (
+    AMOUNT,
+    BARS,
+    CORES,
+    HOST_PORT,
+    REFERENCE,
+    TIMEOUT,
+    Name,
+    refused,
+    size,
+)
 
 closed = with_config(ConfigDict(extra="forbid", strict=True))
 _CONFIG_FIX = "write 'key: value' lines under it, a space after each ':'"
 NAME_FIX = "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
-_MEMORY_PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,9})? ?([KMGTkmgt]([iI]?[bB]?)|[bB]?)$"
-_CPU_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,9})?m?$"
-_DURATION_PATTERN = (
-    r"^([0-9]{1,15}(\.[0-9]{1,9})? ?([mM][sS]|[mM][iI][nN]|[smhdSMHD]))+$|^[0-9]+(\.[0-9]+)?$"
-)
 
 
-def refused(message: str, fix: str) -> PydanticCustomError:
-    """`message` goes on after the field's name: `was 3`. In the context, where braces are no places."""
-    return PydanticCustomError("refused", "{message}", {"message": message, "fix": fix})
-
-
-def _reader(read: Callable[[Any], Value]) -> Callable[[Any], Value]:
-    """Let pydantic see a QuantityError; remember what was read, for most entries say the same."""
-    remembered = lru_cache(maxsize=1024, typed=True)(read)
-
-    def validate(value: Any) -> Value:
-        try:
-            return remembered(value) if isinstance(value, str | int | float) else read(value)
-        except quantity.QuantityError as error:
-            raise refused(str(error), error.fix) from error
-
-    return validate
-
-
-def said(description: str, fix: str, **more: Any) -> Any:
-    return Field(description=description, json_schema_extra={"x-fix": fix, **more})
-
-
-def _size(least: int, most: int) -> tuple[Any, Any]:
-    schema = {
-        "anyOf": [
-            {"type": "integer", "minimum": least, "maximum": most},
-            {"type": "string", "pattern": _MEMORY_PATTERN},
-        ]
-    }
-    read = partial(quantity.memory, least=least, most=most)
-    return PlainValidator(_reader(read)), WithJsonSchema(schema)
-
-
-_TIMEOUT = (
-    PlainValidator(
-        _reader(partial(quantity.duration, least=SHORTEST_TIMEOUT, most=LONGEST_TIMEOUT))
-    ),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0.1, "maximum": 3600},
-                {"type": "string", "pattern": _DURATION_PATTERN},
-            ]
-        }
-    ),
-)
-_CPU = (
-    PlainValidator(_reader(partial(quantity.cpu, least=0.01, most=1024))),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0.01, "maximum": 1024},
-                {"type": "string", "pattern": _CPU_PATTERN},
-            ]
-        }
-    ),
-)
-
-
-def _capital(value: Any) -> Decimal:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            # A float by way of its text, for that is what the file says.
-            found = Decimal(str(value))
-        except InvalidOperation:
-            found = Decimal("NaN")
-        if found.is_finite() and 0 < found <= Decimal("1e15"):
-            return found
-    raise quantity.QuantityError(
-        f"was {quantity.shown(value)}", "write an amount above 0, such as 10000 or '2500.50'"
-    )
-
-
-def not_reserved(name: str) -> str:
-    if name in RESERVED:
-        raise refused(f"was '{name}', a name that the system uses itself", "choose another name")
-    return name
+def said(about: str, fix: str, *, default: str = "", example: Any = None, **more: Any) -> Any:
+    """Give a field its words. `about`: a sentence without its stop; `example`: one good value."""
+    extra: dict[str, Any] = {"x-fix": fix, **more}
+    if default:
+        extra["x-default"] = default
+    if example is not None:
+        extra["examples"] = [example]
+    description = f"{about}. Default: {default}." if default else f"{about}."
+    return Field(description=description, json_schema_extra=extra)
 
 
 def _not_yet(value: Any, only: Any = None) -> Any:
@@ -137,7 +64,7 @@ def later(only: Any = None) -> tuple[Any, Any, Any]:
     return (
         PlainValidator(partial(_not_yet, only=only)),
         WithJsonSchema(schema),
-        said("Not yet: acts in a later release.", "take it out: it does not act yet"),
+        said("Not yet: acts in a later release", "take it out: it does not act yet"),
     )
 
 
@@ -145,7 +72,6 @@ def _input(value: Any) -> Any:
     return {"from": value} if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Symbols = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=10_000)
 ]
@@ -155,19 +81,31 @@ Symbols = Annotated[
 class Resources(TypedDict, total=False):
     memory: Annotated[
         int,
-        *_size(LEAST_MEMORY, MOST_MEMORY),
-        said("Memory and swap; default PLUGIN_MAX_MEMORY.", quantity.MEMORY_FIX),
+        *size(LEAST_MEMORY, MOST_MEMORY),
+        said(
+            "Memory and swap together; a plugin that needs more is ended, as OOMKilled",
+            quantity.MEMORY_FIX,
+            default=f"PLUGIN_MAX_MEMORY, else {DEFAULT_MEMORY}",
+            example="1GiB",
+        ),
     ]
-    cpu: Annotated[float, *_CPU, said("Cores; default 1.", quantity.CPU_FIX)]
+    cpu: Annotated[
+        float, *CORES, said("Processor time", quantity.CPU_FIX, default="1", example="500m")
+    ]
     pids: Annotated[
         int,
         Field(ge=8, le=32768),
-        said("Processes and threads; default 64.", "write a whole number from 8 to 32768"),
+        said(
+            "Processes and threads together",
+            "write a whole number from 8 to 32768",
+            default="64",
+            example=128,
+        ),
     ]
     tmp: Annotated[
         int,
-        *_size(64 * quantity.KIB, 16 * quantity.GIB),
-        said("Size of /tmp, in memory; default 16MB.", quantity.MEMORY_FIX),
+        *size(64 * quantity.KIB, 16 * quantity.GIB),
+        said("Size of /tmp, which is memory", quantity.MEMORY_FIX, default="16MB", example="64MB"),
     ]
 
 
@@ -175,17 +113,12 @@ class Resources(TypedDict, total=False):
 class Network(TypedDict, total=False):
     egress: Required[
         Annotated[
-            list[
-                Annotated[
-                    HostPort,
-                    PlainValidator(_reader(egress.host_port)),
-                    WithJsonSchema({"type": "string", "pattern": egress.PATTERN}),
-                ]
-            ],
+            list[Annotated[HostPort, *HOST_PORT]],
             Field(max_length=256),
             said(
-                "Hosts that it may connect to, and no other.",
+                "Hosts that it may connect to, and no other; [] is none",
                 "write a list of host:port, such as ['stream.example.com:443']",
+                example=["stream.example.com:443"],
             ),
         ]
     ]
@@ -195,15 +128,28 @@ class Network(TypedDict, total=False):
 Input = TypedDict(
     "Input",
     {
-        "from": Required[Annotated[Name, said("The entry to listen to.", "name an entry")]],
+        "from": Required[
+            Annotated[Name, said("The entry to listen to", "name an entry", example="replay_data")]
+        ],
         "symbols": Annotated[
-            Symbols, said("Which symbols; default all.", "write a list such as [BTCUSDT]")
+            Symbols,
+            said(
+                "Which of its symbols",
+                "write a list such as [BTCUSDT]",
+                default="all",
+                example=["BTCUSDT"],
+            ),
         ],
         "bars": Annotated[
             str,
-            PlainValidator(_reader(quantity.bars)),
-            WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,4}[smhd]$"}),
-            said("Length of bars; default every tick.", quantity.BARS_FIX),
+            *BARS,
+            said(
+                "Closed bars of that length instead of ticks; only from a data source, and not "
+                "for an executor",
+                quantity.BARS_FIX,
+                default="ticks",
+                example="5m",
+            ),
         ],
     },
     total=False,
@@ -213,54 +159,76 @@ closed(Input)
 Secrets = Annotated[
     dict[
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")],
-        Annotated[
-            secret.Reference,
-            PlainValidator(_reader(secret.reference)),
-            WithJsonSchema(secret.SCHEMA),
-        ],
+        Annotated[secret.Reference, *REFERENCE],
     ],
     Field(max_length=64),
     said(
-        "Name -> where its value is; never the value.",
+        "Name -> where its value is, never the value; the plugin finds it in its config",
         secret.MAPPING_FIX,
+        example={"api_key": "env:POLYGON_API_KEY"},
         additionalProperties=False,
     ),
 ]
 Config = Annotated[
     dict[str, Any],
     BeforeValidator(lambda value: {} if value is None else value),
-    said("What the plugin itself reads. ${VAR} stands for a secret.", _CONFIG_FIX),
+    said("What the plugin itself reads; ${VAR} stands for a secret", _CONFIG_FIX, default="empty"),
 ]
 Storage = Annotated[
     int,
-    *_size(quantity.MIB, 16 * quantity.TIB),
-    said("Durable folder of its own; executors have 64MiB.", quantity.MEMORY_FIX),
+    *size(quantity.MIB, 16 * quantity.TIB),
+    said(
+        "Durable folder of its own, and how much it may hold",
+        quantity.MEMORY_FIX,
+        default="none, but 64MiB for an executor",
+        example="1GiB",
+    ),
 ]
 Timeout = Annotated[
     timedelta,
-    *_TIMEOUT,
-    said("Longest single call; default PLUGIN_TIMEOUT.", quantity.DURATION_FIX),
+    *TIMEOUT,
+    said(
+        "Longest single call of the plugin's code; after it the plugin is ended, as CallbackTimeout",
+        quantity.DURATION_FIX,
+        default=f"PLUGIN_TIMEOUT, else {DEFAULT_TIMEOUT}",
+        example="5s",
+    ),
 ]
 History = Annotated[
     int,
     Field(ge=1, le=1_000_000),
-    said("Length of the window; default 1000.", "write a whole number from 1 to 1000000"),
+    said(
+        "How many ticks or bars before the current one `analyze` is given, of each symbol",
+        "write a whole number from 1 to 1000000",
+        default="1000",
+        example=200,
+    ),
 ]
 Capital = Annotated[
     Decimal,
-    PlainValidator(_reader(_capital)),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e15}, {"type": "string"}]}
+    *AMOUNT,
+    said(
+        "Quote currency that sizes are taken from", "write 10000", default="10000", example=2500.5
     ),
-    said("Quote currency that sizes are taken from; default 10000.", "write 10000"),
 ]
 Short = Annotated[
-    StrictBool, said("SELL may go short; default false.", "write true or false, unquoted")
+    StrictBool,
+    said(
+        "Whether SELL may go short; if not, it goes flat",
+        "write true or false, unquoted",
+        default="false",
+        example=True,
+    ),
 ]
 Pyramid = Annotated[
     int,
     Field(ge=1, le=1000),
-    said("Times that a position may be added to.", "write a whole number from 1 to 1000"),
+    said(
+        "How many signals of one side a position may be built from; with 1 a repeat does nothing",
+        "write a whole number from 1 to 1000",
+        default="1",
+        example=3,
+    ),
 ]
 Replicas = Annotated[Any, *later(1)]
 Update = Annotated[Any, *later("recreate")]
@@ -269,7 +237,9 @@ Inputs = Annotated[
     list[Annotated[Input, BeforeValidator(_input, json_schema_input_type=str | Input)]],
     Field(min_length=1, max_length=10_000),
     said(
-        "What it listens to; default: everything of its kinds.",
+        "What it listens to",
         "write '- from: binance_data', or leave it out to hear everything",
+        default="everything that its kind hears",
+        example=["replay_data", {"from": "rsi_indicator", "symbols": ["BTCUSDT"]}],
     ),
 ]

@@ -66,7 +66,8 @@ def plugins_schema(known: Sequence[Manifest] = ()) -> dict[str, Any]:
         definition = f"config.{manifest.name}"
         definitions.update(_lifted(definition, manifest))
         entry = definitions[_ENTRIES[manifest.kind.value]]
-        entry["properties"]["name"].setdefault("examples", []).append(manifest.name)
+        for field in ("name", "plugin"):
+            entry["properties"][field].setdefault("examples", []).append(manifest.name)
         entry.setdefault("allOf", []).append(_when(manifest.name, definition))
     return {"$schema": DIALECT, "title": "plugins.yaml", **schema}
 

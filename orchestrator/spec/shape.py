@@ -14,7 +14,6 @@ from orchestrator.spec.fields import (
     Config,
     History,
     Inputs,
-    Name,
     Network,
     Pyramid,
     Replicas,
@@ -27,12 +26,16 @@ from orchestrator.spec.fields import (
     Update,
     closed,
     later,
-    not_reserved,
     said,
 )
+from orchestrator.spec.values import Name, not_reserved
 
 # A section whose entries are all commented out is null in YAML; so is such a config.
 _COMMENTED_OUT = BeforeValidator(lambda value: [] if value is None else value)
+Limits = Annotated[
+    Resources,
+    said("Hard limits", "write a mapping such as {memory: 512MB}", example={"memory": "1GiB"}),
+]
 _LIST_FIX = "write a list of entries: '- name: …', with a space after the '-'"
 
 
@@ -44,30 +47,62 @@ class Plugin(TypedDict, total=False):
         Annotated[
             Name,
             AfterValidator(not_reserved),
-            said("Names the instance, and the plugin if 'plugin' does not.", NAME_FIX),
+            said(
+                "Names the instance, and the plugin if `plugin` does not",
+                NAME_FIX,
+            ),
         ]
     ]
     enabled: Annotated[
-        StrictBool, said("false: as if it were not there.", "write true or false, unquoted")
+        StrictBool,
+        said(
+            "false: as if the entry were not there",
+            "write true or false, unquoted",
+            default="true",
+            example=False,
+        ),
     ]
     config: Config
-    plugin: Annotated[Name, said("The plugin that this instance runs.", NAME_FIX)]
+    plugin: Annotated[
+        Name,
+        said(
+            "The plugin that this instance runs, so that one plugin can run twice",
+            NAME_FIX,
+            default="`name`",
+        ),
+    ]
     source: Annotated[
         str,
         Field(min_length=1, max_length=4096),
-        said("Its file or folder, relative to this file.", "write a path"),
+        said(
+            "Where the plugin is: a .py file, or a folder with a plugin.yaml; relative to this file",
+            "write a path",
+            default="looked for by name in PLUGIN_DIR, then among the bundled ones",
+            example="strategies/breakout.py",
+        ),
     ]
     image: Annotated[Any, *later()]
     version: Annotated[
         str,
         Field(min_length=1, max_length=64),
-        said("The version to run.", 'write it in quotes: "1.0.0"'),
+        said(
+            "The version that must be found; any other is an error",
+            'write it in quotes: "1.0.0"',
+            default="any",
+            example="1.0.0",
+        ),
     ]
-    resources: Annotated[Resources, said("Hard limits.", "write a mapping such as {memory: 512MB}")]
+    resources: Limits
     storage: Storage
     timeout: Timeout
     network: Annotated[
-        Network, said("What it may reach.", "write a mapping such as {egress: ['host:443']}")
+        Network,
+        said(
+            "What it may reach beyond the bus",
+            "write a mapping such as {egress: ['host:443']}",
+            default="the hosts of its manifest and of each http(s) and ws(s) URL in its config",
+            example={"egress": ["stream.example.com:443"]},
+        ),
     ]
     secrets: Secrets
     replicas: Replicas
@@ -79,7 +114,7 @@ class Plugin(TypedDict, total=False):
 
 @closed
 class DataSource(Plugin):
-    """Listens to nobody; by default reaches the hosts of its manifest and of its config's URLs."""
+    """Listens to nobody."""
 
 
 @closed
@@ -106,7 +141,7 @@ class Executor(Plugin, total=False):
 class Defaults(TypedDict, total=False):
     """What entries have that do not say it themselves; each field where it acts."""
 
-    resources: Annotated[Resources, said("Hard limits.", "write a mapping such as {memory: 512MB}")]
+    resources: Limits
     storage: Storage
     timeout: Timeout
     history: History
@@ -122,23 +157,42 @@ class Defaults(TypedDict, total=False):
 @closed
 class Plugins(TypedDict, total=False):
     data_sources: Annotated[
-        list[DataSource], _COMMENTED_OUT, said("Where ticks come from.", _LIST_FIX)
+        list[DataSource], _COMMENTED_OUT, said("Plugins that bring ticks in", _LIST_FIX)
     ]
-    indicators: Annotated[list[Indicator], _COMMENTED_OUT, said("Values of ticks.", _LIST_FIX)]
-    strategies: Annotated[list[Strategy], _COMMENTED_OUT, said("What makes signals.", _LIST_FIX)]
-    executors: Annotated[list[Executor], _COMMENTED_OUT, said("What makes orders.", _LIST_FIX)]
+    indicators: Annotated[
+        list[Indicator], _COMMENTED_OUT, said("Plugins that value each tick", _LIST_FIX)
+    ]
+    strategies: Annotated[
+        list[Strategy],
+        _COMMENTED_OUT,
+        said("Plugins that make signals of ticks and values", _LIST_FIX),
+    ]
+    executors: Annotated[
+        list[Executor], _COMMENTED_OUT, said("Plugins that carry signals out", _LIST_FIX)
+    ]
 
 
 @closed
 class File(TypedDict, total=False):
     """plugins.yaml: trading plugins, each in its own container. Keys that begin with x- are yours."""
 
-    name: Annotated[Name, AfterValidator(not_reserved), said("The project.", NAME_FIX)]
-    defaults: Annotated[Defaults, said("For all entries.", "write a mapping, or take it out")]
+    name: Annotated[
+        Name,
+        AfterValidator(not_reserved),
+        said("The project", NAME_FIX, default="the name of the folder", example="desk"),
+    ]
+    defaults: Annotated[
+        Defaults,
+        said(
+            "What holds for all entries that do not say it themselves",
+            "write a mapping, or take it out",
+            example={"timeout": "10s"},
+        ),
+    ]
     plugins: Annotated[
         Plugins,
         said(
-            "The plugins by kind.",
+            "The plugins by kind",
             "write data_sources, indicators, strategies or executors; {} declares nothing",
         ),
     ]
