@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-long lint bench lock clean dist
+.PHONY: help setup demo test test-long lint docs bench lock clean dist
 
 help:
 	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
 	@echo "make test       all tests"
 	@echo "make test-long  crash and fuzz campaigns, up to an hour"
 	@echo "make lint       ruff, mypy, import-linter, generated files"
+	@echo "make docs       write the generated files: schemas/, docs/reference/"
 	@echo "make bench      the figures of docs/benchmarks.md"
 
 setup: $(READY)
@@ -39,6 +40,11 @@ lint: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/ntpctl schema --check
+	@$(BIN)/python -m docs.generator --check
+
+docs: $(READY)
+	@$(BIN)/ntpctl schema --write
+	@$(BIN)/python -m docs.generator
 
 bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks

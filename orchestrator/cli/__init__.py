@@ -1,4 +1,4 @@
-"""The command line: a command parses, calls one function, prints. Exit codes: docs/cli.md."""
+"""The command line: a command parses, calls one function, prints. Exit codes: `failure`."""
 
 import importlib
 import sys

@@ -33,6 +33,8 @@ def _by_hand(command: Callable[..., None]) -> click.Command:
 def restart(**given: Any) -> None:
     """Restart plugins by hand; nothing else is touched.
 
+    One name that is not known, and none of them is touched.
+
     \b
     Example:
       ntpctl restart momentum_strategy
@@ -44,6 +46,8 @@ def restart(**given: Any) -> None:
 def stop(**given: Any) -> None:
     """Stop plugins by hand. They stay stopped, over applies and reboots, until `start`.
 
+    One name that is not known, and none of them is touched.
+
     \b
     Example:
       ntpctl stop paper_executor
@@ -54,6 +58,8 @@ def stop(**given: Any) -> None:
 @_by_hand
 def start(**given: Any) -> None:
     """Start what was stopped by hand, or what gave up after too many failures.
+
+    One name that is not known, and none of them is touched.
 
     \b
     Example:

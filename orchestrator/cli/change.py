@@ -106,6 +106,10 @@ def carry_out(
 def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
     """Show what apply would do, and why; change nothing. Exit 0: nothing to do, 6: something.
 
+    It starts, removes, recreates (a stop and a start), updates (limits are changed in place) or
+    pushes (a running data source is told its other symbols). Below are the hosts that each plugin
+    may reach.
+
     \b
     Examples:
       ntpctl plan
@@ -179,6 +183,7 @@ def down(
     """Stop and remove everything of this project, and end its controller; storage stays.
 
     Its revisions and events are forgotten; what plugins store (ledgers) goes by --delete-data alone.
+    What was removed and what is kept is printed.
 
     \b
     Examples:

@@ -36,7 +36,8 @@ def diff(
 ) -> None:
     """Show how revision A differs from revision B, or from the files as they are.
 
-    A is by default the revision that is applied. Exit 0: the same, 6: something differs.
+    A is by default the revision that is applied. First comes a unified diff of the texts, then what
+    differs for each plugin. Exit 0: the same, 6: something differs.
 
     \b
     Examples:

@@ -1,8 +1,4 @@
-"""How a failure reaches a person: words on stderr, an exit code, no traceback.
-
-0 done · 1 bug · 2 usage or config · 3 unreachable · 4 conflict · 5 refused or not ready in time ·
-6 differs (plan, diff) · 130 interrupted.
-"""
+"""How a failure reaches a person: words on stderr, an exit code, no traceback."""
 
 import os
 import signal
@@ -16,6 +12,19 @@ import click
 from orchestrator.errors import ActionError, ConfigError, NtpError
 
 INTERRUPTED = 130
+READER_GONE = 128 + signal.SIGPIPE
+EXIT_CODES = {
+    0: "done; for `plan`, `diff` and `schema --check`: nothing differs",
+    1: "a bug of ours",
+    2: "wrong usage, or problems in a file: nothing was touched",
+    3: "the controller, engine or broker did not answer",
+    4: "somebody else changed it meanwhile",
+    5: "refused, or not ready in time",
+    6: "something differs: `plan`, `diff`, `apply --dry-run`, `schema --check`",
+    INTERRUPTED: "interrupted by Ctrl-C",
+    READER_GONE: "whoever read the output has gone, such as `head`",
+}
+"""What each means; docs/reference/cli.md is made of it."""
 
 
 @contextmanager
@@ -48,7 +57,7 @@ def guard() -> Iterator[None]:
     except BrokenPipeError:
         # The reader (head, less) has gone.
         _drop_output()
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(READER_GONE)
     except OSError as error:
         # The machine's, not a bug: a full disk, a folder that may not be written.
         _drop_output()

@@ -21,6 +21,9 @@ from orchestrator.cli.overview import overview, warn_of_bare
 def status(name: str | None, files: tuple[str, ...], project: str | None, output: str) -> None:
     """Show what runs, why, since when, and how isolated it is.
 
+    With a NAME all that is known of that plugin: limits and usage, messages, its own figures, why
+    it ended last; which hosts it may reach, which were refused, and the line that would allow them.
+
     \b
     Examples:
       ntpctl status

@@ -24,8 +24,9 @@ def rollback(
 ) -> None:
     """Apply an older revision again: its files and the code that it ran.
 
-    It becomes a new revision. Default: the one before the applied one. The files on disk are not
-    changed; `ntpctl history N --show` prints those of a revision.
+    It becomes a new revision, with the settings of that one, guarded and waited for as by `apply`.
+    Default: the one before the applied one. The files on disk are not changed;
+    `ntpctl history N --show` prints those of a revision.
 
     \b
     Examples:

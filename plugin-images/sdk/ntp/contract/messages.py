@@ -13,10 +13,6 @@ import msgspec
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 """A message whose time names no zone is not read: nobody could tell what it means."""
 
-MOST = 2**53
-Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
-"""Counts messages or ticks: what every reader of JSON holds exactly."""
-
 
 class SignalType(StrEnum):
     BUY = "BUY"
@@ -62,7 +58,7 @@ class TickRef(msgspec.Struct, frozen=True):
 
     source: str
     symbol: str
-    seq: Number
+    seq: int
     id: str
     time: AwareTime
     incarnation: str = ""
@@ -79,7 +75,7 @@ class DataBatch(msgspec.Struct, frozen=True):
     source: str
     incarnation: str
     symbol: str
-    seq: Number
+    seq: int
     ticks: list[MarketData]
     end: bool = False
 
@@ -95,7 +91,7 @@ class IndicatorBatch(msgspec.Struct, frozen=True):
     source: str
     source_incarnation: str
     symbol: str
-    seq: Number
+    seq: int
     values: list[float | dict[str, float] | None]
 
 
@@ -109,7 +105,7 @@ class SignalMessage(msgspec.Struct, frozen=True, tag="signal", tag_field="type")
     id: str
     strategy: str
     incarnation: str
-    number: Number
+    number: int
     tick: TickRef
     signal: TradingSignal
 
@@ -121,7 +117,7 @@ class ProgressMessage(msgspec.Struct, frozen=True, tag="progress", tag_field="ty
 
     strategy: str
     incarnation: str
-    number: Number
+    number: int
     tick: TickRef
     end: bool = False
 

@@ -83,9 +83,8 @@ class Listener:
     async def _data(self, subject: str, payload: bytes) -> None:
         try:
             batch = decode_data(payload)
-            border.heard(batch)
-        except (msgspec.MsgspecError, border.RefusedError) as error:
-            self._refusals.note(f"a message on {subject} is not taken: {error}")
+        except msgspec.MsgspecError as error:
+            self._refusals.note(f"a message on {subject} cannot be read: {error}")
             return
         if not self._is_from(subject, batch.source, batch.symbol, subjects.data_in):
             return
@@ -95,9 +94,8 @@ class Listener:
     async def _values(self, subject: str, payload: bytes) -> None:
         try:
             batch = decode_values(payload)
-            border.heard(batch)
-        except (msgspec.MsgspecError, border.RefusedError) as error:
-            self._refusals.note(f"a message on {subject} is not taken: {error}")
+        except msgspec.MsgspecError as error:
+            self._refusals.note(f"a message on {subject} cannot be read: {error}")
             return
         if not self._is_from(subject, batch.indicator, batch.symbol, subjects.indicator_in):
             return
