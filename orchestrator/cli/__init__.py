@@ -41,7 +41,7 @@ COMMANDS = {
     ),
     "demo": (
         "demo",
-        "Run the main job on recorded market data, each plugin in its own container; then clean up.",
+        "Run the main job at a local exchange, each plugin in its own container; then clean up.",
     ),
     "doctor": (
         "doctor",
@@ -101,7 +101,7 @@ def group(**_: Any) -> None:
 
     \b
     Examples:
-      ntpctl demo                        recorded ticks to signals, orders and a ledger
+      ntpctl demo                        a local exchange, signals, paper orders, a ledger
       ntpctl plan                        what would change, and why
       ntpctl apply                       change it, wait until all are ready
       ntpctl status                      what runs, and what went wrong
