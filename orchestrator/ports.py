@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 from ntp.contract.beat import Beat
 from ntp.contract.problem import Problem
+from orchestrator.decide.alerts import Alert
 from orchestrator.decide.state import Hashes, Instance, Isolation, Record
 from orchestrator.spec.model import Artifact, HostPort, Resources, Rights, SecretRef, Wanted
 
@@ -234,6 +235,17 @@ class Store(Protocol):
     def events(self, *, name: str | None, limit: int) -> Sequence[Event]: ...
     def setting(self, key: str) -> str | None: ...
     def set(self, key: str, value: str) -> None: ...
+
+
+class Notifier(Protocol):
+    """Tells somebody outside. At least once: a message may be sent again under the same id."""
+
+    place: str
+    """Where to, as far as it may be shown."""
+    signed: bool
+
+    async def tell(self, alert: Alert) -> None:
+        """UnreachableError: not now, try again; ActionError: no, and trying again cannot help."""
 
 
 class Lease(Protocol):

@@ -5,16 +5,17 @@ so `ntpctl status` is quick.
 """
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.files import read, unreadable
 from orchestrator.spec import environment as dotenv
 from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
+from orchestrator.spec.webhook import Webhook, webhook
 
 RUNTIMES = ("process",)
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
@@ -45,6 +46,7 @@ class Settings:
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
         runtime: NTP_RUNTIME; `process` is the embedded one.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
+        webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
         unservable: problems with which no controller can be run.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     sandbox: bool = True
     runtime: str = "process"
     nats: ExternalNats | None = None
+    webhook: Webhook | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     unservable: tuple[Problem, ...] = ()
 
@@ -89,9 +92,9 @@ class Settings:
                 content = stdin if stdin is not None else b""
             else:
                 try:
-                    content = _read(path, left)
+                    content = read(path, left)
                 except OSError as error:
-                    problems.append(_unreadable(name, error))
+                    problems.append(unreadable(name, error))
                     continue
             left -= len(content)
             if left < 0:
@@ -169,6 +172,7 @@ def find(
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
         runtime=_runtime(merged, unservable),
         nats=external_nats.read(merged, unservable),
+        webhook=webhook(merged, problems),
         environment=merged,
         unservable=tuple(unservable),
     )
@@ -219,7 +223,7 @@ def _declared_name(chosen: Sequence[Path], stdin: bytes | None) -> str | None:
             inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
         for file in inside:
             try:
-                name = project_name.in_file(_read(file, MAX_BYTES))
+                name = project_name.in_file(read(file, MAX_BYTES))
             except OSError:
                 continue
             if name is not None:
@@ -234,11 +238,11 @@ def _bad_project(name: str, *, given: bool) -> Problem:
 
 def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
     try:
-        content = _read(path, _ENV_BYTES)
+        content = read(path, _ENV_BYTES)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        problems.append(_unreadable(path.name, error))
+        problems.append(unreadable(path.name, error))
         return {}
     values, mistakes = dotenv.parse(content)
     problems += mistakes
@@ -271,27 +275,6 @@ def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
         fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Read a regular file; one byte over the limit is enough to know. Raises OSError."""
-    # Without O_NONBLOCK the open of a FIFO waits for a writer, for ever.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path.name} is no regular file")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return file.read(limit + 1)
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(name: str, error: OSError) -> Problem:
-    if isinstance(error, FileNotFoundError):
-        fix = "create it, or name another with -f (try 'ntpctl demo' for an example)"
-        return Problem(name, 0, 0, "the file does not exist", fix)
-    reason = (error.strerror or str(error)).lower()
-    return Problem(name, 0, 0, f"the file cannot be read: {reason}", "name a readable regular file")
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -205,11 +205,11 @@ def install(settings: Settings, *, watch: bool, force: bool, write: bool) -> "Un
     return made
 
 
-def examine(settings: Settings) -> dict[str, Any]:
-    """Try what this machine can isolate, and say what is missing, in words."""
+def examine(settings: Settings, *, try_webhook: bool = False) -> dict[str, Any]:
+    """Try what this machine can isolate, and whether the webhook answers; say what is missing, in words."""
     from orchestrator.app import examination
 
-    return examination.examine(settings)
+    return examination.examine(settings, try_webhook=try_webhook)
 
 
 def forget(settings: Settings, *, delete_data: bool) -> None:

@@ -6,14 +6,16 @@ import os
 import platform
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.app import ask
-from orchestrator.app.house import runtime
+from orchestrator.app.house import notifier, runtime
 from orchestrator.bus import server_binary
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
+from orchestrator.decide import alerts
 from orchestrator.errors import NtpError
 from orchestrator.settings import Settings
 
@@ -21,10 +23,17 @@ LEAST_FREE = 512 << 20
 """Bytes: environments of plugins, the broker's streams and the ledgers need about so much."""
 
 
-def examine(settings: Settings) -> dict[str, Any]:
-    """Return findings as JSON values; nothing is changed."""
+def examine(settings: Settings, *, try_webhook: bool = False) -> dict[str, Any]:
+    """Return findings as JSON values; nothing is changed.
+
+    `try_webhook`: send it a message that says that it is a test.
+    """
     isolation = asyncio.run(runtime(settings).isolation())
-    answers = client.answers(settings.state / SOCKET)
+    info = ask(settings, "info") if client.answers(settings.state / SOCKET) else None
+    told, notes = _webhook(settings, info)
+    failed = _trial(settings) if try_webhook else None
+    if failed:
+        notes.append(f"the test message did not arrive: {failed}")
     return {
         "isolation": {
             "tier": isolation.tier,
@@ -32,10 +41,12 @@ def examine(settings: Settings) -> dict[str, Any]:
             "missing": list(isolation.missing),
         },
         "broker": _broker(),
-        "controller": _controller(settings) if answers else "none runs; `ntpctl apply` starts one",
+        "controller": _controller(info) if info else "none runs; `ntpctl apply` starts one",
         "python": f"{platform.python_version()} at {sys.executable}",
         "state": str(settings.state),
-        "notes": _notes(settings),
+        "webhook": told,
+        "webhook_arrived": None if failed is None else not failed,
+        "notes": [*notes, *_notes(settings)],
     }
 
 
@@ -49,9 +60,45 @@ def _broker() -> str:
     return complaint or f"nats-server {'.'.join(map(str, version))}, good"
 
 
-def _controller(settings: Settings) -> str:
-    info = ask(settings, "info")
+def _controller(info: dict[str, Any]) -> str:
     return f"pid {info['pid']}, runtime {info['runtime']}, revision {info['revision']}"
+
+
+def _webhook(settings: Settings, info: dict[str, Any] | None) -> tuple[str, list[str]]:
+    """Return how alerts get out, and what is wrong with that."""
+    hook, notes = settings.webhook, list[str]()
+    if hook is None:
+        return "none; NTP_WEBHOOK=https://… has alerts sent there", notes
+    told = f"{hook.place}, {'signed' if hook.secret else 'not signed'}"
+    if hook.plain_because:
+        told += f", not encrypted: {hook.plain_because}"
+    known = info.get("webhook") if info else None
+    if known is not None:
+        told += f"; {known['delivered']} delivered, {known['failed']} never arrived, {known['waiting']} wait"
+    elif info is not None:
+        notes.append(
+            f"the controller that runs tells nobody: it reads NTP_WEBHOOK when it starts; "
+            f"`kill {info['pid']}`, then `ntpctl apply` (plugins go on meanwhile)"
+        )
+    if info is not None:
+        notes += [
+            f"webhook: {each['message']}"
+            for each in info["conditions"]
+            if each["type"] == "AlertsDelivered" and not each["status"]
+        ]
+    return told, notes
+
+
+def _trial(settings: Settings) -> str:
+    """Send a test; return why it did not arrive, or nothing."""
+    told = notifier(settings)
+    if told is None:
+        return "NTP_WEBHOOK is not set, so nobody was told"
+    try:
+        asyncio.run(told.tell(alerts.test(settings.project, datetime.now(UTC))))
+    except NtpError as error:
+        return f"{told.place}: {error}"
+    return ""
 
 
 def _notes(settings: Settings) -> list[str]:

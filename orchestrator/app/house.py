@@ -34,6 +34,7 @@ from orchestrator.decide.state import Hashes, Observed
 from orchestrator.errors import ConfigError, UnreachableError
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
+from orchestrator.monitor.webhook import HttpWebhook
 from orchestrator.ports import Lease
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
@@ -66,6 +67,17 @@ def runtime(settings: Settings) -> ProcessRuntime:
 
 def left_behind(settings: Settings) -> list[str]:
     return leftovers.left_behind(settings.project, settings.state)
+
+
+def version() -> str:
+    return importlib.metadata.version("ntp-orchestrator")
+
+
+def notifier(settings: Settings) -> HttpWebhook | None:
+    """Return who tells somebody outside; None: NTP_WEBHOOK names nobody."""
+    if settings.webhook is None:
+        return None
+    return HttpWebhook(settings.webhook, version=version())
 
 
 def external(settings: Settings) -> External | None:
@@ -119,7 +131,8 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
                 settings.state, folder=settings.folder, environment=settings.environment
             ),
             lease=lease,
-            version=importlib.metadata.version("ntp-orchestrator"),
+            notifier=notifier(settings),
+            version=version(),
             state_folder=str(settings.state),
         )
 

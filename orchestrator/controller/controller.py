@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 
+from orchestrator.controller.alerting import Alerting
 from orchestrator.controller.applying import Applying, Order
 from orchestrator.controller.finishing import finishing
 from orchestrator.controller.following import Following
@@ -62,6 +63,11 @@ class Controller:
         self._rooms.memories.load()
         self._applying.restore()
         self._taking_down.restore()
+        self._alerting = (
+            None
+            if outside.notifier is None
+            else Alerting(self._rooms, self._loop, self._telling, outside.notifier)
+        )
 
     async def run(self) -> bool:
         """Keep what is applied running; return when all was taken down, and whether with its data.
@@ -85,8 +91,13 @@ class Controller:
                 if self._outside.followed is not None:
                     following = Following(self._rooms, self._applying, self._outside.followed)
                     beside.append(tasks.create_task(following.run()))
+                if self._alerting is not None:
+                    beside.append(tasks.create_task(self._alerting.watch()))
+                    beside.append(tasks.create_task(self._alerting.deliver()))
                 try:
                     await self._loop.run(tasks)
+                    if self._alerting is not None:
+                        await self._alerting.farewell()
                 finally:
                     for each in beside:
                         each.cancel()
@@ -112,13 +123,15 @@ class Controller:
             listening_since=self._outside.bus.listening_since,
             conditions=self._rooms.journal.conditions(),
             state_folder=self._outside.state_folder,
+            webhook=self._alerting.info() if self._alerting is not None else None,
         )
 
     async def status(self, name: str | None) -> ProjectStatus:
         return await self._telling.project(name)
 
     def figures(self) -> Figures:
-        return Figures(passes=self._loop.durations.told())
+        alerts = self._alerting.figures() if self._alerting is not None else None
+        return Figures(self._loop.durations.told(), alerts)
 
     async def preview(
         self,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.decide.policy import Policy
+from orchestrator.decide.findings import Patience
+from orchestrator.decide.policy import Policy, Tries
 from orchestrator.errors import Problem
-from orchestrator.ports import Broker, Bus, Catalog, Lease, Runtime, Secrets, Store
+from orchestrator.ports import Broker, Bus, Catalog, Lease, Notifier, Runtime, Secrets, Store
 
 Settings = Mapping[str, str]
 """PLUGIN_* values and `folder` of one apply: what else decides how its files are read."""
@@ -38,6 +39,8 @@ class Tempo:
     """Between two looks at files that are followed."""
     settled: timedelta = timedelta(milliseconds=750)
     """How long an edit has to stay as it is before it counts: nobody is still writing it."""
+    alerts: timedelta = timedelta(seconds=1)
+    """Between two looks for what somebody should be told."""
     unfinished: timedelta = timedelta(seconds=5)
     """The same, where a file ends within a line: more may be on its way."""
 
@@ -67,5 +70,9 @@ class Outside:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     version: str = ""
     state_folder: str = ""
+    notifier: Notifier | None = None
+    """None: nobody outside is told of anything."""
+    patience: Patience = field(default_factory=Patience)
+    tries: Tries = field(default_factory=Tries)
     followed: Callable[[], Edit] | None = None
     """The files that are followed, read anew at each call, in a thread; None: none are."""

@@ -6,6 +6,15 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
+class Tries:
+    """Of one message to somebody outside: with these waits more than six minutes."""
+
+    most: int = 12
+    first: timedelta = timedelta(seconds=1)
+    longest: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     stable: timedelta = timedelta(seconds=60)
     """A life of at least this length wipes out the failures before it."""

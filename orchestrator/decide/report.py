@@ -97,10 +97,25 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFigures:
+    """`open`: plugin (empty: the project) and reason. Counts of messages, over restarts."""
+
+    open: tuple[tuple[str, str], ...]
+    delivered: int
+    failed: int
+    """Given up."""
+    retries: int
+    suppressed: int
+    """Never sent, for there were too many."""
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """What a controller counts of itself. `passes`: seconds each."""
+    """What a controller counts of itself. `passes`: seconds each. `alerts` None: it has no webhook."""
 
     passes: Histogram
+    alerts: AlertFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +169,17 @@ class BrokerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookInfo:
+    """`place`: scheme, host and port; the rest of the address is a secret."""
+
+    place: str
+    signed: bool
+    delivered: int
+    failed: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     project: str
     version: str
@@ -169,6 +195,7 @@ class Info:
     listening_since: datetime | None
     conditions: Sequence[Condition]
     state_folder: str
+    webhook: WebhookInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from orchestrator.decide.report import Figures, Histogram, PluginStatus, ProjectStatus
+from orchestrator.decide.report import AlertFigures, Figures, Histogram, PluginStatus, ProjectStatus
 from orchestrator.decide.words import reason
 
 RESTARTS = "ntp_plugin_restarts"
@@ -127,12 +127,36 @@ class _Given(Collector):
 
 
 def _controller(figures: Figures) -> list[Metric]:
+    passes = _histogram(
+        "ntp_controller_pass_duration_seconds",
+        "Time that the controller took to look, plan and hand out what is to be done.",
+        figures.passes,
+    )
+    return [passes, *(_alerts(figures.alerts) if figures.alerts else ())]
+
+
+def _alerts(figures: AlertFigures) -> list[Metric]:
+    opened = GaugeMetricFamily(
+        "ntp_alerts_open", "1 for each alert that is open.", labels=["plugin", "reason"]
+    )
+    for plugin, why in figures.open:
+        opened.add_metric([plugin, why], 1)
+    ended = CounterMetricFamily(
+        "ntp_webhook_messages",
+        "Messages to the webhook by what became of them.",
+        labels=["result"],
+    )
+    for result in ("delivered", "failed", "suppressed"):
+        ended.add_metric([result], getattr(figures, result))
     return [
-        _histogram(
-            "ntp_controller_pass_duration_seconds",
-            "Time that the controller took to look, plan and hand out what is to be done.",
-            figures.passes,
-        )
+        opened,
+        ended,
+        CounterMetricFamily(
+            "ntp_webhook_retries", "Calls that had to be made again.", value=figures.retries
+        ),
+        GaugeMetricFamily(
+            "ntp_webhook_waiting", "Messages on their way to the webhook.", value=figures.waiting
+        ),
     ]
 
 

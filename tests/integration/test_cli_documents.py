@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ntp.contract.names import Channel
 from orchestrator.cli.demo_report import Book, EdgeCount, Summary, document
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
+from orchestrator.decide import alerts
+from orchestrator.monitor.payload import payload
 from tests.worlds.house import FLEET, House
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
@@ -138,6 +141,12 @@ def test_what_the_demo_prints_has_the_documented_keys():
 
     assert deviations(printed, "DEMO") == []
     assert printed["books"][0]["equity"] == "1.25"
+
+
+def test_what_a_webhook_receives_has_the_documented_keys():
+    alert = alerts.test("desk", datetime.now(UTC))
+
+    assert deviations(json.loads(payload(alert)), "ALERT") == []
 
 
 async def test_many_names_are_one_document(desk):

@@ -356,3 +356,78 @@ def test_who_tolerates_mistakes_gets_the_safe_defaults_and_what_keeps_a_controll
     assert found.sandbox
     assert len(mistakes) == 2
     assert [each.message for each in found.unservable] == ["NTP_RUNTIME was 'docker'"]
+
+
+SIGNED = {"NTP_WEBHOOK_SECRET": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://hooks.example.com/services/T0/B0/hunter2", "https://hooks.example.com"),
+        ("https://hooks.example.com:8443/x?key=hunter2", "https://hooks.example.com:8443"),
+        ("http://127.0.0.1:8080/hunter2", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080/hunter2", "http://[::1]:8080"),
+        ("http://localhost/hunter2", "http://localhost"),
+    ],
+)
+def test_a_webhook_is_an_address_that_is_never_shown_whole(desk, url, place):
+    found = find(desk, NTP_WEBHOOK=url, **SIGNED)
+    assert (found.webhook.url, found.webhook.secret, found.webhook.place) == (url, "s3cret", place)
+    assert "hunter2" not in repr(found)
+    assert "s3cret" not in repr(found)
+
+
+def test_no_webhook_is_no_webhook(desk):
+    assert find(desk).webhook is None
+    assert find(desk, NTP_WEBHOOK=" ").webhook is None
+
+
+def test_a_webhook_in_dotenv_counts_as_any_other_setting(desk):
+    write(desk / ".env", "NTP_WEBHOOK=https://hooks.example.com/x\n")
+    assert find(desk).webhook.place == "https://hooks.example.com"
+    assert find(desk, NTP_WEBHOOK="").webhook is None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("hooks.example.com/hunter2", "NTP_WEBHOOK is no http(s) address"),
+        ("ftp://h/hunter2", "NTP_WEBHOOK is no http(s) address"),
+        ("https:///hunter2", "NTP_WEBHOOK is no http(s) address"),
+        ("https://h:hunter2/", "NTP_WEBHOOK is no http(s) address"),
+        ("https://h/hunter2 x", "NTP_WEBHOOK is no http(s) address"),
+        ("https://h/hunter2\r\nX: y", "NTP_WEBHOOK is no http(s) address"),
+        ("https://h/" + "hunter2" * 400, "NTP_WEBHOOK is no http(s) address"),
+        ("https://u:hunter2@h/", "NTP_WEBHOOK has a user or a '#' in it, which is not sent"),
+        (
+            "http://example.com/hunter2",
+            "NTP_WEBHOOK was http://, so anybody on the way reads and forges alerts",
+        ),
+        (
+            "http://127.0.0.1.example.com/hunter2",
+            "NTP_WEBHOOK was http://, so anybody on the way reads and forges alerts",
+        ),
+    ],
+)
+def test_what_is_no_webhook_is_told_without_being_shown(desk, url, message):
+    with pytest.raises(ConfigError) as refused:
+        find(desk, NTP_WEBHOOK=url)
+    assert [each.message for each in refused.value.problems] == [message]
+    assert "hunter2" not in str(refused.value)
+    tolerated = []
+    assert (
+        settings.find((), environment={"NTP_WEBHOOK": url}, cwd=desk, tolerated=tolerated).webhook
+        is None
+    )
+    assert len(tolerated) == 1
+
+
+def test_http_needs_a_reason_and_a_secret_an_address(desk):
+    url = "http://alerts.example.com/x"
+    found = find(desk, NTP_WEBHOOK=url, NTP_WEBHOOK_PLAIN="a tunnel\nof ours")
+    assert found.webhook.plain_because == "a tunnel of ours"
+    assert problems(desk, NTP_WEBHOOK_PLAIN="y", **SIGNED) == [
+        ("environment", 0, "NTP_WEBHOOK_PLAIN is set, NTP_WEBHOOK is not"),
+        ("environment", 0, "NTP_WEBHOOK_SECRET is set, NTP_WEBHOOK is not"),
+    ]

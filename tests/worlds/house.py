@@ -8,8 +8,10 @@ from pathlib import Path
 
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Edit, Outside, Tempo
-from orchestrator.decide.policy import Policy
+from orchestrator.decide.findings import Patience
+from orchestrator.decide.policy import Policy, Tries
 from orchestrator.errors import UnreachableError
+from orchestrator.ports import Notifier
 from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
@@ -42,7 +44,16 @@ TEMPO = Tempo(
     follow=timedelta(milliseconds=5),
     settled=timedelta(milliseconds=40),
     unfinished=timedelta(milliseconds=400),
+    alerts=timedelta(milliseconds=10),
 )
+PATIENCE = Patience(
+    steady=FAST.stable,
+    stalled=timedelta(milliseconds=100),
+    feed=timedelta(milliseconds=200),
+    project=timedelta(milliseconds=200),
+    quiet=timedelta(milliseconds=300),
+)
+TRIES = Tries(most=4, first=timedelta(milliseconds=20), longest=timedelta(milliseconds=100))
 
 FLEET = """\
 plugins:
@@ -91,6 +102,7 @@ class House:
         self.store: FailingStore | None = None
         self.ended: bool | None = None
         self.followed: Callable[[], Edit] | None = None
+        self.notifier: Notifier | None = None
 
     @asynccontextmanager
     async def controlled(self):
@@ -115,6 +127,9 @@ class House:
                         policy=self.policy,
                         tempo=self.tempo,
                         followed=self.followed,
+                        notifier=self.notifier,
+                        patience=PATIENCE,
+                        tries=TRIES,
                     )
                 )
                 async with asyncio.TaskGroup() as tasks:

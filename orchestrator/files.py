@@ -1,0 +1,28 @@
+"""Reading what a person named: regular files only, and never more of them than is allowed."""
+
+import os
+import stat
+from pathlib import Path
+
+from orchestrator.errors import Problem
+
+
+def read(path: Path, limit: int) -> bytes:
+    """Read a regular file; one byte over the limit is enough to know. Raises OSError."""
+    # Without O_NONBLOCK the open of a FIFO waits for a writer, for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path.name} is no regular file")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+
+
+def unreadable(name: str, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        fix = "create it, or name another with -f (try 'ntpctl demo' for an example)"
+        return Problem(name, 0, 0, "the file does not exist", fix)
+    reason = (error.strerror or str(error)).lower()
+    return Problem(name, 0, 0, f"the file cannot be read: {reason}", "name a readable regular file")
