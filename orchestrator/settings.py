@@ -255,8 +255,9 @@ def _root(merged: Mapping[str, str], what: str) -> Path:
         return Path(named).expanduser().absolute()
     import platformdirs
 
-    ask = platformdirs.user_state_dir if what == "state" else platformdirs.user_cache_dir
-    return Path(ask("ntp", appauthor=False))
+    # Of root: /var/lib and /var/cache, as for every service. /root is closed to the plugins' own users.
+    places = platformdirs.PlatformDirs("ntp", appauthor=False, use_site_for_root=True)
+    return places.user_state_path if what == "state" else places.user_cache_path
 
 
 def _plugin_dir(

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from ntp.confine import shim_files
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.ports import Environment
 from orchestrator.spec.model import HostPort, Resources
 
 WAIT = "import signal; print('ready'); signal.pause()"
@@ -163,6 +165,22 @@ async def test_a_plugin_whose_own_user_would_meet_a_closed_folder_is_refused(tmp
         await closed.runtime.start(closed.launch("alpha", WAIT))
     assert refusal.value.reason == "Unreachable"
     await closed.clear()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's plugins have its own uid")
+async def test_our_own_state_folder_lets_a_plugin_walk_through(world):
+    with tempfile.TemporaryDirectory(prefix="ntp-open-") as name:
+        Path(name).chmod(0o711)
+        open_to_all = type(world)(Path(name) / "state", tier=1)
+        open_to_all.state.mkdir(mode=0o700)
+        # The interpreter of the tests may lie in a closed home; the system's own does not.
+        python = Environment(Path("/usr/bin/python3").resolve(), (), "digest")
+        try:
+            seen = await open_to_all.run("alpha", WAIT, environment=python)
+            assert seen.phase is Phase.RUNNING
+        finally:
+            await open_to_all.clear()
 
 
 @pytest.mark.root

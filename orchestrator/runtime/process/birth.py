@@ -20,6 +20,7 @@ from orchestrator.runtime.process.layout import (
     check_reach,
     confine_folder,
     label_of,
+    let_pass,
     make_folder,
     storage_for,
     write_down,
@@ -93,6 +94,7 @@ class Births:
         reap.clear(folder, before)
         place = self._place(folder, launch)
         if place.uid is not None and place.tier < SEES_ITS_OWN:
+            let_pass(self._state)
             check_reach(launch, folder.path)
         words, files = order(launch, place)
         write_down(folder, label_of(launch, secrets.token_hex(8), place.uid), words)

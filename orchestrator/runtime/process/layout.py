@@ -49,6 +49,11 @@ def make_folder(path: Path) -> None:
     path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
 
 
+def let_pass(state: Path) -> None:
+    """Let other uids walk through the state folder; what is in it stays closed to them (0600, 0700)."""
+    state.chmod(0o711)
+
+
 def check_reach(launch: Launch, folder: Path) -> None:
     """ActionError, if another uid than ours could not even reach what it is to run."""
     environment = launch.environment
