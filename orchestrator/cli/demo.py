@@ -56,7 +56,9 @@ def demo(deadline: float, speed: float, output: str, *, keep: bool) -> None:
     ends = began + deadline + demonstration.SECONDS / speed
     with ended_like_ctrl_c(), demonstration.market(speed) as exchange:
         folder = Path(tempfile.mkdtemp(prefix="ntp-demo-"))
-        folder.chmod(0o711)  # where no sandbox hands it to them, plugins of other uids walk through it
+        folder.chmod(
+            0o711
+        )  # where no sandbox hands it to them, plugins of other uids walk through it
         try:
             say(f"a project of its own in {folder}")
             run = demonstration.prepare(folder, exchange)

@@ -31,7 +31,9 @@ def wind_down(
         going: names with an action still under way; who comes after them waits.
     """
     instances = observed.instances or {}
-    alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
+    # What was created and never ran (its start was refused, or cut off) has nothing to stop.
+    over = (Phase.EXITED, Phase.CREATED)
+    alive = {name for name, each in instances.items() if each.phase not in over}
     plugins = alive - set(system)
     sources = {name for name in plugins if kinds.get(name) is Kind.DATA_SOURCE}
     left = set(instances) - set(system)

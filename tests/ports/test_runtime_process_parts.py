@@ -114,6 +114,8 @@ async def test_a_refused_start_says_why_and_leaves_nothing(world):
     assert not world.processes()
     assert not world.groups()
     assert (await world.see("alpha")).phase is Phase.CREATED
+    await world.runtime.remove("alpha", delete_data=True)
+    assert await world.see("alpha") is None
 
 
 async def test_a_system_instance_runs_unconfined_under_a_shim(world):

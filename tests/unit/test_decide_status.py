@@ -277,3 +277,16 @@ def test_everything_goes_down_sources_first_the_broker_last():
     ]
     blind = wind_down(made.observed(blind=True), kinds={}, system={"broker"}, delete_data=False)
     assert blind == []
+
+
+def test_what_never_ran_has_nothing_to_stop_on_the_way_down():
+    names = {"source": Kind.DATA_SOURCE, "strategy": Kind.STRATEGY}
+    made = Simulation(desired(*(spec(name, kind) for name, kind in names.items())))
+    made.settle()
+    for name in names:
+        made.instances[name] = replace(made.instances[name], phase=Phase.CREATED)
+    actions = wind_down(made.observed(), kinds=names, system=(), delete_data=False)
+    assert [(type(a).__name__, a.name) for a in actions] == [
+        ("Remove", "source"),
+        ("Remove", "strategy"),
+    ]

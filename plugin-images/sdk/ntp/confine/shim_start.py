@@ -51,6 +51,7 @@ class Start:
                 self.lacks.append(
                     f"launch files in memory only: {e.strerror}; they lie in {folder}"
                 )
+                os.chown(folder, uid, gid)
         for name, text in json.loads(content).items():
             _put(f"{folder}/{name}", text.encode("latin-1"), 0o400, uid, gid)
         _put(f"{folder}/{TERMINATION}", b"", 0o600, uid, gid)
