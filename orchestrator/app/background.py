@@ -40,6 +40,7 @@ def ensure(settings: Settings) -> bool:
     log = settings.state / LOG
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
+    log.touch(mode=0o600)
     with log.open("ab") as output:
         # -P: a folder called `orchestrator` where the user stands is not ours.
         controller = subprocess.Popen(
