@@ -8,6 +8,7 @@ import msgspec
 
 from ntp.contract import CONTRACT
 from ntp.contract.beat import Beat, Condition
+from ntp.contract.reading import reader
 
 MISMATCH = "ContractMismatch"
 FLOODING = "Flooding"
@@ -27,7 +28,7 @@ class BeatBook:
     def __init__(self) -> None:
         self._beats: dict[str, tuple[Beat, datetime]] = {}
         self._budgets: dict[str, _Budget] = {}
-        self._decode = msgspec.json.Decoder(Beat).decode
+        self._decode = reader(msgspec.json.Decoder(Beat))
         self.forged = 0
         """Beats whose body names another instance than their subject."""
         self.unreadable = 0

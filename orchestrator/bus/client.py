@@ -49,6 +49,18 @@ class _Transport(TcpTransport):
             self._io_writer.transport.abort()
 
 
+class _Client(Client):
+    """Reads on after a message that is no text: nats-py's own reading loop ends there without a word."""
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        try:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        except Exception as error:  # noqa: BLE001 - its sender may have written anything
+            await self._error_cb(error)
+
+
 class Life:
     """A connected client. `last_error` is what the server last said against us, in words."""
 
@@ -109,7 +121,7 @@ async def dial(address: str, credentials: bytes, *, name: str) -> AsyncIterator[
         UnreachableError: no server, or it refuses us, within DEADLINE.
     """
     transport = _Transport()
-    client = Client()
+    client = _Client()
     client._transport = transport  # noqa: SLF001 (there is no public way to hand one in)
     life = Life(client, transport)
     jwt, seed = claims.parts(credentials)

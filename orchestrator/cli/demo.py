@@ -4,12 +4,13 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from orchestrator import app
-from orchestrator.app import demonstration
+from orchestrator.app import demonstration, past
 from orchestrator.app.demonstration import Demonstration
 from orchestrator.app.local_exchange import LocalExchange
 from orchestrator.app.places import packaged
@@ -26,6 +27,15 @@ from orchestrator.settings import DEFAULT_FILES
 LOOK_S = 0.25
 SAY_S = 2.0
 SPEED = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`deadline`: seconds until all are ready; `ends`: monotonic, for the whole; `speed` of playing."""
+
+    deadline: float
+    ends: float
+    speed: float
 
 
 @click.command()
@@ -63,8 +73,8 @@ def demo(deadline: float, speed: float, output: str, *, keep: bool) -> None:
             say(f"a project of its own in {folder}")
             run = demonstration.prepare(folder, exchange)
             app.ensure_controller(run.declared.settings)
-            settle(app.apply(run.declared, wait=True, deadline=deadline), output="table")
-            summary = _watch(run, exchange, ends, speed).summary(run)
+            watch = _live if output == "table" and _can_be_drawn() else _watch
+            summary = watch(run, exchange, Terms(deadline, ends, speed)).summary(run)
         finally:
             if not keep:
                 _clean(folder)
@@ -84,16 +94,24 @@ def demo(deadline: float, speed: float, output: str, *, keep: bool) -> None:
     say(f"now your own:  {next_command(Path.cwd(), packaged('config') / 'plugins.yaml')}")
 
 
-def _watch(run: Demonstration, exchange: LocalExchange, ends: float, speed: float) -> Glance:
-    """Follow to the end, with a line now and then."""
+def _can_be_drawn() -> bool:
+    from orchestrator.cli import screen
+
+    return screen.possible()
+
+
+def _watch(run: Demonstration, exchange: LocalExchange, terms: Terms) -> Glance:
+    """Apply and follow to the end, with a line now and then; return the last glance."""
+    settle(app.apply(run.declared, wait=True, deadline=terms.deadline), output="table")
     said = 0.0
     played = False
-    for glance in follow(run, exchange, ends):
+    for glance in follow(run, exchange, terms.ends, say):
         now = time.monotonic()
-        if not played and any(market.trades for market in glance.markets.values()):
+        if not played and glance.playing:
             played = True
             say(
-                f"the exchange plays {demonstration.SECONDS} s, {speed:g} times as fast: Binance recorded, Polygon synthetic"
+                f"the exchange plays {demonstration.SECONDS} s, {terms.speed:g} times as fast: "
+                "Binance recorded, Polygon synthetic"
             )
         if now - said >= SAY_S or glance.over:
             said = now
@@ -101,7 +119,25 @@ def _watch(run: Demonstration, exchange: LocalExchange, ends: float, speed: floa
         if glance.over:
             return glance
         time.sleep(LOOK_S)
-    raise AssertionError
+    raise ActionError("the demo saw nothing")
+
+
+def _live(run: Demonstration, exchange: LocalExchange, terms: Terms) -> Glance:
+    """Do the same as a view of the whole terminal; `q` is Ctrl-C."""
+    from orchestrator.cli.demo_view import View
+    from orchestrator.cli.screen import Screen
+
+    view = View(run, past.graph(run.declared), terms.speed)
+    with Screen() as screen:
+        for _ in app.apply(run.declared, wait=False):
+            pass
+        for glance in follow(run, exchange, terms.ends, view.notice):
+            screen.show(view.picture(glance, time.monotonic()))
+            if glance.over:
+                return glance
+            if not screen.pause(LOOK_S):
+                raise KeyboardInterrupt
+    raise ActionError("the demo saw nothing")
 
 
 def _line(glance: Glance, run: Demonstration) -> str:

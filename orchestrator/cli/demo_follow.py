@@ -1,7 +1,7 @@
 """Following the demo: until the exchange has played all, and all that came of it has arrived."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -12,7 +12,6 @@ from orchestrator import app
 from orchestrator.app.demonstration import MARKETS, Demonstration
 from orchestrator.app.local_exchange import LocalExchange, Market
 from orchestrator.cli.demo_report import Summary, summarise
-from orchestrator.cli.failure import say
 from orchestrator.errors import ActionError, UnreachableError
 
 SETTLE_S = 10.0
@@ -28,6 +27,7 @@ class Glance:
     beats: Mapping[str, Beat]
     plugins: list[dict[str, Any]]
     markets: Mapping[str, Market]
+    playing: bool = False
     over: bool = False
     """Nothing more will come."""
 
@@ -55,16 +55,19 @@ class Quiet:
         return all(beat.number >= self._last[name][1] + QUIET_BEATS for name, beat in beats.items())
 
 
-def follow(demo: Demonstration, exchange: LocalExchange, ends: float) -> Iterator[Glance]:
+def follow(
+    demo: Demonstration, exchange: LocalExchange, ends: float, notice: Callable[[str], None]
+) -> Iterator[Glance]:
     """Yield what there is to see, whenever asked; the last one is `over`.
 
-    Playing begins when every source is subscribed to all of its symbols. A controller that died is
-    started again.
+    Playing begins when all plugins are ready and every source is subscribed to all of its symbols. A
+    controller that died is started again.
 
     Args:
         demo: what runs.
         exchange: held until now.
         ends: monotonic time by which it has to be over.
+        notice: told in a sentence what did not go the usual way.
 
     Raises:
         ActionError: a plugin is down for good, or it took too long.
@@ -74,12 +77,12 @@ def follow(demo: Demonstration, exchange: LocalExchange, ends: float) -> Iterato
     playing = False
     settled_by: float | None = None
     while True:
-        glance = _look(demo, exchange)
+        glance = _look(demo, exchange, notice)
         if glance is None:
             continue
         now = monotonic()
         _check(glance)
-        if not playing and _subscribed(demo, glance):
+        if not playing and not _missing(demo, glance):
             exchange.play()
             playing = True
         still = quiet.note(glance.beats)
@@ -87,14 +90,18 @@ def follow(demo: Demonstration, exchange: LocalExchange, ends: float) -> Iterato
             settled_by = settled_by or min(ends, now + SETTLE_S)
             complete = still and not glance.summary(demo).failures
             if complete or now >= settled_by:
-                yield Glance(glance.beats, glance.plugins, glance.markets, over=True)
+                yield replace(glance, playing=True, over=True)
                 return
         if now > ends:
-            raise ActionError(f"the demo was not through in time; {_waits_for(demo, glance)}")
-        yield glance
+            raise ActionError(
+                f"the demo was not through in time; {_waits_for(demo, glance, playing=playing)}"
+            )
+        yield replace(glance, playing=playing)
 
 
-def _look(demo: Demonstration, exchange: LocalExchange) -> Glance | None:
+def _look(
+    demo: Demonstration, exchange: LocalExchange, notice: Callable[[str], None]
+) -> Glance | None:
     """Ask everybody; None where the controller was gone, which now runs again."""
     settings = demo.declared.settings
     try:
@@ -103,7 +110,7 @@ def _look(demo: Demonstration, exchange: LocalExchange) -> Glance | None:
         plugins = app.ask(settings, "status")["plugins"]
     except UnreachableError:
         if app.ensure_controller(settings):
-            say("the controller was gone; started again, it adopts what runs")
+            notice("the controller was gone; started again, it adopts what runs")
         return None
     beats = {
         name: msgspec.convert(entry["beat"], Beat, strict=False) for name, entry in told.items()
@@ -121,21 +128,26 @@ def _check(glance: Glance) -> None:
         raise ActionError("the demo failed:\n  " + "\n  ".join(stalled))
 
 
-def _subscribed(demo: Demonstration, glance: Glance) -> bool:
-    return all(
-        set(symbols) <= set(glance.markets[MARKETS[name]].wanted)
-        for name, symbols in demo.symbols.items()
-    )
-
-
-def _waits_for(demo: Demonstration, glance: Glance) -> str:
-    missing = [
-        f"{name} is not subscribed to {', '.join(sorted(missing))}"
-        for name, symbols in demo.symbols.items()
-        if (missing := set(symbols) - set(glance.markets[MARKETS[name]].wanted))
+def _missing(demo: Demonstration, glance: Glance) -> list[str]:
+    """Say what has to happen before the exchange may play."""
+    states = {plugin["name"]: plugin for plugin in glance.plugins}
+    found = [
+        f"{name} is {states[name]['state']}: {states[name]['message']}"
+        if name in states
+        else f"{name} is not there"
+        for name in demo.declared.names
+        if name not in states or not states[name]["ready"]
     ]
-    if missing:
-        return "; ".join(missing)
+    for name, symbols in demo.symbols.items():
+        missing = set(symbols) - set(glance.markets[MARKETS[name]].wanted)
+        if missing:
+            found.append(f"{name} is not subscribed to {', '.join(sorted(missing))}")
+    return found
+
+
+def _waits_for(demo: Demonstration, glance: Glance, *, playing: bool) -> str:
+    if not playing:
+        return "\n  ".join(["it waited for:", *_missing(demo, glance)])
     open_markets = [name for name, market in glance.markets.items() if not market.ended]
     if open_markets:
         return f"the exchange still plays {' and '.join(open_markets)}"

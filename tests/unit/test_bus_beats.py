@@ -1,9 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from ntp.contract import CONTRACT
-from ntp.contract.beat import Beat, Condition, Pushed, Stage
+from ntp.contract.beat import Beat, Condition, Flow, Pushed, Stage
+from ntp.contract.names import Channel
 from orchestrator.bus.beats import FLOODING, MISMATCH, BeatBook
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -76,9 +78,29 @@ def test_a_life_that_claims_to_begin_in_the_future_does_not_silence_the_next():
 
 def test_noise_is_counted():
     book = BeatBook()
-    for payload in (b"", b"{}", b"\xff", b"[" * 10_000, b'{"instance": 1}'):
+    deep = b"[" * 20_000 + b"]" * 20_000
+    for payload in (b"", b"{}", b"\xff", b"[" * 10_000, b'{"instance": 1}', b'{"x": "\xff"}', deep):
         assert not book.take("beta", payload, NOON)
-    assert book.unreadable == 5
+    assert book.unreadable == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (b'"at":"2026-01-01T12:00:00Z"', b'"at":"2026-01-01T12:00:00"'),
+        (b'"started":"2026-01-01T12:00:00Z"', b'"started":"2026-01-01T12:00:00"'),
+        (b'"number":1', b'"number":1' + b"0" * 400),
+        (b'"number":1', b'"number":-1'),
+        (b'"count":3', b'"count":1' + b"0" * 400),
+        (b'"lost":4', b'"lost":-1'),
+    ],
+)
+def test_what_nobody_could_count_with_is_noise(said, instead):
+    book = BeatBook()
+    payload = beat(1, sent=[Flow("x", Channel.DATA, "BTC", count=3, lost=4)])
+    assert said in payload
+    assert not book.take("beta", payload.replace(said, instead), NOON)
+    assert book.unreadable == 1
 
 
 def test_another_major_contract_is_kept_and_explained():

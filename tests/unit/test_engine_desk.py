@@ -247,3 +247,13 @@ def test_the_equity_curve_has_a_point_a_minute_and_one_at_each_fill():
             points.append((second, change.sample.equity))
     # Nothing is held before 70, so the curve is flat and needs no point.
     assert points == [(s, D(10_000) + s - 70) for s in (70, 120, 180, 240, 300)]
+
+
+def test_orders_of_symbols_that_nobody_trades_are_bounded():
+    floor = Floor(pyramid=2)
+    for number in range(10_000):
+        assert isinstance(floor.wish(BUY, symbol=f"X{number}"), Order)
+    assert floor.wish(BUY, symbol="BTC") == "refused: orders of 10,000 symbols wait for a tick"
+    assert isinstance(floor.wish(BUY, symbol="X5"), Order), "it waits in the same place"
+    assert len(floor.tick(1.0, "X5")) == 2
+    assert isinstance(floor.wish(BUY, symbol="BTC"), Order)

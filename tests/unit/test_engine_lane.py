@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 
 from ntp.contract.messages import (
@@ -215,3 +216,38 @@ def test_many_restarts_of_a_source_are_forgotten_in_time():
     assert len(due) == 1000
     assert len(lane._heard) < 20
     assert len(lane._claims._believed) < 20
+
+
+def test_a_strategy_may_claim_any_number_and_costs_nobody_time():
+    lane = Lane("st")
+    progress(lane, 0, ref(1))
+    progress(lane, 2**53, ref(2))
+    lane.expire(1.0, 5.0)
+    began = time.process_time()
+    lane.expire(6.0, 5.0)
+    assert time.process_time() - began < 1.0
+    assert lane.counts.missing == 2**53
+
+
+def test_of_signals_that_came_only_those_between_are_missing():
+    lane = Lane("st", seen={})
+    for number in (2, 4, 5):
+        signal(lane, number, ref(number))
+    progress(lane, 5, ref(5))
+    lane.expire(1.0, 5.0)
+    lane.expire(6.0, 5.0)
+    assert lane.counts.missing == 2
+
+
+def test_what_a_strategy_invents_is_kept_in_bounds():
+    """Symbols and lives that nobody sends, and signals each of which leaves one out."""
+    lane = Lane("st", seen={})
+    for number in range(30_000):
+        progress(lane, 0, ref(1, incarnation=f"life{number}"))
+        signal(lane, 2 * number + 2, ref(1), name=f"s{number}")
+    claims = lane._claims
+    assert len(claims._believed) <= 20_000
+    assert sum(map(len, claims._sources.values())) <= 20_000
+    assert all(len(life.beyond) <= 10_000 for life in claims._lives.values())
+    tick(lane, 1, incarnation="life29999")
+    assert lane.depth == 0, "what it said last is believed"

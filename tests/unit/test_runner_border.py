@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ntp import MarketData, SignalType, TradingSignal
-from ntp.contract.messages import SignalMessage, TickRef
+from ntp.contract.messages import DataBatch, IndicatorBatch, SignalMessage, TickRef
 from ntp.runner.core import border
 from ntp.runner.core.border import Identify, RefusedError
 
@@ -47,6 +47,8 @@ def taken(item, *, finite=True):
         ({"symbol": "BTC\r\nX: 1"}, "control characters"),
         ({"timestamp": "noon"}, "give a datetime"),
         ({"timestamp": 1.0}, "give a datetime"),
+        ({"timestamp": datetime.max.replace(tzinfo=UTC)}, "no time of a market"),
+        ({"timestamp": datetime.min.replace(tzinfo=UTC)}, "no time of a market"),
         ({"metadata": []}, "give a dict"),
         ({"id": "1\r\nNats-Rollup: all"}, "plain characters"),
         ({"id": "x" * 200}, "plain characters"),
@@ -56,6 +58,34 @@ def test_a_tick_that_cannot_be_meant_is_refused_in_words(change, words):
     with pytest.raises(RefusedError) as refused:
         taken(tick(**change))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"symbol": "ETH"}, "a tick of 'ETH' came among those of 'BTC'"),
+        ({"id": "1\r\nNats-Rollup: all"}, "plain characters"),
+        ({"timestamp": datetime.max.replace(tzinfo=UTC)}, "no time of a market"),
+    ],
+)
+def test_what_another_plugin_sends_is_held_to_the_border_again(change, words):
+    good = tick(id="src:1")
+    border.heard(DataBatch("src", "life", "BTC", 1, [good, good]))
+    with pytest.raises(RefusedError) as refused:
+        border.heard(
+            DataBatch("src", "life", "BTC", 1, [good, msgspec.structs.replace(good, **change)])
+        )
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("change", [{"symbol": "B" * 65}, {"incarnation": "x" * 200}])
+def test_a_batch_names_itself_in_few_words(change):
+    for kind, given in (
+        (DataBatch, ("src", "life", "BTC", 1, [])),
+        (IndicatorBatch, ("rsi", "life", "src", "life", "BTC", 1, [])),
+    ):
+        with pytest.raises(RefusedError):
+            border.heard(msgspec.structs.replace(kind(*given), **change))
 
 
 def test_what_is_no_tick_is_refused():

@@ -104,6 +104,12 @@ async def test_each_strategy_has_an_object_with_its_own_trading():
         (signal(signal=msgspec.structs.replace(HOLD, size=-1.0)), "size was -1.0"),
         (signal(id="a\r\nb"), "plain characters"),
         (signal(id="x" * 600), "plain characters"),
+        (signal(incarnation="x" * 200), "plain characters"),
+        (signal(tick=msgspec.structs.replace(TICK, source="x" * 200)), "plain characters"),
+        (signal(tick=msgspec.structs.replace(TICK, symbol="x" * 200)), "1 to 64 characters"),
+        (ProgressMessage("one", "i", 1, msgspec.structs.replace(TICK, id="x" * 200)), "plain"),
+        (b'{"type": "\xff"}', "not UTF-8"),
+        (b"[" * 20_000 + b"]" * 20_000, "is not taken"),
         (
             msgspec.json.encode(signal()).replace(b"2024-08-08T12:00:00Z", b"2024-08-08T12:00:00"),
             "is not taken",
@@ -127,3 +133,15 @@ async def test_what_an_executor_returns_must_be_fills():
     made, refusals = work(Wrong)
     assert await hear(made, signal()) == ["t"]
     assert "a TradingSignal among its fills" in refusals.last
+
+
+async def test_symbols_without_end_are_counted_together_at_last():
+    made, _ = work(Shared)
+    mandate = made.mandates["one"]
+    mandate.signals.update({str(number): 1 for number in range(9_999)})
+    for number, name in enumerate(("A", "B", "C", "A"), 1):
+        await hear(
+            made, signal(id=f"one:{number}", signal=msgspec.structs.replace(HOLD, symbol=name))
+        )
+    assert len(mandate.signals) == 10_001
+    assert (mandate.signals["A"], mandate.signals["*"]) == (2, 2)

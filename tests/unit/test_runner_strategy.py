@@ -261,6 +261,14 @@ async def test_fills_move_the_position_once_and_reach_the_object_of_their_symbol
     assert desk.work.objects["BTC"].position("ETH") == 0.0
 
 
+@pytest.mark.parametrize("quantity", ["NaN", "sNaN", "Infinity", "1E+15", "1E+999999999"])
+async def test_a_fill_of_no_usable_quantity_moves_nothing(quantity):
+    desk = Desk()
+    for side in (Side.BUY, Side.SELL):
+        assert not await desk.work.fill(fill(1, side, quantity))
+    assert desk.work.holdings.position("BTC") == 0.0
+
+
 async def test_each_object_has_a_config_of_its_own():
     desk = Desk(config={"window": []})
     await desk.show(tick(1), tick(2, "ETH"))

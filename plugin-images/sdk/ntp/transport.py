@@ -2,8 +2,9 @@
 
 A few private names of nats-py are touched here and nowhere else: `_transport` (no public way to
 hand one in), `_build_message` (a message goes to its receiver without a queue and a task of its
-own), `_process_err` (most errors of the server would end the client for good) and, to ask again for
-a refused subscription, `_subs` and `_send_subscribe`.
+own), `_process_headers` (one that is no text would end the reading loop), `_process_err` (most errors
+of the server would end the client for good), the two patterns of its parser and, to ask again for a
+refused subscription, `_subs` and `_send_subscribe`.
 tests/integration/bus fails if one of them changes.
 """
 
@@ -22,6 +23,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
+from nats.protocol import parser
 
 from ntp.confine import door_client
 
@@ -34,6 +36,12 @@ STALL = 10.0
 
 _REFUSED = re.compile(r'permissions violation for subscription to .* \(sid "(\d+)"\)')
 _CREDENTIALS_LIMIT = 16 * 1024
+
+# nats-py's own patterns take \v and \f for blanks, which to the server are part of a subject: whoever
+# sends on one with \v in it would write what follows himself, the subscription that it arrives at, too.
+_LINE = rb"[ \t]+([^ \t\r\n]+)[ \t]+([0-9]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?([0-9]+)"
+parser.MSG_RE = re.compile(rb"\AMSG" + _LINE + rb"\r\n")
+parser.HMSG_RE = re.compile(rb"\AHMSG" + _LINE + rb"[ \t]+([0-9]+)\r\n")
 
 
 class Transport(TcpTransport):
@@ -125,8 +133,20 @@ class LeanClient(Client):
     ) -> None:
         receiver = self._receivers.get(sid)
         if receiver is not None:
-            receiver(subject.decode(), reply.decode(), data, headers)
+            receiver(
+                subject.decode(errors="replace"), reply.decode(errors="replace"), data, headers
+            )
         # Nothing goes the usual way: this client subscribes by `receive` only.
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        if not headers:
+            return None
+        try:
+            found: dict[str, str] | None = await super()._process_headers(headers)
+        except Exception as error:  # noqa: BLE001 - its sender may have written anything
+            await self._error_cb(error)
+            return None
+        return found
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (nats-py's signature)
         """Return once the server has taken everything said before."""

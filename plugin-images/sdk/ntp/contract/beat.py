@@ -1,14 +1,17 @@
 """The beat: what a plugin says of itself once a second, from its own loop."""
 
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from ntp.contract import CONTRACT
-from ntp.contract.messages import SignalType
+from ntp.contract.messages import AwareTime, SignalType
 from ntp.contract.names import Channel
+
+MOST = 2**63 - 1
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+"""Whoever reads it divides it: one of four hundred digits fits no float."""
 
 
 class Stage(StrEnum):
@@ -25,11 +28,11 @@ class Flow(msgspec.Struct, frozen=True):
     peer: str
     channel: Channel
     symbol: str
-    count: int
-    lost: int = 0
-    late: int = 0
+    count: Count
+    lost: Count = 0
+    late: Count = 0
     """Indicator values that missed their deadline."""
-    through: int = 0
+    through: Count = 0
     """The last sequence number."""
 
 
@@ -44,8 +47,8 @@ class LatestSignal(msgspec.Struct, frozen=True):
     price: float
     confidence: float
     size: float | None
-    time: datetime
-    at: datetime
+    time: AwareTime
+    at: AwareTime
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -53,13 +56,13 @@ class Condition(msgspec.Struct, frozen=True):
     status: bool
     reason: str
     message: str
-    since: datetime
+    since: AwareTime
 
 
 class Pushed(msgspec.Struct, frozen=True):
     """The answer of a running plugin to the newest `Control` that it has acted upon."""
 
-    generation: int
+    generation: Count
     refusal: str = ""
     """Why it did not take it, in words; empty: it runs with it now."""
 
@@ -70,15 +73,15 @@ class Beat(msgspec.Struct, frozen=True):
     instance: str
     kind: str
     incarnation: str
-    generation: int
-    number: int
-    at: datetime
-    started: datetime
+    generation: Count
+    number: Count
+    at: AwareTime
+    started: AwareTime
     stage: Stage
     contract: str = CONTRACT
     sent: list[Flow] = []
     received: list[Flow] = []
-    refused: int = 0
+    refused: Count = 0
     """Results of the plugin that were refused at the border: NaN price, confidence outside [0, 1], …"""
     last_refusal: str = ""
     skew_s: float | None = None

@@ -13,6 +13,10 @@ import msgspec
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 """A message whose time names no zone is not read: nobody could tell what it means."""
 
+MOST = 2**53
+Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+"""Counts messages or ticks: what every reader of JSON holds exactly."""
+
 
 class SignalType(StrEnum):
     BUY = "BUY"
@@ -58,7 +62,7 @@ class TickRef(msgspec.Struct, frozen=True):
 
     source: str
     symbol: str
-    seq: int
+    seq: Number
     id: str
     time: AwareTime
     incarnation: str = ""
@@ -75,7 +79,7 @@ class DataBatch(msgspec.Struct, frozen=True):
     source: str
     incarnation: str
     symbol: str
-    seq: int
+    seq: Number
     ticks: list[MarketData]
     end: bool = False
 
@@ -91,7 +95,7 @@ class IndicatorBatch(msgspec.Struct, frozen=True):
     source: str
     source_incarnation: str
     symbol: str
-    seq: int
+    seq: Number
     values: list[float | dict[str, float] | None]
 
 
@@ -105,7 +109,7 @@ class SignalMessage(msgspec.Struct, frozen=True, tag="signal", tag_field="type")
     id: str
     strategy: str
     incarnation: str
-    number: int
+    number: Number
     tick: TickRef
     signal: TradingSignal
 
@@ -117,7 +121,7 @@ class ProgressMessage(msgspec.Struct, frozen=True, tag="progress", tag_field="ty
 
     strategy: str
     incarnation: str
-    number: int
+    number: Number
     tick: TickRef
     end: bool = False
 

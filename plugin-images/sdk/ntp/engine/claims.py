@@ -13,6 +13,10 @@ from ntp.contract.messages import TickRef
 
 _REMEMBERED_INCARNATIONS = 8
 _HELD_CLAIMS = 10_000
+_BEYOND = 10_000
+"""Signals that are here while one before them is not."""
+_BELIEVED = 20_000
+"""Symbols, those of a source's former lives too; of more the ones that were heard of first go."""
 
 
 class Key(NamedTuple):
@@ -48,10 +52,14 @@ class _Life:
         if number > self.floor:
             self.beyond.add(number)
             self._settle()
+        if len(self.beyond) > _BEYOND:
+            self.give_up_to(min(self.beyond) - 1)
 
     def give_up_to(self, number: int) -> int:
         """Wait no longer for signals up to `number`; return how many never came."""
-        missing = sum(n not in self.beyond for n in range(self.floor + 1, number + 1))
+        # Counted, not looked for one by one: a strategy may claim any number.
+        came = sum(n <= number for n in self.beyond)
+        missing = max(0, number - self.floor - came)
         self.floor = max(self.floor, number)
         self.beyond = {n for n in self.beyond if n > self.floor}
         self._settle()
@@ -110,7 +118,9 @@ class Claims:
         for incarnation, life in self._lives.items():
             for claim in life.held:
                 claim.since = now if claim.since is None else claim.since
-            stale = [c.number for c in life.held if now - (c.since or now) >= patience_s]
+            stale = [
+                c.number for c in life.held if c.since is not None and now - c.since >= patience_s
+            ]
             if stale:
                 missing += life.give_up_to(max(stale))
                 self._believe(incarnation, life)
@@ -138,9 +148,18 @@ class Claims:
             if claim.seq > self._believed.get(claim.key, 0):
                 self._believed[claim.key] = claim.seq
                 self._sources.setdefault(claim.key.source, set()).add(claim.key.incarnation)
+                if len(self._believed) > _BELIEVED:
+                    self._forget_the_older_half()
             if claim.end and next(reversed(self._lives)) == incarnation:
                 self._ended_by = incarnation
         life.held = still_held
+
+    def _forget_the_older_half(self) -> None:
+        newer = list(self._believed.items())[_BELIEVED // 2 :]
+        self._believed = dict(newer)
+        self._sources = {}
+        for key in self._believed:
+            self._sources.setdefault(key.source, set()).add(key.incarnation)
 
     def forget(self, source: str, incarnation: str) -> None:
         """Drop what is known of a source's incarnation that is long gone."""

@@ -19,6 +19,8 @@ from ntp.engine.fills import Costs, market_price, protective_price, triggered
 from ntp.engine.orders import Order, Stand, order_for
 
 _REMEMBERED_IDS = 1024
+_WAITING = 10_000
+"""Symbols with orders that wait for a tick: one that invents symbols must not fill its ledger."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -96,6 +98,8 @@ class Desk:
         for order in waiting:
             stand = stand.after(order)
         outcome = order_for(signal_id, time, signal, stand, self.trading)
+        if isinstance(outcome, Order) and not waiting and len(self.orders) >= _WAITING:
+            return f"refused: orders of {_WAITING:,} symbols wait for a tick"
         if isinstance(outcome, Order):
             self.orders[signal.symbol] = [*waiting, outcome]
         return outcome

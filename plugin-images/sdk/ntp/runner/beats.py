@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ntp.contract.beat import Beat, Condition, Flow, LatestSignal, Pushed, Stage
+from ntp.contract.beat import MOST, Beat, Condition, Flow, LatestSignal, Pushed, Stage
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import MarketData
 from ntp.contract.names import Channel
@@ -140,6 +140,6 @@ def _told(flows: Sequence[Flow]) -> list[Flow]:
         total[1] += flow.lost
         total[2] += flow.late
     return [
-        Flow(peer=peer, channel=channel, symbol="*", count=count, lost=lost, late=late)
-        for (peer, channel), (count, lost, late) in sums.items()
+        Flow(peer, channel, "*", *(min(total, MOST) for total in totals))
+        for (peer, channel), totals in sums.items()
     ]

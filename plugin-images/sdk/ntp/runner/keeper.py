@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from ntp.contract.reading import reader
 from ntp.runner.core import border
 from ntp.runner.core.kept import Kept
 from ntp.runner.ending import say
@@ -28,7 +29,7 @@ class Keeper:
         if self._file is None or not self._file.exists():
             return Kept()
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=Kept)
+            return _read(self._file.read_bytes())
         except (OSError, msgspec.MsgspecError) as error:
             say(f"{FILE} in the storage cannot be read, so this life begins anew: {error}")
             return Kept()
@@ -65,3 +66,4 @@ class Keeper:
 
 
 _LARGEST = 16 * 1024 * 1024
+_read = reader(msgspec.json.Decoder(Kept))

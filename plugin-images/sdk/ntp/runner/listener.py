@@ -83,8 +83,9 @@ class Listener:
     async def _data(self, subject: str, payload: bytes) -> None:
         try:
             batch = decode_data(payload)
-        except msgspec.MsgspecError as error:
-            self._refusals.note(f"a message on {subject} cannot be read: {error}")
+            border.heard(batch)
+        except (msgspec.MsgspecError, border.RefusedError) as error:
+            self._refusals.note(f"a message on {subject} is not taken: {error}")
             return
         if not self._is_from(subject, batch.source, batch.symbol, subjects.data_in):
             return
@@ -94,8 +95,9 @@ class Listener:
     async def _values(self, subject: str, payload: bytes) -> None:
         try:
             batch = decode_values(payload)
-        except msgspec.MsgspecError as error:
-            self._refusals.note(f"a message on {subject} cannot be read: {error}")
+            border.heard(batch)
+        except (msgspec.MsgspecError, border.RefusedError) as error:
+            self._refusals.note(f"a message on {subject} is not taken: {error}")
             return
         if not self._is_from(subject, batch.indicator, batch.symbol, subjects.indicator_in):
             return

@@ -13,6 +13,7 @@ from ntp.contract.beat import Flow, LatestSignal
 from ntp.contract.launch import LaunchFile
 from ntp.contract.messages import Fill, ProgressMessage, SignalMessage
 from ntp.contract.names import Channel, Kind
+from ntp.contract.reading import reader
 from ntp.plugin import BasePlugin, StrategyPlugin
 from ntp.runner.beats import Figures
 from ntp.runner.core import border
@@ -25,7 +26,7 @@ from ntp.runner.keeper import Keeper
 from ntp.runner.listener import Listener
 from ntp.runner.memory import Memory
 
-decode_fill = msgspec.json.Decoder(Fill).decode
+decode_fill = reader(msgspec.json.Decoder(Fill))
 
 
 class StrategyPart:

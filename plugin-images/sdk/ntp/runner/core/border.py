@@ -12,13 +12,22 @@ from typing import Any, SupportsFloat
 
 import msgspec
 
-from ntp.contract.messages import Fill, MarketData, SignalType, TradingSignal
+from ntp.contract.messages import (
+    DataBatch,
+    Fill,
+    IndicatorBatch,
+    MarketData,
+    SignalType,
+    TradingSignal,
+)
 
 LONGEST_SYMBOL = 64
 """Characters; a symbol becomes one token of a subject."""
 LONGEST_ID = 128
 LARGEST_MESSAGE = 100 * 1024
 """Bytes of one message."""
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""Event times lie between: beyond them is no room for the bar of a day."""
 
 
 class RefusedError(ValueError):
@@ -67,12 +76,13 @@ def moment(value: object) -> datetime:
     """Return an aware time in UTC. A naive one is local time, as datetime.fromtimestamp() makes it."""
     if not isinstance(value, datetime):
         raise RefusedError(f"timestamp was {value!r} ({type(value).__name__}); give a datetime")
-    if value.tzinfo is UTC:
-        return value
     try:
-        return value.astimezone(UTC)
+        at = value if value.tzinfo is UTC else value.astimezone(UTC)
     except (OverflowError, OSError, ValueError):
         raise RefusedError(f"timestamp was {value!r}, which is no time in UTC") from None
+    if not EARLIEST <= at <= LATEST:
+        raise RefusedError(f"timestamp was {at.isoformat()}; that is no time of a market")
+    return at
 
 
 def tick(item: object, identify: "Identify") -> MarketData:
@@ -93,6 +103,30 @@ def tick(item: object, identify: "Identify") -> MarketData:
     if not isinstance(item.metadata, dict):
         raise RefusedError(f"metadata of {name} was {type(item.metadata).__name__}; give a dict")
     return MarketData(at, name, price, volume, bid, ask, item.metadata, given)
+
+
+def heard(batch: DataBatch | IndicatorBatch) -> None:
+    """Hold to the border what another plugin sent, for its runner was in its own hands.
+
+    What it says of one symbol must be of that one: others may be wired to be heard from elsewhere.
+    """
+    name = symbol(batch.symbol)
+    identifier(batch.incarnation)
+    if isinstance(batch, IndicatorBatch):
+        identifier(batch.source_incarnation)
+        return
+    for tick in batch.ticks:  # each of which passes here, so the usual one costs no call
+        if (
+            tick.symbol == name
+            and EARLIEST <= tick.timestamp <= LATEST
+            and len(tick.id) <= LONGEST_ID
+            and tick.id.isprintable()
+        ):
+            continue
+        if tick.symbol != name:
+            raise RefusedError(f"a tick of {tick.symbol[:80]!r} came among those of {name!r}")
+        identifier(tick.id)
+        moment(tick.timestamp)
 
 
 def identifier(given: object, most: int = LONGEST_ID) -> str:

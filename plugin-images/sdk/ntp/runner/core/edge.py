@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ntp.contract.messages import DataBatch, MarketData
+from ntp.contract.messages import MOST, DataBatch, MarketData
 from ntp.runner.core.kept import Mark
 
 _REMEMBERED_INCARNATIONS = 8
@@ -70,7 +70,7 @@ class Edge:
         first = batch.seq
         ticks: Sequence[MarketData] = batch.ticks
         if first > self.through + 1:
-            self.lost += first - self.through - 1
+            self.lost = min(self.lost + first - self.through - 1, MOST)
         elif first <= self.through:
             ticks = ticks[self.through + 1 - first :]
             first = self.through + 1

@@ -9,6 +9,7 @@ import msgspec
 from ntp.contract.launch import Listen, Trading
 from ntp.contract.messages import ProgressMessage, SignalMessage
 from ntp.contract.names import Kind
+from ntp.contract.reading import reader
 from ntp.plugin import ExecutorPlugin
 from ntp.runner.core import border
 from ntp.runner.core.lead import Lead, Run
@@ -20,7 +21,7 @@ _CHUNK = 64
 
 LONGEST_SIGNAL_ID = 512
 
-decode_heard = msgspec.json.Decoder(SignalMessage | ProgressMessage).decode
+decode_heard = reader(msgspec.json.Decoder(SignalMessage | ProgressMessage))
 
 
 class ExecutorWork:
@@ -145,6 +146,11 @@ def _read(strategy: str, payload: bytes) -> SignalMessage | ProgressMessage:
     message: SignalMessage | ProgressMessage = decode_heard(payload)
     if message.strategy != strategy:
         raise border.RefusedError(f"it says that it is of {message.strategy!r}")
+    tick = message.tick
+    for name in (message.incarnation, tick.source, tick.incarnation, tick.id):
+        border.identifier(name)
+    if tick.symbol:  # else it is the end of a strategy that has seen nothing
+        border.symbol(tick.symbol)
     if isinstance(message, SignalMessage):
         border.identifier(message.id, most=LONGEST_SIGNAL_ID)
         border.signal(message.signal, None)

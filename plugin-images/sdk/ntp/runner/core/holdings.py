@@ -5,10 +5,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from ntp.contract.messages import Fill, Side
+from ntp.engine.exact import LIMIT
 
 _REMEMBERED_FILLS = 10_000
 _KEPT_FILLS = 1000
 """How many ids the next life is told: a fill comes again after seconds, not after days."""
+
+
+_LIMIT = Decimal(LIMIT)
 
 
 class Holdings:
@@ -19,14 +23,15 @@ class Holdings:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def apply(self, fill: Fill) -> bool:
-        """Count a fill; False where it was counted before, or says no quantity."""
-        if fill.id in self._seen or not fill.quantity.is_finite():
+        """Count a fill; False where it was counted before, or says no usable quantity."""
+        change = fill.quantity
+        if fill.id in self._seen or not change.is_finite() or not -_LIMIT < change < _LIMIT:
             return False
         self._seen[fill.id] = None
         if len(self._seen) > _REMEMBERED_FILLS:
             self._seen.popitem(last=False)
-        change = fill.quantity if fill.side is Side.BUY else -fill.quantity
-        self._quantity[fill.symbol] = self._quantity.get(fill.symbol, Decimal(0)) + change
+        held = self._quantity.get(fill.symbol, Decimal(0))
+        self._quantity[fill.symbol] = held + (change if fill.side is Side.BUY else -change)
         return True
 
     def position(self, symbol: str) -> float:

@@ -12,6 +12,7 @@ from ntp.contract.beat import Flow
 from ntp.contract.launch import Listen
 from ntp.contract.messages import DataBatch, IndicatorBatch, MarketData
 from ntp.contract.names import Channel, Kind
+from ntp.contract.reading import reader
 from ntp.runner.core.edge import Edge
 from ntp.runner.core.kept import Mark
 from ntp.runner.core.lead import MOST_WAITING, Lead, Run, Values
@@ -23,8 +24,8 @@ MOST_LEADS = 10_000
 """Symbols over all sources: one that invents symbols must not fill its listeners' memory."""
 _NOT_YET = 1 << 60
 
-decode_data = msgspec.json.Decoder(DataBatch).decode
-decode_values = msgspec.json.Decoder(IndicatorBatch).decode
+decode_data = reader(msgspec.json.Decoder(DataBatch))
+decode_values = reader(msgspec.json.Decoder(IndicatorBatch))
 
 
 class Intake:

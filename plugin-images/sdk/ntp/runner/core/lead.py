@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ntp.contract.messages import IndicatorBatch, MarketData, TickRef
+from ntp.contract.messages import MOST, IndicatorBatch, MarketData, TickRef
 from ntp.runner.core.edge import Edge, began_ms
 
 Value = float | dict[str, float] | None
@@ -73,7 +73,7 @@ class Values:
         gap = batch.seq - self.through - 1
         if gap > 0:
             # The ticks between must not wait for what will not come.
-            self.lost += gap
+            self.lost = min(self.lost + gap, MOST)
             self.values.extend([None] * min(gap, MOST_WAITING))
             self.first = batch.seq - len(self.values)
         new = batch.values[max(0, -gap) :]
@@ -91,7 +91,7 @@ class Values:
         return source >= max(indicator, self.listening_ms)
 
     def attach(self, name: str, incarnation: str, seq: int, ticks: Sequence[MarketData]) -> None:
-        """Put the value of each tick into its metadata; None where there is none."""
+        """Put the value of each tick into its metadata["indicators"]; None where there is none."""
         values = self.values if self.source_incarnation == incarnation else None
         while values and self.first < seq:
             values.popleft()
@@ -101,7 +101,7 @@ class Values:
             if values and self.first == number:
                 value = values.popleft()
                 self.first += 1
-            tick.metadata.setdefault("indicators", {})[name] = value
+            tick.metadata["indicators"][name] = value
 
 
 @dataclass(slots=True)
@@ -158,6 +158,9 @@ class Lead:
         """Return the first `count` ticks of the oldest that wait, with the values that are there."""
         head = self.waiting[0]
         ticks = head.ticks[:count]
+        for tick in ticks:
+            # Whatever the source wrote there itself.
+            tick.metadata["indicators"] = {}
         for name, known in self.indicators.items():
             known.attach(name, head.incarnation, head.seq, ticks)
         whole = count == len(head.ticks)

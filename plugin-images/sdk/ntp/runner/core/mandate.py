@@ -21,6 +21,7 @@ from ntp.contract.messages import (
 from ntp.engine.lane import Due, Lane
 from ntp.plugin import ExecutorPlugin, Fills
 from ntp.runner.core import border
+from ntp.runner.core.intake import MOST_LEADS
 from ntp.runner.core.lead import Run
 from ntp.runner.core.objects import overrides
 
@@ -153,7 +154,8 @@ class Mandate:
                         self._keep(result, outcome)
                 continue
             signal = _told(one)
-            self.signals[signal.symbol] += 1
+            told = signal.symbol in self.signals or len(self.signals) < MOST_LEADS
+            self.signals[signal.symbol if told else "*"] += 1
             self._keep(await self._call("process_signal", plugin.process_signal(signal)), outcome)
             outcome.tokens += self._tokens.pop(one.id, [])
 
