@@ -9,8 +9,9 @@ from nats import errors
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life
+from orchestrator.bus.keys import Key
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.spec.model import Rights
+from orchestrator.spec.model import Import, Rights
 
 _AT_ONCE = 16
 _ORDER = ("data_source", "indicator", "strategy", "executor")
@@ -54,19 +55,20 @@ class Accounts:
             if not client.is_closed:
                 await answers.unsubscribe()
 
+    async def push_core(self, captured: Sequence[Import], held: Mapping[str, str]) -> None:
+        """Push the controller's account; before it, those of whom it captures."""
+        token = self._authority.core_token(captured)
+        await self._push(self._authority.core, token, held)
+
     async def push(self, rights: Sequence[Rights], held: Mapping[str, str]) -> None:
         """Push those whose claims differ from what is held; nobody else notices."""
-        if held.get(self._authority.core.public) != self._authority.core_token():
-            await self.update(self._authority.core_token())
         for kind in _ORDER:
             limit = asyncio.Semaphore(_AT_ONCE)
 
             async def one(item: Rights, limit: asyncio.Semaphore = limit) -> None:
                 async with limit:  # around the signatures too: thousands would stop the loop
-                    token = self._authority.account_token(item)
-                    old = held.get(self._authority.account(item.instance).public)
-                    if old is None or claims.meaning(old) != claims.meaning(token):
-                        await self.update(token)
+                    key = self._authority.account(item.instance)
+                    await self._push(key, self._authority.account_token(item), held)
 
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -85,6 +87,11 @@ class Accounts:
         _check(answer, "delete accounts")
         for name in accounts:
             self._authority.forget(name)
+
+    async def _push(self, key: Key, token: str, held: Mapping[str, str]) -> None:
+        old = held.get(key.public)
+        if old is None or claims.meaning(old) != claims.meaning(token):
+            await self.update(token)
 
     async def update(self, token: str) -> None:
         """Push one account's token."""

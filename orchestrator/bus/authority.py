@@ -5,7 +5,7 @@ is the same text after a restart of the controller, and the broker is left alone
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.bus import claims
 from orchestrator.bus.external import External
 from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, make, write_private
-from orchestrator.spec.model import Rights
+from orchestrator.spec.model import Import, Rights
 from orchestrator.spec.rights import CORE, TAP
 
 _ACCOUNT, _USER = "account", "user"
@@ -65,8 +65,11 @@ class Authority:
         key = self._system()
         return key.public, self._kept("SYS", claims.system_account(key), self._signing)
 
-    def core_token(self) -> str:
-        return self._kept(CORE, claims.core_account(self.core), self._signing)
+    def core_token(self, captured: Sequence[Import] = ()) -> str:
+        """Return CORE's token; `captured`: what it imports, which differs from time to time."""
+        exporters = {item.account: self.account(item.account) for item in captured}
+        body = claims.core_account(self.core, captured, exporters, int(self._now()))
+        return self._kept(CORE, body, self._signing)
 
     def system_credentials(self) -> bytes:
         """Return a .creds file that may push claims; it never leaves the controller."""

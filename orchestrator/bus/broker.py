@@ -26,7 +26,7 @@ from orchestrator.bus.external import External
 from orchestrator.bus.streams import Streams
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Launch
-from orchestrator.spec.model import Rights
+from orchestrator.spec.model import Import, Rights
 
 _CANARY = "CANARY"
 _INFO_LIMIT = 64 * 1024
@@ -90,7 +90,7 @@ class NatsBroker:
                 return
             accounts = Accounts(await self._system_life(), self._authority)
             before = self._applied
-            changed = [item for name, item in rights.items() if (before or {}).get(name) != item]
+            changed = {n: each for n, each in rights.items() if (before or {}).get(n) != each}
             gone = {
                 name: key for name, key in self._authority.known().items() if name not in rights
             }
@@ -98,11 +98,15 @@ class NatsBroker:
             # First the streams, so that no plugin finds its subject unserved; what goes, goes last.
             held = await accounts.held() if before is None else {}
             gone |= {key: key for key, token in held.items() if self._is_left(key, token)}
-            if before is None:
-                await accounts.push([], held)
+            if before is None and self._authority.core.public not in held:
+                await accounts.push_core((), held)
             streams = Streams(await self._core_life())
-            await streams.ensure({item.instance: item for item in changed})
-            await accounts.push(changed, held)
+            await streams.ensure(rights, changed)
+            await accounts.push(list(changed.values()), held)
+            captured = _captured(rights)
+            if before is None or captured != _captured(before):
+                # After those whom it imports from: the server drops an import from a stranger.
+                await accounts.push_core(captured, held)
             await accounts.delete(gone)
             if before is None:
                 await streams.prune(rights)
@@ -220,6 +224,12 @@ class NatsBroker:
         raise UnreachableError(
             f"{address} is taken by another program; the broker moves to {self.address()}"
         ) from error
+
+
+def _captured(rights: Mapping[str, Rights]) -> tuple[Import, ...]:
+    """Return what CORE imports; two imports of one subject would deliver it twice."""
+    found = {each for item in rights.values() for each in item.captured}
+    return tuple(sorted(found, key=lambda each: each.local))
 
 
 def _version_words(life: Life) -> list[str]:

@@ -99,8 +99,13 @@ def system_account(key: Key) -> dict[str, Any]:
     }
 
 
-def core_account(key: Key) -> dict[str, Any]:
-    """Return the claims of the controller's account: the only one with streams."""
+def core_account(
+    key: Key, captured: Sequence[Import], exporters: Mapping[str, Key], issued: int
+) -> dict[str, Any]:
+    """Return the claims of the controller's account: the only one with streams.
+
+    `captured`: what it hears of others, for its stream alone.
+    """
     limits = _limits(exports=_UNLIMITED) | dict.fromkeys(
         ("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED
     )
@@ -108,7 +113,21 @@ def core_account(key: Key) -> dict[str, Any]:
     return {
         "sub": key.public,
         "name": CORE,
-        "nats": {"limits": limits, "exports": exports, "type": "account", "version": 2},
+        "nats": {
+            "limits": limits,
+            "exports": exports,
+            **(
+                {
+                    "imports": [
+                        _import(each, key, exporters[each.account], issued) for each in captured
+                    ]
+                }
+                if captured
+                else {}
+            ),
+            "type": "account",
+            "version": 2,
+        },
     }
 
 

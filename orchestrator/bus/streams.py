@@ -3,11 +3,15 @@
 One stream a plugin: a neighbour can neither fill it nor guess its message ids. A stream keeps what
 some consumer has not acknowledged (`interest`) and refuses more when it is full (`discard new`), so
 an acknowledged signal is never pushed out by a later one; the sender keeps it and shows it.
+
+What is captured of ticks and values, for whom a replay is asked, lies in one stream in memory: the
+last of each symbol, acknowledged by nobody, read as often as somebody starts.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ntp.contract.subjects import CAPTURE_STREAM
 from orchestrator.bus.claims import PAYLOAD
 from orchestrator.bus.client import Life
 from orchestrator.errors import ActionError
@@ -26,7 +30,11 @@ _SECOND = 1_000_000_000
 _NOT_FOUND = {10059, 10014}
 """JetStream's error codes: stream not found, consumer not found."""
 _FEW = 8
-_PREFIXES = ("SIG_", "FILL_")
+_PREFIXES = ("SIG_", "FILL_", CAPTURE_STREAM)
+CAPTURE_BYTES = 24 * MIB
+"""Of the broker's memory for streams; what is older goes first."""
+_WATERMARKS = 8
+"""Of a symbol, beside its ticks: they leave by themselves after seconds."""
 
 
 def wanted(rights: Mapping[str, Rights]) -> dict[str, dict[str, Any]]:
@@ -48,11 +56,36 @@ def wanted(rights: Mapping[str, Rights]) -> dict[str, dict[str, Any]]:
                 "allow_direct": False,
                 "deny_purge": False,
             }
+    most = max((item.replay for item in rights.values()), default=0)
+    if most:
+        streams[CAPTURE_STREAM] = {
+            "name": CAPTURE_STREAM,
+            "subjects": ["md.>"],
+            "retention": "limits",
+            "discard": "old",
+            "storage": "memory",
+            "max_bytes": CAPTURE_BYTES,
+            "max_msg_size": PAYLOAD,
+            "max_msgs_per_subject": most + _WATERMARKS,
+            "allow_msg_ttl": True,
+            "num_replicas": 1,
+            "allow_direct": False,
+        }
     return streams
 
 
 def consumer(item: Consumer) -> dict[str, Any]:
     """Return the configuration of one consumer."""
+    if item.stream == CAPTURE_STREAM:
+        return {
+            "name": item.durable,
+            "durable_name": item.durable,
+            "deliver_policy": "all",
+            "ack_policy": "none",
+            "mem_storage": True,
+            "max_waiting": 8,
+            "filter_subjects": list(item.filters),
+        }
     return {
         "name": item.durable,
         "durable_name": item.durable,
@@ -72,9 +105,12 @@ class Streams:
     def __init__(self, core: Life) -> None:
         self._core = core
 
-    async def ensure(self, rights: Mapping[str, Rights]) -> None:
-        """Make what is missing and change what differs; remove nothing."""
+    async def ensure(self, rights: Mapping[str, Rights], changed: Collection[str]) -> None:
+        """Make what is missing and change what differs for those who changed; remove nothing."""
+        rights, everybody = {name: rights[name] for name in changed}, rights
         streams = wanted(rights)
+        if CAPTURE_STREAM in streams:  # it is everybody's
+            streams[CAPTURE_STREAM] = wanted(everybody)[CAPTURE_STREAM]
         have = await self._held("STREAM", streams, "streams")
         for name, config in streams.items():
             if name not in have:

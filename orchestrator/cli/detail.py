@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.output import console
-from orchestrator.cli.words import bytes_of
+from orchestrator.cli.words import bytes_of, replay_of, signal_in_full
 
 MARGIN = 13
 
@@ -50,11 +50,9 @@ def show(row: Mapping[str, Any]) -> None:
         if flow["last_refusal"]:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
     if made := row.get("signal"):  # not of an older controller that still runs
-        size = "" if made["size"] is None else f", size {made['size']:.10g}"
-        words = f"{made['signal_type']} {made['symbol']}, price {made['price']:.10g}{size}"
-        lines.append(
-            ("last signal", f"{words}, confidence {made['confidence']:.2g}, at {made['at']}")
-        )
+        lines.append(("last signal", f"{signal_in_full(made)}, at {made['at']}"))
+    if shown := row.get("replayed"):
+        lines.append(("replayed", replay_of(shown)))
     lines += _own(row)
     lines += _network(row)
     lines += [

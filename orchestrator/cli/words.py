@@ -46,6 +46,25 @@ def signal_of(signal: Mapping[str, Any] | None, now: str) -> str:
     return f"{signal['signal_type']} {signal['symbol']} {signal['price']:.10g} {made}"
 
 
+def signal_in_full(made: Mapping[str, Any]) -> str:
+    """Print a signal: what, of which symbol, how much, how sure."""
+    size = "" if made["size"] is None else f", size {made['size']:.10g}"
+    words = f"{made['signal_type']} {made['symbol']}, price {made['price']:.10g}{size}"
+    return f"{words}, confidence {made['confidence']:.2g}"
+
+
+def replay_of(shown: Mapping[str, Any]) -> str:
+    """Print what a life was shown before it was ready, and what it would have sent."""
+    if shown["problem"]:
+        return f"nothing: {shown['problem']}"
+    words = f"{shown['ticks']:,} ticks in {shown['seconds'] * 1000:.0f} ms"
+    if not shown["signals"]:
+        return words
+    several = "" if shown["signals"] == 1 else "s"
+    last = f"; the last: {signal_in_full(shown['last'])}" if shown["last"] else ""
+    return f"{words}, {shown['signals']:,} signal{several} made of them and not sent{last}"
+
+
 def state_style(row: Mapping[str, Any]) -> str:
     """Return the colour of a plugin's state; the word itself always says it too."""
     state = row["state"]

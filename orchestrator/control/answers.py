@@ -17,6 +17,7 @@ from orchestrator.control.calls import (
     LogsCall,
     Operations,
     PreviewCall,
+    ReplayCall,
     RestartCall,
     RevisionCall,
     RevisionsCall,
@@ -64,6 +65,10 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
                 async for each in given:
                     yield _event("tap", each)
             yield {"result": {}}
+        case ReplayCall(names=names, ticks=ticks):
+            async with aclosing(operations.replay(names, ticks=ticks)) as told:
+                async for capturing in told:
+                    yield _event("capturing", capturing)
         case ApplyCall() | WaitCall() | RestartCall() | StopCall() | StartCall() | DownCall():
             async with aclosing(_progress(call, operations)) as messages:
                 async for message in messages:

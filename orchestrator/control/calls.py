@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from orchestrator.decide.report import (
+    Capturing,
     Downed,
     Heard,
     Info,
@@ -21,6 +22,8 @@ from orchestrator.ports import Event, LogLine, Revision
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+MOST_REPLAYED = 10_000
+"""Ticks of one symbol."""
 Sources = list[tuple[str, str]]
 
 
@@ -89,6 +92,11 @@ class StartCall(_OneCall, frozen=True, tag="start"):
     pass
 
 
+class ReplayCall(_Call, frozen=True, tag="replay"):
+    names: list[str]
+    ticks: Annotated[int, msgspec.Meta(ge=1, le=MOST_REPLAYED)]
+
+
 class DownCall(_Call, frozen=True, tag="down"):
     delete_data: bool = False
     deadline: Seconds = 120.0
@@ -121,6 +129,7 @@ Call = (
     | RestartCall
     | StopCall
     | StartCall
+    | ReplayCall
     | DownCall
     | TapCall
     | BeatsCall
@@ -178,6 +187,7 @@ class Operations(Protocol):
     def start(
         self, name: str, *, wait: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def replay(self, names: Sequence[str], *, ticks: int) -> AsyncGenerator[Capturing, None]: ...
     def down(
         self, *, delete_data: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Downed, None]: ...

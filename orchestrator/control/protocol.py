@@ -27,6 +27,9 @@ Calls. `?` marks an argument that may be left out, with its default.
     restart     name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
     stop        name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME     a stored override: `start` clears it
     start       name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
+    replay      names, ticks                      {"event": "capturing", "names", "ready", "message"}; no result, it lasts until the
+                                                  client leaves: meanwhile what they hear is captured, and each life of
+                                                  theirs is shown the last `ticks` of each symbol before it is ready
     down        delete_data?=false, deadline?=120     PROGRESS...; result {"removed": [NAME], "kept": [NAME]}
                                                   sources first, the broker last; then the controller ends
     tap         name                              {"event": "tap", ...TAP}; whoever hangs up has the right no more; result {}

@@ -127,6 +127,9 @@ class Applying:
                 permanent=True,
             )
         self._keep(readable, declared, book)
+        for change in preview.changes:
+            if change.do != "keep":  # somebody edits it: what went before was no flapping
+                self._loop.parking.release(change.name)
         self._rooms.launches.catalog = catalog
         self._rooms.launches.secrets = secrets
         self._forgive_refusals()

@@ -21,17 +21,21 @@ class BusRights:
         self._journal = journal
         self._lock = asyncio.Lock()
         self._wanted: Mapping[str, Rights] = {}
-        self._for: Desired | None = None
+        self._for: tuple[Desired, Mapping[str, int]] | None = None
         self._ensured: Mapping[str, Rights] | None = None
         """What the broker was last made to be; None: unknown."""
 
-    def want(self, desired: Desired, running: Collection[str]) -> None:
-        """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted."""
-        if self._for is None or self._for.plugins != desired.plugins:
-            fresh = dict(rights(desired, edges(desired)))
+    def want(self, desired: Desired, running: Collection[str], replays: Mapping[str, int]) -> None:
+        """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted.
+
+        `replays`: for whom what it hears is captured, as `spec.rights` has it.
+        """
+        known = self._for
+        if known is None or known[0].plugins != desired.plugins or known[1] != replays:
+            fresh = dict(rights(desired, edges(desired), replays))
             leaving = {name: each for name, each in self._wanted.items() if name not in fresh}
             self._wanted = {**leaving, **fresh}
-            self._for = desired
+            self._for = (desired, replays)
         gone = [
             name for name in self._wanted if name not in desired.plugins and name not in running
         ]

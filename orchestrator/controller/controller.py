@@ -1,8 +1,6 @@
 """A controller from its first look to its last: what the socket asks, and what runs beside the passes."""
 
 import asyncio
-import os
-import platform
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,6 +10,7 @@ from orchestrator.controller.alerting import Alerting
 from orchestrator.controller.applying import Applying, Order
 from orchestrator.controller.finishing import finishing
 from orchestrator.controller.following import Following
+from orchestrator.controller.informing import Informing
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
@@ -23,7 +22,7 @@ from orchestrator.controller.telling import Telling, is_ready, is_settled, is_st
 from orchestrator.controller.watchers import Watchers
 from orchestrator.decide.memory import forgive
 from orchestrator.decide.report import (
-    BrokerInfo,
+    Capturing,
     Downed,
     Figures,
     Heard,
@@ -35,8 +34,8 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Tap,
 )
-from orchestrator.decide.state import Isolation, Phase
-from orchestrator.errors import ActionError, NtpError, UnreachableError
+from orchestrator.decide.state import Phase
+from orchestrator.errors import NtpError, UnreachableError
 from orchestrator.ports import Event, LogLine, Revision
 
 ISOLATION_S = 20.0
@@ -57,8 +56,7 @@ class Controller:
         self._loop = Loop(self._rooms)
         self._telling = Telling(self._rooms, self._loop)
         self._applying = Applying(self._rooms, self._loop, self._telling)
-        self._started = outside.now()
-        self._isolation: Isolation | None = None
+        self._informing = Informing(self._rooms, self._loop)
         self._taking_down = TakingDown(self._rooms, self._loop)
         self._rooms.memories.load()
         self._applying.restore()
@@ -106,25 +104,8 @@ class Controller:
         return await self._taking_down.finish()
 
     async def info(self) -> Info:
-        current = self._outside.store.current()
-        revision = self._rooms.desk.book.revision
-        return Info(
-            project=self._outside.project,
-            version=self._outside.version,
-            python=platform.python_version(),
-            pid=os.getpid(),
-            epoch=self._outside.lease.epoch,
-            started=self._started,
-            revision=revision,
-            applied=current.applied if current and current.number == revision else None,
-            runtime=self._outside.runtime.name,
-            isolation=await self._isolated(),
-            broker=await self._broker(),
-            listening_since=self._outside.bus.listening_since,
-            conditions=self._rooms.journal.conditions(),
-            state_folder=self._outside.state_folder,
-            webhook=self._alerting.info() if self._alerting is not None else None,
-        )
+        webhook = self._alerting.info() if self._alerting is not None else None
+        return replace(await self._informing.info(), webhook=webhook)
 
     async def status(self, name: str | None) -> ProjectStatus:
         return await self._telling.project(name)
@@ -234,6 +215,18 @@ class Controller:
         async for item in self._until([name], is_ready, wait=wait, deadline=deadline):
             yield item
 
+    async def replay(self, names: Sequence[str], *, ticks: int) -> AsyncGenerator[Capturing, None]:
+        """Have what they hear captured as long as this is listened to: each new life is shown its end.
+
+        Yields once, when that is so or cannot be.
+        """
+        with self._rooms.replays.asked(names, ticks):
+            try:
+                yield await self._telling.capturing(names)
+                await asyncio.Event().wait()
+            finally:
+                self._loop.agenda.wake()
+
     async def down(
         self, *, delete_data: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Downed, None]:
@@ -274,26 +267,6 @@ class Controller:
     def _look_at(self, name: str) -> None:
         self._loop.parking.release(name)
         self._loop.agenda.mark(name)
-
-    async def _isolated(self) -> Isolation | None:
-        if self._isolation is None:
-            try:
-                async with asyncio.timeout(ISOLATION_S):
-                    self._isolation = await self._outside.runtime.isolation()
-            except (NtpError, TimeoutError):
-                return None
-        return self._isolation
-
-    async def _broker(self) -> BrokerInfo:
-        instance = (self._loop.observed.instances or {}).get(BROKER)
-        try:
-            external = self._outside.broker.launch() is None
-            address = self._outside.broker.address()
-        except ActionError as error:
-            return BrokerInfo("", error.reason, str(error), [str(error)])
-        phase = "external" if external else instance.phase.value if instance else "absent"
-        problems = await self._rooms.rights.check() if self._rooms.rights.settled else ()
-        return BrokerInfo(address, phase.capitalize(), "; ".join(problems), problems)
 
 
 def _first(group: BaseExceptionGroup[NtpError]) -> NtpError:

@@ -9,6 +9,7 @@ import msgspec
 from ntp.contract.launch import CREDENTIALS_FILE, LAUNCH_FILE, BusAddress, LaunchFile
 from orchestrator.controller.desk import Generation
 from orchestrator.controller.outside import Outside
+from orchestrator.controller.replays import Replays
 from orchestrator.decide.layers import hashes, on_bus
 from orchestrator.errors import ActionError
 from orchestrator.ports import Catalog, Environment, Launch, Secrets
@@ -23,8 +24,9 @@ CODE, STORAGE = "/plugin", "/storage"
 class Launches:
     """Makes launches; `catalog` and `secrets` are those of the last apply."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, replays: Replays) -> None:
         self._outside = outside
+        self._replays = replays
         self.catalog: Catalog = outside.catalog({})
         self.secrets: Secrets = outside.secrets
         self._environments: dict[str, Environment] = {}
@@ -104,6 +106,7 @@ class Launches:
                 config=self._config(generation),
                 inputs=list(generation.listens),
                 history=spec.history,
+                replay=self._replays.wanted.get(spec.name, 0),
                 timeout_s=spec.timeout.total_seconds(),
                 grace_s=spec.grace.total_seconds(),
                 trading=trading(spec),

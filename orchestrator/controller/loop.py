@@ -218,7 +218,8 @@ class Loop:
         """Have the broker know the rights that are wanted now, also when nobody is started."""
         rights, broker = self._rooms.rights, instances.get(BROKER)
         alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
-        rights.want(self._rooms.desk.desired(self.observed.records), alive)
+        desired = self._rooms.desk.desired(self.observed.records)
+        rights.want(desired, alive, self._rooms.replays.wanted)
         life = broker.id if broker is not None and broker.phase is Phase.RUNNING else ""
         if life != self._broker_life:
             self._broker_life = life

@@ -35,6 +35,8 @@ class Tempo:
     """Of one plugin within `flapping`; more is no progress, and it is parked."""
     flapping: timedelta = timedelta(minutes=1)
     parked: timedelta = timedelta(minutes=5)
+    capture: timedelta = timedelta(seconds=10)
+    """How long somebody who wants ticks captured waits until they are."""
     follow: timedelta = timedelta(milliseconds=250)
     """Between two looks at files that are followed."""
     settled: timedelta = timedelta(milliseconds=750)

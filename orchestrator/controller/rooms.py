@@ -11,6 +11,7 @@ from orchestrator.controller.launches import Launches
 from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import Picture
+from orchestrator.controller.replays import Replays
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Rooms:
     memories: Memories
     picture: Picture
     rights: BusRights
+    replays: Replays
     launches: Launches
     acts: Acts
 
@@ -30,7 +32,8 @@ class Rooms:
         journal = Journal(outside.store, outside.now)
         memories = Memories(outside.store, journal)
         rights = BusRights(outside.broker, journal)
-        launches = Launches(outside)
+        replays = Replays()
+        launches = Launches(outside, replays)
         return cls(
             outside=outside,
             desk=desk,
@@ -38,6 +41,7 @@ class Rooms:
             memories=memories,
             picture=Picture(outside, desk, memories, journal),
             rights=rights,
+            replays=replays,
             launches=launches,
             acts=Acts(
                 outside,

@@ -9,6 +9,7 @@ from orchestrator.controller.rates import Rates
 from orchestrator.controller.rooms import Rooms
 from orchestrator.decide.memory import beat_of
 from orchestrator.decide.report import (
+    Capturing,
     FlowTotals,
     Outcome,
     PluginStatus,
@@ -84,6 +85,19 @@ class Telling:
             conditions=self._rooms.journal.conditions(),
             plugins=[each for each in found if name is None or each.name == name],
         )
+
+    async def capturing(self, names: Collection[str]) -> Capturing:
+        """Say whether the bus has what it needs to capture for them, once it has or time is up."""
+        patience = self._rooms.outside.tempo.capture.total_seconds()
+        ends = asyncio.get_running_loop().time() + patience
+        await self._fresh(ends)
+        rights = self._rooms.rights
+        while not (done := rights.settled or not self._rooms.desk.book.entries):
+            if asyncio.get_running_loop().time() >= ends:
+                break
+            await self._turn(ends)
+        why = "" if done else "the broker does not answer; what comes is not captured yet"
+        return Capturing(sorted(names), done, why)
 
     def check(self, name: str | None) -> None:
         entries = self._rooms.desk.book.entries

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ntp.contract.beat import Beat, LatestSignal
+from ntp.contract.beat import Beat, LatestSignal, Replayed
 from ntp.contract.problem import Problem
 from orchestrator.decide.changes import Change
 from orchestrator.decide.state import Exit, Isolation, Usage
@@ -69,6 +69,8 @@ class PluginStatus:
     flow: FlowTotals | None = None
     signal: LatestSignal | None = None
     """A strategy's newest of this life."""
+    replayed: Replayed | None = None
+    """What this life was shown before it was ready."""
     indicators: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Its `get_indicators()`, by symbol."""
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -158,6 +160,15 @@ class Downed:
     removed: Sequence[str]
     kept: Sequence[str]
     """Instances whose storage is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capturing:
+    """Whether the bus captures for `names`, or will with their first start; `message`: why not."""
+
+    names: Sequence[str]
+    ready: bool
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

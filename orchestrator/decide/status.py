@@ -99,6 +99,7 @@ def status(
         last_output=end.last_output if end else (),
         flow=seen.flows.get(name),
         signal=beat.signal if beat else None,
+        replayed=beat.replayed if beat else None,
         indicators=beat.indicators if beat else {},
         report=beat.report if beat else {},
         egress=tuple(written(host) for host in spec.egress),

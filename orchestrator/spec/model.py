@@ -192,3 +192,7 @@ class Rights:
     streams: tuple[str, ...] = ()
     """Streams in CORE that hold what this instance sends."""
     consumers: tuple[Consumer, ...] = ()
+    captured: tuple[Import, ...] = ()
+    """What CORE imports to keep the end of it for this instance."""
+    replay: int = 0
+    """How many ticks of each symbol it is to find there."""

@@ -26,23 +26,30 @@ _SAYS = {
     Kind.STRATEGY: "sig.>",
     Kind.EXECUTOR: "fill.>",
 }
+_FLOWS = {Channel.DATA: "data", Channel.INDICATOR: "ind"}
+_REPLAYED = frozenset({Kind.INDICATOR, Kind.STRATEGY})
+"""An executor acts on what it is shown: it takes up its ledger, and sees no tick twice."""
 _STORED = {
     Kind.STRATEGY: ("sig", subjects.signal_stream),
     Kind.EXECUTOR: ("fill", subjects.fill_stream),
 }
 
 
-def rights(desired: Desired, edges: Sequence[Edge]) -> Mapping[str, Rights]:
+def rights(
+    desired: Desired, edges: Sequence[Edge], replays: Mapping[str, int] | None = None
+) -> Mapping[str, Rights]:
     """Return the rights of every instance, in order of name; every tuple in them is sorted.
 
-    Edges between instances that are not in `desired` (a disabled producer) give nothing.
+    Edges between instances that are not in `desired` (a disabled producer) give nothing. `replays`:
+    how many ticks of what it hears an indicator or a strategy finds captured when it starts.
     """
+    shown = replays or {}
     incoming: dict[str, list[Edge]] = defaultdict(list)
     for edge in edges:
         if edge.producer in desired.plugins and edge.consumer in desired.plugins:
             incoming[edge.consumer].append(edge)
     return {
-        name: _of_one(name, desired.plugins[name].kind, incoming[name])
+        name: _of_one(name, desired.plugins[name].kind, incoming[name], shown.get(name, 0))
         for name in sorted(desired.plugins)
     }
 
@@ -63,7 +70,7 @@ def tap(name: str, kind: Kind) -> Rights:
     )
 
 
-def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
+def _of_one(name: str, kind: Kind, incoming: Sequence[Edge], replay: int) -> Rights:
     # Beats, signals and fills are asked of CORE as services, which the server passes on to no stream
     # of CORE: whoever taps them imports them from here.
     exports = (Export(subjects.BEAT, STREAM), Export(_SAYS[kind], STREAM))
@@ -82,7 +89,17 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
         subscribe.append(_INBOX)  # acknowledgements of what it sends
         streams.append(stream_name(name))
 
-    for (producer, channel), symbols in _heard(incoming).items():
+    heard = _heard(incoming)
+    captured = _captured(heard) if replay and kind in _REPLAYED else ()
+    if captured:
+        consumer = _of_captured(name, heard)
+        asked = _asked(subjects.CAPTURED, consumer)[:2]  # nothing there is acknowledged
+        imports.extend(asked)
+        publish.extend(item.local for item in asked)
+        subscribe.append(_INBOX)
+        consumers.append(consumer)
+
+    for (producer, channel), symbols in heard.items():
         if channel in {Channel.DATA, Channel.INDICATOR}:
             for item in _flows(producer, channel, symbols):
                 imports.append(item)
@@ -104,6 +121,8 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
         subscribe=tuple(sorted(set(subscribe))),
         streams=tuple(streams),
         consumers=tuple(sorted(consumers, key=lambda item: item.stream)),
+        captured=captured,
+        replay=replay if captured else 0,
     )
 
 
@@ -125,6 +144,27 @@ def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, Channel], frozenset[str]
     return merged
 
 
+def _captured(heard: Mapping[tuple[str, Channel], frozenset[str]]) -> tuple[Import, ...]:
+    """Return what CORE imports of those who are heard: all of each, whoever asks for what of it."""
+    return tuple(
+        Import(producer, f"{prefix}.>", subjects.captured(producer, prefix), STREAM)
+        for producer, channel in sorted(heard)
+        if (prefix := _FLOWS.get(channel)) is not None
+    )
+
+
+def _of_captured(name: str, heard: Mapping[tuple[str, Channel], frozenset[str]]) -> Consumer:
+    """Its own symbols alone, as it hears them."""
+    everything: tuple[None] = (None,)
+    filters = sorted(
+        subjects.captured(producer, prefix, symbol)
+        for (producer, channel), symbols in heard.items()
+        if (prefix := _FLOWS.get(channel)) is not None
+        for symbol in (symbols or everything)
+    )
+    return Consumer(subjects.CAPTURE_STREAM, name, tuple(filters))
+
+
 def _flows(producer: str, channel: Channel, symbols: frozenset[str]) -> list[Import]:
     """Imports straight from the producer's account: no hop through CORE."""
     remote, local = (
@@ -133,8 +173,7 @@ def _flows(producer: str, channel: Channel, symbols: frozenset[str]) -> list[Imp
         else (subjects.indicator, subjects.indicator_in)
     )
     if not symbols:
-        prefix = "data" if channel is Channel.DATA else "ind"
-        return [Import(producer, f"{prefix}.>", local(producer), STREAM)]
+        return [Import(producer, f"{_FLOWS[channel]}.>", local(producer), STREAM)]
     return [
         Import(producer, remote(symbol), local(producer, symbol), STREAM)
         for symbol in sorted(symbols)

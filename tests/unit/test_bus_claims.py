@@ -11,7 +11,9 @@ from orchestrator.errors import ActionError
 
 def test_a_token_is_signed_over_its_first_two_parts():
     operator, account = make(OPERATOR), make(ACCOUNT)
-    token = claims.encode(claims.core_account(account), operator, 1_700_000_000)
+    token = claims.encode(
+        claims.core_account(account, (), {}, 1_700_000_000), operator, 1_700_000_000
+    )
     unsigned, _, signature = token.rpartition(".")
     public = nkeys.from_seed(bytearray(operator.seed))
     assert public.verify(unsigned.encode(), _bytes(signature))

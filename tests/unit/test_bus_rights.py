@@ -34,6 +34,7 @@ def text(item: Rights) -> str:
         f"consumer {each.stream}/{each.durable} {','.join(each.filters) or 'all'}"
         for each in item.consumers
     ]
+    lines += [f"capture {each.account} {each.subject} -> {each.local}" for each in item.captured]
     return "\n".join(lines) + "\n"
 
 
@@ -167,6 +168,33 @@ def test_an_edge_to_a_disabled_plugin_gives_nothing():
     assert rights(without, [edge("alpha", "data", "beta")]) == rights(without, [])
 
 
+def test_whom_a_replay_is_asked_for_finds_its_own_inputs_captured_and_no_more():
+    edges = [
+        edge("alpha", "data", "beta", "BTC/USDT", "ETHUSDT"),
+        edge("rsi", "indicator", "beta"),
+        edge("gamma", "fill", "beta"),
+    ]
+    plain, found = rights(WORLD, edges)["beta"], rights(WORLD, edges, {"beta": 500})["beta"]
+    assert found.replay == 500
+    added = set(text(found).splitlines()) - set(text(plain).splitlines())
+    assert "\n".join(sorted(added)) + "\n" == dedent("""\
+        capture alpha data.> -> md.alpha.data.>
+        capture rsi ind.> -> md.rsi.ind.>
+        consumer MD/beta md.alpha.data.BTC=2FUSDT,md.alpha.data.ETHUSDT,md.rsi.ind.>
+        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD.beta -> next._captured
+        import service CORE $JS.API.CONSUMER.RESET.MD.beta -> reset._captured
+        publish next._captured
+        publish reset._captured
+        """)
+    assert set(text(plain).splitlines()) <= set(text(found).splitlines())
+
+
+def test_nothing_is_replayed_to_who_acts_or_hears_nothing():
+    edges = [edge("beta", "signal", "gamma"), edge("alpha", "data", "gamma")]
+    everybody = dict.fromkeys(WORLD.plugins, 500)
+    assert rights(WORLD, edges, everybody) == rights(WORLD, edges)
+
+
 _NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,6}[a-z0-9]", fullmatch=True)
 _WORLDS = st.dictionaries(_NAMES, st.sampled_from(list(Kind)), min_size=1, max_size=6)
 
@@ -186,17 +214,24 @@ def test_nobody_is_granted_what_another_says(kinds, data):
         for producer, consumer in pairs
         if producer != consumer
     ]
-    found = rights(desired(**kinds), edges)
+    replays = data.draw(st.dictionaries(names, st.integers(1, 9)))
+    found = rights(desired(**kinds), edges, replays)
     assert list(found) == sorted(kinds)
     heard = {(each.consumer, each.producer) for each in edges}
     for name, item in found.items():
+        for each in item.captured:
+            assert (name, each.account) in heard
+        for consumer in item.consumers:
+            if consumer.stream == "MD":
+                assert consumer.durable == name
+                assert {(name, each.split(".")[1]) for each in consumer.filters} <= heard
         for each in item.imports:
             if each.account != "CORE":
                 assert (name, each.account) in heard
             elif each.subject.startswith("$JS"):
                 stream, durable = each.subject.removesuffix(".>").split(".")[-2:]
                 assert durable == name
-                assert (name, stream.partition("_")[2]) in heard
+                assert stream == "MD" or (name, stream.partition("_")[2]) in heard
             else:
                 assert each.subject.split(".")[1] == name
         locals_ = [each.local for each in item.imports]

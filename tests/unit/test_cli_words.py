@@ -261,6 +261,20 @@ def test_what_a_plugin_says_of_itself_is_shown(capsys):
     assert "report       momentum: signals 3, held (BTC 0.5)\n             phase: warm\n" in out
 
 
+def test_what_was_replayed_is_told_with_the_signals_that_were_not_sent(capsys):
+    made = {"signal_type": "SELL", "symbol": "BTCUSDT", "price": 64012.5, "confidence": 0.5, "size": None}  # fmt: skip
+    shown = {"ticks": 1000, "signals": 2, "seconds": 0.0123, "last": made, "problem": ""}
+    assert (
+        "replayed     1,000 ticks in 12 ms, 2 signals made of them and not sent;"
+        " the last: SELL BTCUSDT, price 64012.5, confidence 0.5\n"
+    ) in detail(capsys, replayed=shown)
+    none = {**shown, "signals": 0, "last": None}
+    assert "replayed     1,000 ticks in 12 ms\n" in detail(capsys, replayed=none)
+    failed = {**none, "problem": "the broker did not answer in time"}
+    assert "nothing: the broker did not answer" in detail(capsys, replayed=failed)
+    assert "replayed" not in detail(capsys)
+
+
 def test_the_newest_signal_is_told_with_its_size_and_time(capsys):
     made = {"signal_type": "BUY", "symbol": "BTCUSDT", "price": 64012.5, "confidence": 0.8333,
             "size": 0.02, "time": "2024-08-08T00:00:00Z", "at": "2026-03-02T12:00:00Z"}  # fmt: skip

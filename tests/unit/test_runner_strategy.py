@@ -86,6 +86,18 @@ def buy(data, _plugin, **change):
     return TradingSignal(**fields | change)
 
 
+async def test_what_is_forgotten_was_never_counted():
+    desk = Desk(config={"says": buy})
+    await desk.show(tick(0), tick(1))
+    assert [message.tick.id for message in desk.work.forget()] == ["src:0", "src:1"]
+    await desk.show(tick(2))
+    assert [(made.message.number, made.message.tick.id) for made in desk.work.made] == [
+        (1, "src:2")
+    ]
+    assert [message.number for message in desk.work.progress(desk.intake)] == [1]
+    assert len(desk.shown()["BTC"]) == 3
+
+
 async def test_history_is_what_came_before_for_this_symbol_and_bounded():
     desk = Desk()
     await desk.show(tick(1), tick(2, "ETH"), tick(3), tick(4), tick(5), tick(6))

@@ -41,6 +41,7 @@ TEMPO = Tempo(
     first_retry=timedelta(milliseconds=10),
     longest_retry=timedelta(milliseconds=100),
     most_actions=200,
+    capture=timedelta(milliseconds=300),
     follow=timedelta(milliseconds=5),
     settled=timedelta(milliseconds=40),
     unfinished=timedelta(milliseconds=400),

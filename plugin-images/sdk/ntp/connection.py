@@ -25,6 +25,7 @@ from ntp.contract.launch import DOOR_SOCKET, BusAddress
 from ntp.inbox import Callback, Inbox
 from ntp.outbox import Ack, Outbox
 from ntp.pull import Message, Puller
+from ntp.rewind import FLEETING, captured
 from ntp.transport import LeanClient, Transport, options
 
 __all__ = ["Ack", "Link", "Message", "Stats", "connect"]
@@ -93,15 +94,17 @@ class Link:
             waiting=len(self._inbox),
         )
 
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, *, fleeting: bool = False) -> None:
         """Send at most once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`.
+
+        `fleeting`: it only says where things stand, and is repeated.
 
         Raises:
             ValueError: the payload is larger than the broker takes (120 KiB).
         """
         if len(payload) > PAYLOAD_LIMIT:
             raise ValueError(_too_large(payload))
-        if not await self._client.send(subject, payload):
+        if not await self._client.send(subject, payload, headers=FLEETING if fleeting else None):
             self._unsent += 1
 
     async def subscribe(self, subject: str, callback: Callback, *, direct: bool = False) -> None:
@@ -126,7 +129,6 @@ class Link:
 
     async def submit(self, subject: str, payload: bytes, msg_id: str) -> "asyncio.Future[Ack]":
         """Send until stored; returns as soon as the message is under way (256 may be).
-
         The future ends with the Ack; messages are stored in the order in which they were submitted.
 
         Raises:
@@ -163,6 +165,13 @@ class Link:
                 producer, self._client, connected=self._client.is_connected
             )
         return await puller.pull(batch, expires)
+
+    async def captured(self) -> list[Message]:
+        """Return what the bus has captured for us, oldest first; to miss nothing, subscribe before.
+
+        Raises TimeoutError where nobody captures, or the broker is away.
+        """
+        return await captured(self._client)
 
     async def ack(self, message: Message) -> None:
         """Say that `message` had its effect, durably. A lost acknowledgement brings it once more."""

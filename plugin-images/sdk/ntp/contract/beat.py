@@ -51,6 +51,20 @@ class LatestSignal(msgspec.Struct, frozen=True):
     at: AwareTime
 
 
+class Replayed(msgspec.Struct, frozen=True):
+    """What a life was shown again before it was ready; nothing that it made of that was sent.
+
+    `signals` counts those that a strategy would have sent, `last` is the newest of them.
+    """
+
+    ticks: Count
+    signals: Count
+    seconds: float
+    last: LatestSignal | None = None
+    problem: str = ""
+    """Why nothing could be replayed, in words."""
+
+
 class Condition(msgspec.Struct, frozen=True):
     type: str
     status: bool
@@ -95,3 +109,5 @@ class Beat(msgspec.Struct, frozen=True):
     """None: nothing was pushed to this life, or its SDK takes no pushes; it runs as it was launched."""
     signal: LatestSignal | None = None
     """Of this incarnation; None: it made none yet, or is no strategy."""
+    replayed: Replayed | None = None
+    """None: nothing was asked for."""

@@ -63,6 +63,9 @@ class LaunchFile(msgspec.Struct, frozen=True):
     config: dict[str, Any] = {}
     inputs: list[Listen] = []
     history: int = 1000
+    replay: int = 0
+    """Of each symbol, how many captured ticks it is shown before it is ready; what it makes of them is
+    not sent."""
     indicator_wait_s: float = 1.0
     """Longest that a tick waits for its indicator values."""
     timeout_s: float = 30.0

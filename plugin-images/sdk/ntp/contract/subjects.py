@@ -13,6 +13,8 @@ nobody can name a subject of someone else:
     fill.<strategy>.<symbol>       CORE fill.<executor>.<strategy>.<symbol>, FILL_<executor>  executor
     beat                           CORE beat.<instance>                                everyone
     ctl                            CORE ctl.<instance>                                 controller
+    -                              CORE md.<producer>.data.<symbol>, md.<producer>.ind.<symbol>, stream MD:
+                                   what is captured of a source or an indicator, while somebody asks for it
     next.<producer>                CORE $JS.API.CONSUMER.MSG.NEXT.<stream>.<instance>  pull request
     reset.<producer>               CORE $JS.API.CONSUMER.RESET.<stream>.<instance>     begin again after the last ack
     $JS.ACK.<stream>.<instance>.>  the same, as it is                                  acknowledgement
@@ -21,6 +23,7 @@ Each account exports what its plugin says (data, ind, sig, fill, beat) as stream
 activation: its listeners, and `ntpctl tap`.
 
 Streams are named SIG_<strategy> and FILL_<executor>; the durable consumer bears the instance's name.
+What was captured is asked for as that of the producer `_captured`, whose name no instance can have.
 """
 
 import re
@@ -30,6 +33,8 @@ _SAFE = re.compile(r"[A-Za-z0-9-]")
 BEAT = "beat"
 CONTROL = "ctl"
 PROGRESS_TOKEN = "_progress"
+CAPTURE_STREAM = "MD"
+CAPTURED = "_captured"
 
 
 def token(symbol: str) -> str:
@@ -61,6 +66,11 @@ def data_in(source: str, symbol: str | None = None) -> str:
 
 def indicator_in(instance: str, symbol: str | None = None) -> str:
     return f"in.{instance}.ind.{'>' if symbol is None else token(symbol)}"
+
+
+def captured(producer: str, channel: str, symbol: str | None = None) -> str:
+    """Where CORE keeps what `producer` sent; `channel`: data or ind; None: of all its symbols."""
+    return f"md.{producer}.{channel}.{'>' if symbol is None else token(symbol)}"
 
 
 def signal(symbol: str) -> str:

@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ntp.contract.beat import MOST, Beat, Condition, Flow, LatestSignal, Pushed, Stage
+from ntp.contract.beat import (
+    MOST,
+    Beat,
+    Condition,
+    Flow,
+    LatestSignal,
+    Pushed,
+    Replayed,
+    Stage,
+)
 from ntp.contract.launch import LaunchFile
-from ntp.contract.messages import MarketData
+from ntp.contract.messages import MarketData, SignalMessage
 from ntp.contract.names import Channel
 from ntp.runner.core import border
 from ntp.runner.ending import say
@@ -31,6 +40,7 @@ class Figures:
     """Condition type (also its reason) -> message; what stands here is true now."""
     pushed: Pushed | None = None
     signal: LatestSignal | None = None
+    replayed: Replayed | None = None
 
 
 class Beats:
@@ -120,6 +130,7 @@ class Beats:
             report=figures.report,
             pushed=figures.pushed,
             signal=figures.signal,
+            replayed=figures.replayed,
         )
 
     def _conditions(self, warnings: dict[str, str], now: datetime) -> list[Condition]:
@@ -128,6 +139,20 @@ class Beats:
             Condition(name, status=True, reason=name, message=text, since=self._since[name])
             for name, text in warnings.items()
         ]
+
+
+def latest(message: SignalMessage) -> LatestSignal:
+    """Return a signal, made just now, in short."""
+    signal = message.signal
+    return LatestSignal(
+        symbol=signal.symbol,
+        signal_type=signal.signal_type,
+        price=signal.price,
+        confidence=signal.confidence,
+        size=signal.size,
+        time=message.tick.time,
+        at=datetime.now(UTC),
+    )
 
 
 def _told(flows: Sequence[Flow]) -> list[Flow]:

@@ -30,7 +30,12 @@ class IndicatorPart:
     ) -> None:
         self._work = IndicatorWork(maker, incarnation=incarnation, refusals=refusals)
         self._listener = Listener(
-            launch, refusals, open_lead=self._work.open, feed=self._feed, emit=self._emit
+            launch,
+            refusals,
+            open_lead=self._work.open,
+            feed=self._feed,
+            emit=self._emit,
+            forget=self._work.forget,
         )
         self._sent: dict[str, tuple[int, int]] = {}
         self._stopped = Flag()
@@ -84,6 +89,7 @@ class IndicatorPart:
             newest=intake.newest,
             report=dict(reports[""]) if "" in reports else dict(reports),
             warnings=self._listener.warnings(),
+            replayed=self._listener.replayed,
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:
@@ -102,7 +108,8 @@ class IndicatorPart:
     async def _emit(self) -> None:
         made, self._work.made = self._work.made, []
         for batch, payload in made:
-            await self._link.publish(subjects.indicator(batch.symbol), payload)
+            fleeting = not batch.values
+            await self._link.publish(subjects.indicator(batch.symbol), payload, fleeting=fleeting)
             count, _ = self._sent.get(batch.symbol, (0, 0))
             size = len(batch.values)
             self._sent[batch.symbol] = (count + size, batch.seq + size - 1)

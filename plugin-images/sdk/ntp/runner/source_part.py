@@ -244,7 +244,7 @@ class SourcePart:
 
     async def _watermarks(self) -> None:
         for batch, payload in self._feed.watermarks(end=self._ended):
-            await self._link.publish(self._subject(batch.symbol), payload)
+            await self._link.publish(self._subject(batch.symbol), payload, fleeting=True)
 
     def _subject(self, symbol: str) -> str:
         subject = self._subjects.get(symbol)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -11,11 +10,11 @@ from ntp.connection import Link, Message
 from ntp.contract import subjects
 from ntp.contract.beat import Flow, LatestSignal
 from ntp.contract.launch import LaunchFile
-from ntp.contract.messages import Fill, ProgressMessage, SignalMessage
+from ntp.contract.messages import Fill, ProgressMessage
 from ntp.contract.names import Channel, Kind
 from ntp.contract.reading import reader
 from ntp.plugin import BasePlugin, StrategyPlugin
-from ntp.runner.beats import Figures
+from ntp.runner.beats import Figures, latest
 from ntp.runner.core import border
 from ntp.runner.core.lead import Run
 from ntp.runner.core.objects import Maker
@@ -48,7 +47,12 @@ class StrategyPart:
             refusals=refusals,
         )
         self._listener = Listener(
-            launch, refusals, open_lead=self._work.open, feed=self._feed, emit=self._emit
+            launch,
+            refusals,
+            open_lead=self._work.open,
+            feed=self._feed,
+            emit=self._emit,
+            forget=self._work.forget,
         )
         self._pace = Pace()
         self._told = 0
@@ -118,6 +122,7 @@ class StrategyPart:
             report=_reports(self._work.objects),
             warnings=self._listener.warnings(),
             signal=self._latest,
+            replayed=self._listener.replayed,
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:
@@ -139,7 +144,7 @@ class StrategyPart:
             self._sent[symbol] = self._sent.get(symbol, 0) + 1
             self._pace.signals()
         if made:
-            self._latest = _latest(made[-1].message)
+            self._latest = latest(made[-1].message)
         if self._pace.hurries:
             await self._tell()
 
@@ -194,19 +199,6 @@ class StrategyPart:
                 if new:
                     key = (executor, fill.symbol)
                     self._fills[key] = self._fills.get(key, 0) + 1
-
-
-def _latest(message: SignalMessage) -> LatestSignal:
-    signal = message.signal
-    return LatestSignal(
-        symbol=signal.symbol,
-        signal_type=signal.signal_type,
-        price=signal.price,
-        confidence=signal.confidence,
-        size=signal.size,
-        time=message.tick.time,
-        at=datetime.now(UTC),
-    )
 
 
 def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:

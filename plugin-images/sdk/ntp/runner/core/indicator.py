@@ -130,6 +130,11 @@ class IndicatorWork:
                 self._refusals.note(error)
                 self._send(run, seq, [None])
 
+    def forget(self) -> tuple[()]:
+        """Drop what was made; values for later ticks go on from here."""
+        self.made.clear()
+        return ()
+
     def watermarks(self) -> Iterator[tuple[IndicatorBatch, bytes]]:
         """Yield where each symbol stands that was quiet since the last call."""
         for key, stand in self._stands.items():

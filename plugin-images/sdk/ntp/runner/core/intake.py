@@ -139,6 +139,13 @@ class Intake:
                 runs += self._give_up(lead)
         return runs
 
+    def count_from_here(self) -> None:
+        """Forget how much came, was lost or late: it was no traffic of this life."""
+        for lead in self.leads.values():
+            lead.edge.count = lead.edge.lost = 0
+            for known in lead.indicators.values():
+                known.count = known.lost = known.late = 0
+
     def flows(self) -> Iterator[Flow]:
         """Yield the counts of each edge."""
         for lead in self.leads.values():

@@ -238,6 +238,12 @@ class StrategyWork:
         self.number += 1
         self.made.append(Made(message, payload))
 
+    def forget(self) -> list[SignalMessage]:
+        """Take away what was made, and count as if it never was."""
+        made, self.made = self.made, []
+        self.number -= len(made)
+        return [message for message, _ in made]
+
     def progress(self, intake: Intake) -> list[ProgressMessage]:
         """Return how far each input has come since the last call; last of all the end, once."""
         told = []
