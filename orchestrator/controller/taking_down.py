@@ -77,6 +77,7 @@ class TakingDown:
     def _begin(self, *, delete_data: bool) -> None:
         self._store.set(KEY, "data" if delete_data else "keep")
         self._rooms.desk.down = delete_data
+        self._loop.parking.forget(set())
         self._rooms.journal.note("", "Down", "everything is taken down")
         self._loop.agenda.mark_all()
 

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from orchestrator.decide.state import Exit, Phase
 from orchestrator.errors import ActionError
 from tests.worlds.house import FAST, FLEET, NAMES, TEMPO, finish
@@ -128,30 +130,58 @@ async def test_an_end_that_any_look_sees_is_repaired_without_an_event(house):
         await eventually(lambda: house.machine.instances["bollinger"].phase is Phase.RUNNING)
 
 
-async def test_a_plugin_replanned_without_progress_is_parked(house):
+def is_parked(house):
+    return "bollinger" in house.controller._loop.parked()
+
+
+async def vanish(house):
+    """Remove bollinger behind the controller's back, and wait until it is there again, or parked."""
+    await eventually(lambda: "bollinger" in house.machine.running())
+    house.machine.instances.pop("bollinger")
+    house.machine.touch()
+    await eventually(lambda: "bollinger" in house.machine.running() or is_parked(house))
+
+
+async def parked(house):
+    """Have bollinger left alone, by doing so again and again; return its status."""
+    while not is_parked(house):
+        await vanish(house)
+    return await house.until("bollinger", lambda each: each.state == "Flapping")
+
+
+@pytest.fixture
+def flapping(house):
     house.tempo = replace(TEMPO, most_actions=6, flapping=timedelta(seconds=30))
-    async with house.controlled() as controller:
-        await house.apply()
-        for _ in range(8):
-            await eventually(lambda: "bollinger" in house.machine.running())
-            if "Flapping" in await house.reasons("bollinger"):
-                break
-            house.machine.instances.pop("bollinger")  # somebody removes it behind our back
-            house.machine.touch()
-            await eventually(
-                lambda: (
-                    "bollinger" in house.machine.running()
-                    or "bollinger" in house.controller._loop.parked()
-                )
-            )
-            if "bollinger" in house.controller._loop.parked():
-                break
-        status = await house.until("bollinger", lambda each: each.state == "Flapping")
+    return house
+
+
+async def test_a_plugin_replanned_without_progress_is_parked(flapping):
+    async with flapping.controlled() as controller:
+        await flapping.apply()
+        status = await parked(flapping)
         assert "no progress" in status.message
         outcome = await finish(
             controller.restart("bollinger", wait=True, deadline=timedelta(seconds=5))
         )
         assert outcome.ready
+
+
+async def test_an_apply_tries_at_once_what_was_parked(flapping):
+    async with flapping.controlled():
+        await flapping.apply()
+        await parked(flapping)
+        await flapping.apply(FLEET.replace("period: 20", "period: 30"))
+        await flapping.until("bollinger", lambda each: each.ready)
+
+
+async def test_what_was_replanned_often_is_taken_down_all_the_same(flapping):
+    async with flapping.controlled() as controller:
+        await flapping.apply()
+        for _ in range(4):
+            await vanish(flapping)
+        assert not is_parked(flapping), "five starts; a stop and a removal would be one too many"
+        downed = await finish(controller.down(delete_data=False, deadline=timedelta(seconds=5)))
+        assert "bollinger" in downed.removed
 
 
 async def test_one_that_cannot_be_stopped_is_tried_again_with_a_pause(house):
