@@ -18,6 +18,7 @@ from orchestrator.spec.external_nats import ExternalNats
 from orchestrator.spec.webhook import Webhook, webhook
 
 RUNTIMES = ("process",)
+DECISIVE = ("PLUGIN_DIR", "PLUGIN_MAX_MEMORY", "PLUGIN_SANDBOX", "PLUGIN_TIMEOUT")
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
 SUFFIXES = (".yaml", ".yml")
 STDIN = "-"
@@ -66,12 +67,11 @@ class Settings:
 
     @property
     def plugin_settings(self) -> dict[str, str]:
-        """Every PLUGIN_* value that is set: with the files they decide what is declared."""
-        return {
-            name: value
-            for name, value in sorted(self.environment.items())
-            if name.startswith("PLUGIN_")
-        }
+        """The PLUGIN_* values that are set and, with the files, decide what is declared.
+
+        They are kept with each revision, so no other variable is among them: it may be a secret.
+        """
+        return {name: self.environment[name] for name in DECISIVE if name in self.environment}
 
     def sources(
         self, stdin: bytes | None = None, *, tolerated: list[Problem] | None = None

@@ -25,7 +25,7 @@ def applied(settings: Settings) -> int:
 
 
 def revision(settings: Settings, number: int) -> dict[str, Any]:
-    """Return one with its sources. Without settings: they may hold any PLUGIN_* of an environment."""
+    """Return one with its sources. Without settings: older releases kept any PLUGIN_* of an environment."""
     found = ask(settings, "revision", number=number)
     return {key: value for key, value in found.items() if key != "settings"}
 

@@ -90,7 +90,7 @@ def test_the_process_wins_over_the_dotenv(desk):
         "# the user's own\nPLUGIN_DIR=./plugins\nPLUGIN_MAX_MEMORY=256MB\n"
         "export PLUGIN_TIMEOUT='10'\nPLUGIN_SANDBOX=false\nKEY=a${B}$c\n",
     )
-    found = find(desk, PLUGIN_SANDBOX="true", PLUGIN_TIMEOUT="5")
+    found = find(desk, PLUGIN_SANDBOX="true", PLUGIN_TIMEOUT="5", PLUGIN_API_KEY="s3cret")
     assert found.sandbox
     assert found.plugin_dir == desk / "plugins"
     assert found.environment["KEY"] == "a${B}$c"
@@ -101,6 +101,7 @@ def test_the_process_wins_over_the_dotenv(desk):
         "PLUGIN_TIMEOUT": "5",
     }
     assert "a${B}" not in repr(found)
+    assert "s3cret" not in repr(found)
 
 
 def test_plugin_config_may_stand_in_the_dotenv(desk):
