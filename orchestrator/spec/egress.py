@@ -41,6 +41,21 @@ def host_port(value: object) -> HostPort:
     return HostPort(host, int(port))
 
 
+def claimed(value: object) -> HostPort:
+    """Return what a plugin's own manifest asks for; an entry alone may open what is not public.
+
+    Raises:
+        QuantityError: as `host_port`; also an address of this machine, or of the network around it.
+    """
+    found = host_port(value)
+    address = _address(found.host)
+    local = found.host == "localhost" or found.host.endswith(".localhost")
+    if local or (address is not None and not address.is_global):
+        fix = "name a public host; who runs the plugin may open another one"
+        raise QuantityError(f"was {shown(value)}, which is this machine or its own network", fix)
+    return found
+
+
 def written(found: HostPort) -> str:
     """Return it as `host_port` reads it."""
     return f"[{found.host}]:{found.port}" if ":" in found.host else str(found)

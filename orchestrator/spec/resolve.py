@@ -176,7 +176,7 @@ class _Resolving:
         hosts = dict.fromkeys(egress.in_config(config))
         for claimed in artifact.egress:
             try:
-                hosts[egress.host_port(claimed)] = None
+                hosts[egress.claimed(claimed)] = None
             except quantity.QuantityError as error:
                 message = f"a host that '{artifact.plugin}' wants {error}"
                 fix = "say with 'network: {egress: [host:port]}' what it may reach"

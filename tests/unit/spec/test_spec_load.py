@@ -305,6 +305,17 @@ def test_a_manifest_cannot_ask_for_an_address_that_is_never_handed_out():
     assert "never handed out" in problem.message
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost", "x.localhost", "127.0.0.1", "10.0.0.5", "192.168.1.1", "100.64.0.1"]
+)
+def test_only_the_user_opens_this_machine_and_its_own_network(host):
+    (problem,) = refusals("plugins:\n  data_sources: [{name: a}]\n", egress=(f"{host}:22",))
+    assert f"'{host}:22', which is this machine or its own network" in problem.message
+    assert "network: {egress: [host:port]}" in problem.fix
+    text = f"plugins:\n  data_sources: [{{name: a, network: {{egress: ['{host}:22']}}}}]\n"
+    assert resolve(text, egress=(f"{host}:22",)).plugins["a"].egress == (HostPort(host, 22),)
+
+
 def test_an_authors_advice_comes_after_the_users_word():
     advice = {"capital": "500", "short": True, "pyramid": None}
     text = "plugins:\n  strategies: [{name: a}, {name: b, short: false, capital: 1}]\n"
