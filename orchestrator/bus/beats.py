@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ntp.confine.shim_output import harmless
 from ntp.contract import CONTRACT
 from ntp.contract.beat import Beat, Condition
 from ntp.contract.reading import reader
@@ -28,7 +29,6 @@ class BeatBook:
     def __init__(self) -> None:
         self._beats: dict[str, tuple[Beat, datetime]] = {}
         self._budgets: dict[str, _Budget] = {}
-        self._decode = reader(msgspec.json.Decoder(Beat))
         self.forged = 0
         """Beats whose body names another instance than their subject."""
         self.unreadable = 0
@@ -46,7 +46,7 @@ class BeatBook:
         if not budget.spend(now):
             return self._flooded(instance, now)
         try:
-            beat = self._decode(payload)
+            beat = _read(payload)
         except msgspec.MsgspecError:
             self.unreadable += 1
             return False
@@ -72,6 +72,33 @@ class BeatBook:
             return False
         self._beats[instance] = (_flooding(known[0], now), known[1])
         return True
+
+
+_decode = reader(msgspec.json.Decoder(Beat))
+_decode_any = reader(msgspec.json.Decoder())
+
+
+def _read(payload: bytes) -> Beat:
+    """Read a beat, its texts made harmless: they are printed on terminals as they stand.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    if payload.isascii() and b"\\" not in payload:
+        return _decode(payload)  # JSON writes a control character with a backslash, or not at all
+    try:
+        return msgspec.convert(_harmless(_decode_any(payload)), Beat)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        # Nor does one line begin another, that could be taken for one of ours.
+        return harmless(value.encode()).replace("\n", " ")
+    if isinstance(value, dict):
+        return {_harmless(key): _harmless(item) for key, item in value.items()}
+    return [_harmless(item) for item in value] if isinstance(value, list) else value
 
 
 class _Budget:

@@ -78,10 +78,20 @@ def test_a_life_that_claims_to_begin_in_the_future_does_not_silence_the_next():
 
 def test_noise_is_counted():
     book = BeatBook()
+    nested = beat(1, report={"é": 0}).replace(b":0", b":" + b"[" * 900 + b"]" * 900)
     deep = b"[" * 20_000 + b"]" * 20_000
-    for payload in (b"", b"{}", b"\xff", b"[" * 10_000, b'{"instance": 1}', b'{"x": "\xff"}', deep):
+    for payload in (
+        b"",
+        b"{}",
+        b"\xff",
+        b"[" * 10_000,
+        b'{"instance": 1}',
+        b'{"x": "\xff"}',
+        deep,
+        nested,
+    ):
         assert not book.take("beta", payload, NOON)
-    assert book.unreadable == 7
+    assert book.unreadable == 8
 
 
 @pytest.mark.parametrize(
@@ -101,6 +111,33 @@ def test_what_nobody_could_count_with_is_noise(said, instead):
     assert said in payload
     assert not book.take("beta", payload.replace(said, instead), NOON)
     assert book.unreadable == 1
+
+
+@pytest.mark.parametrize("bad", ["\x1b", "\x9b", "\u202e", "\x08\x08", "\r", "\x00"])
+def test_what_a_terminal_would_obey_is_taken_out(bad):
+    book = BeatBook()
+    condition = Condition("Late", status=True, reason=f"So{bad}", message=f"é{bad}!", since=NOON)
+    said = beat(
+        1,
+        conditions=[condition],
+        report={f"x{bad}": [f"a{bad}b", 1.5, None]},
+        last_refusal=f"price{bad} was 'nan'",
+        indicators={f"BTC{bad}": {"sma": 1.0}},
+        pushed=Pushed(2, f"no{bad}"),
+    )
+    assert book.take("beta", said, NOON)
+    kept, _ = book.all()["beta"]
+    assert kept.conditions == [Condition("Late", True, "So", "é!", NOON)]
+    assert kept.report == {"x": ["ab", 1.5, None]}
+    assert kept.last_refusal == "price was 'nan'"
+    assert kept.indicators == {"BTC": {"sma": 1.0}}
+    assert kept.pushed == Pushed(2, "no")
+
+
+def test_a_text_of_several_lines_becomes_one():
+    book = BeatBook()
+    book.take("beta", beat(1, last_refusal="no\n2026-01-01  project  Applied"), NOON)
+    assert book.all()["beta"][0].last_refusal == "no 2026-01-01  project  Applied"
 
 
 def test_another_major_contract_is_kept_and_explained():
