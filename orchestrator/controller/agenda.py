@@ -14,6 +14,8 @@ class Agenda:
         self._all = True
         self._names: set[str] = set()
         self._due: dict[str, float] = {}
+        self._relist: float | None = None
+        """When all are to be looked at again, however often some of them are until then."""
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -47,16 +49,23 @@ class Agenda:
         self._names.discard(_LATER)
         names, everybody = self._names, self._all
         self._names, self._all = set(), False
+        if everybody:
+            self._relist = None
         return None if everybody else names
 
     async def wait(self, longest: timedelta) -> None:
-        """Return when something was marked or is due; after `longest`, less up to a third, mark all."""
-        now = asyncio.get_running_loop().time()
-        relist = now + longest.total_seconds() * random.uniform(0.67, 1.0)  # noqa: S311 - no secret
-        due = min(self._due.values(), default=relist)
+        """Return when something was marked or is due.
+
+        All are marked `longest`, less up to a third, after they were taken last.
+        """
+        clock = asyncio.get_running_loop().time
+        if self._relist is None:
+            spread = random.uniform(0.67, 1.0)  # noqa: S311 - no secret
+            self._relist = clock() + longest.total_seconds() * spread
         try:
-            async with asyncio.timeout_at(min(due, relist)):
+            async with asyncio.timeout_at(min([self._relist, *self._due.values()])):
                 await self._wake.wait()
         except TimeoutError:
-            self._all = self._all or relist <= due
+            pass
+        self._all = self._all or clock() >= self._relist
         self._wake.clear()

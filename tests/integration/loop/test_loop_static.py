@@ -89,6 +89,27 @@ async def test_one_silent_plugin_is_replaced_and_all_silent_are_not(house):
         assert {n: each.id for n, each in house.machine.instances.items()} == lives
 
 
+async def test_who_asks_all_the_time_keeps_nobody_silent_alive(house):
+    """Each question is a look at the world, but none at those of whom nothing changed."""
+
+    async def ask():
+        while True:
+            house.controller._loop.agenda.wake()
+            await asyncio.sleep(0.002)
+
+    async with house.controlled(), asyncio.TaskGroup() as tasks:
+        await house.apply()
+        journal = house.controller._rooms.journal
+        # What else has all looked at: it was noticed that the bus is heard.
+        await eventually(lambda: "BusListening" in {each.type for each in journal.conditions()})
+        asking = tasks.create_task(ask())
+        house.machine.silent.add("bollinger")
+        life = house.machine.instances["bollinger"].id
+        await eventually(lambda: house.machine.instances["bollinger"].id != life)
+        asking.cancel()
+        assert "Unresponsive" in await house.reasons("bollinger")
+
+
 async def test_a_lost_lock_ends_the_controller_and_touches_nobody(house):
     async with house.controlled():
         await house.apply()
