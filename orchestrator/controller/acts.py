@@ -19,7 +19,7 @@ from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.layers import hashes, on_bus
-from orchestrator.decide.memory import accepted, begin, refused
+from orchestrator.decide.memory import accepted, begin, limited, refused, running_generation
 from orchestrator.decide.push import sending
 from orchestrator.decide.state import Instance, Phase, Record
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
@@ -154,16 +154,20 @@ class Acts:
         self._journal.note(action.name, "Removed", action.cause)
 
     async def _update(self, action: Update, instance: Instance | None) -> None:
-        generation = self._desk.book.entries[action.name].now
+        number = running_generation(self._memories.of(action.name))
+        generation = self._desk.generation(action.name, number)
         await self._outside.runtime.update(action.name, generation.spec.resources)
         self._accepted(action.name)
         if instance is not None:
-            address = self._outside.broker.address()
-            digest = hashes(on_bus(generation.layers, address)).resources
-            record = self._memories.of(action.name)
-            self._memories.put(
-                action.name, replace(record, updated=instance.id, updated_resources=digest)
+            wanted = hashes(on_bus(generation.layers, self._outside.broker.address()))
+            told = limited(
+                self._memories.of(action.name),
+                instance,
+                generation=number,
+                wanted=wanted,
+                now=self._outside.now(),
             )
+            self._memories.put(action.name, told)
         self._journal.note(action.name, "Updated", action.cause)
 
     async def _push(self, action: Push, instance: Instance | None) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from ntp.contract.beat import Beat, Stage
 from orchestrator.decide.actions import StopReason
 from orchestrator.decide.backoff import delay
+from orchestrator.decide.layers import differing
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.push import config_of, confirmed, runs
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
@@ -157,6 +158,25 @@ def accepted(record: Record) -> Record:
         refusal_permanent=False,
         refusals=0,
         not_before=None,
+    )
+
+
+def limited(
+    record: Record, instance: Instance, *, generation: int, wanted: Hashes, now: datetime
+) -> Record:
+    """The limits of a life were changed in place to those of `generation`, whose hashes are `wanted`.
+
+    If that was all in which it differed, it is of that generation from here on: its end is that one's.
+    """
+    told = replace(record, updated=instance.id, updated_resources=wanted.resources)
+    if set(differing(labelled(told, instance), wanted)) - {"policy"}:
+        return told
+    return replace(
+        told,
+        pushed=instance.id,
+        pushed_generation=generation,
+        pushed_config=config_of(told, instance),
+        begun=now if generation == record.generation else record.begun,
     )
 
 

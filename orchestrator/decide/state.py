@@ -153,10 +153,11 @@ class Record:
     pushing: Pushing | None = None
     """Written before it is sent."""
     pushed: str = ""
-    """Id of the life that said that it runs with the config of `pushed_generation`."""
+    """Id of the life that was brought to `pushed_generation` while it ran: it said that it took its
+    config, or was given its limits."""
     pushed_generation: int = 0
     pushed_config: str = ""
-    """Hash of that config, which no label shows."""
+    """Hash of the config that it has; no label shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _running(
     if isinstance(action, Stop):
         word = "Unresponsive" if action.reason is StopReason.UNRESPONSIVE else "Stopping"
         return _Verdict(word, action.cause)
-    if record.generation > instance.generation and running_generation(record) < record.generation:
+    if runs(record, instance) == running_generation(record) < record.generation:
         end = record.last_exit
         why = f": {ending(end, instance)}" if end else ""
         return _Verdict("FellBack", f"{fell_back(record)}{why}", stalled=True)

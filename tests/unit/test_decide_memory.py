@@ -6,13 +6,15 @@ import pytest
 
 from orchestrator.decide.actions import Start, Stop, StopReason, Wait
 from orchestrator.decide.changes import Do, changes, differs
-from orchestrator.decide.memory import beat_of, begin, is_ready, remember
+from orchestrator.decide.memory import beat_of, begin, is_ready, limited, remember
+from orchestrator.decide.push import runs
 from orchestrator.decide.state import Observed, Record
 from tests.worlds.simulation import CAN, Simulation
 from tests.worlds.specs import MIB, NOON, changed, desired, hashes_of, seconds, spec
 
 A = spec("a", config={"period": 20})
 B = spec("b")
+SMALLER = replace(A.resources, memory=64 * MIB)
 
 
 def world():
@@ -52,6 +54,28 @@ def test_an_end_of_another_generation_burdens_nobody():
     made.remember()
     record = made.records["a"]
     assert (record.failures, record.last_exit, record.not_before) == (0, None, None)
+
+
+def test_an_end_under_limits_that_were_changed_in_place_is_that_of_their_generation():
+    made = world()
+    made.apply(desired(changed(A, resources=SMALLER), B))
+    made.step()
+    assert made.stopped == []
+    made.end("a", signal=9, oom=True)
+    made.remember()
+    record = made.records["a"]
+    assert (record.failures, record.last_exit.oom, record.generation) == (0, True, 2)
+    made.step()
+    assert (made.instances["a"].generation, made.records["a"].restarts) == (2, 1)
+
+
+def test_limits_alone_do_not_make_a_generation_of_which_more_is_wanted():
+    made = world()
+    life = made.instances["a"]
+    wanted = hashes_of(desired(changed(A, resources=SMALLER, config={"period": 30}), B))["a"]
+    record = limited(made.records["a"], life, generation=2, wanted=wanted, now=made.now)
+    assert runs(record, life) == 1
+    assert record.updated_resources == wanted.resources
 
 
 def test_a_planned_end_is_no_failure():

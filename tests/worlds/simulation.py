@@ -9,7 +9,14 @@ import msgspec
 from ntp.contract.beat import Beat, Pushed, Stage
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update
 from orchestrator.decide.context import Context, Previous
-from orchestrator.decide.memory import begin, forgive, remember, renew
+from orchestrator.decide.memory import (
+    begin,
+    forgive,
+    limited,
+    remember,
+    renew,
+    running_generation,
+)
 from orchestrator.decide.plan import plan
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.push import only_symbols_differ, sending
@@ -164,14 +171,18 @@ class Simulation:
                     del self.instances[action.name]
                     self.records.pop(action.name, None)
                 case Update():
-                    life = self.instances[action.name].id
-                    digest = hashes_of(self.desired)[action.name].resources
-                    self.records[action.name] = replace(
-                        self.records[action.name], updated=life, updated_resources=digest
-                    )
-
+                    self._limit(action)
                 case Push():
                     self._push(action)
+
+    def _limit(self, action: Update) -> None:
+        record = self.records[action.name]
+        number, wanted = running_generation(record), hashes_of(self.desired)[action.name]
+        if number != record.generation:
+            wanted = self.previous[action.name].hashes
+        self.records[action.name] = limited(
+            record, self.instances[action.name], generation=number, wanted=wanted, now=self.now
+        )
 
     def _push(self, action: Push) -> None:
         life, wanted = self.instances[action.name], hashes_of(self.desired)[action.name]

@@ -120,6 +120,23 @@ async def test_other_limits_are_set_in_place(house):
         assert house.machine.history.count(("update", "bollinger")) == 1
 
 
+LARGER = FLEET.replace("config: {period", "resources: {memory: 1GB}\n      config: {period")
+
+
+async def test_an_end_under_other_limits_is_told_and_counted(house):
+    """Who raised the limit after an OOM kill, and still not enough, reads of the next one too."""
+    async with house.controlled():
+        await house.apply()
+        await house.apply(LARGER)
+        await eventually(lambda: ("update", "bollinger") in house.machine.history)
+        assert (await house.status("bollinger")).generation == 2
+        house.machine.end("bollinger", signal=9, oom=True, memory_peak=1 << 30)
+        status = await house.until("bollinger", lambda each: each.last_exit and each.ready)
+        assert status.last_exit.oom
+        assert status.restarts == 1
+        assert "OOMKilled" in await house.reasons("bollinger")
+
+
 async def test_limits_that_the_kernel_refuses_leave_the_plugin_running(house):
     async with house.controlled():
         await house.apply()

@@ -49,3 +49,26 @@ async def test_a_change_that_never_gets_ready_is_taken_back_at_its_deadline(hous
         house.machine.unready.clear()
         await house.until("bollinger", lambda each: each.state == "FellBack")
         assert house.machine.file("bollinger").config["period"] == 20
+
+
+async def test_limits_under_which_it_does_not_get_ready_are_taken_back_in_place(house):
+    """It was started anew with them, so it runs with what is to be taken back."""
+    async with house.controlled():
+        await house.apply()
+        await house.until("bollinger", lambda each: each.ready)
+        await house.healthy("bollinger")
+        smaller = FLEET.replace(
+            "config: {period", "resources: {memory: 64MB}\n      config: {period"
+        )
+        house.machine.unready.add("bollinger")
+        await house.apply(smaller, wait=False)
+        await eventually(lambda: ("update", "bollinger") in house.machine.history)
+        house.machine.end("bollinger", code=1)
+        await eventually(lambda: house.starts("bollinger") == 2)
+        status = await house.until("bollinger", lambda each: each.state == "FellBack")
+        assert "generation 1 runs again" in status.message
+        house.machine.unready.clear()
+        await house.until("bollinger", lambda each: each.stage == "ready")
+        assert house.machine.launches["bollinger"].resources.memory == 64 << 20
+        assert house.machine.instances["bollinger"].usage.memory_limit == 512 << 20
+        assert house.machine.history.count(("update", "bollinger")) == 2
