@@ -37,7 +37,7 @@ def compare(old: Mapping[str, Layers], new: Mapping[str, Layers]) -> list[Differ
         if before is None or after is None:
             turn = Turn.ADD if before is None else Turn.REMOVE
             found.append(Difference(name, _kind(before or after or {}), turn, ""))
-        elif before != after and (what := describe(before, carry_over(before, after))):
+        elif what := describe(before, carry_over(before, after)):
             found.append(Difference(name, _kind(after), Turn.CHANGE, what))
     return found
 

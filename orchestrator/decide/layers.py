@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ RECREATE = ("identity", "wiring", "config")
 _SIZES = frozenset({"memory", "tmp", "storage"})
 _TOLD = 3
 _ABSENT = object()
+_SCALAR = (str, int, float, bool, NoneType)
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -103,7 +105,7 @@ def carry_over(old: Layers, new: Layers) -> dict[str, dict[str, Any]]:
     kept: dict[str, dict[str, Any]] = {}
     for layer, fields in new.items():
         before = old.get(layer, fields)
-        same = all(before[name] == fields[name] for name in before.keys() & fields.keys())
+        same = all(_alike(before[name], fields[name]) for name in before.keys() & fields.keys())
         kept[layer] = dict(before if same else fields)
     return kept
 
@@ -121,7 +123,7 @@ def _differences(old: Layers, new: Layers) -> Iterator[str]:
         before, after = old.get(layer, {}), new.get(layer, {})
         for name in [*after, *(gone for gone in before if gone not in after)]:
             one, other = before.get(name, _ABSENT), after.get(name, _ABSENT)
-            if one == other:
+            if _alike(one, other):
                 continue
             yield from _field(layer, name, one, other)
 
@@ -144,7 +146,7 @@ def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted({*one, *other}):
             before, after = one.get(key, _ABSENT), other.get(key, _ABSENT)
-            if before != after:
+            if not _alike(before, after):
                 yield f"{name}.{key} {_value(name, before)} -> {_value(name, after)}"
     else:
         prefix = "resources." if layer == "resources" else ""
@@ -163,6 +165,17 @@ def _inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
                 each for each in {*before, *after} if before.get(each) != after.get(each)
             )
             yield f"input {key}: other {' and '.join(fields)}"
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Compare as the hashes do: to Python 1, 1.0 and True are the same, to a plugin they are not."""
+    if one is other:
+        return True
+    if one is _ABSENT or other is _ABSENT:
+        return False
+    if isinstance(one, _SCALAR) or isinstance(other, _SCALAR):
+        return type(one) is type(other) and bool(one == other)
+    return bool(_canonical(one) == _canonical(other))
 
 
 def _value(field: str, value: Any) -> str:

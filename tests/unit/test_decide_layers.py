@@ -8,6 +8,7 @@ import pytest
 
 from ntp.contract.launch import Listen
 from ntp.contract.names import Kind
+from orchestrator.decide.history import compare
 from orchestrator.decide.layers import (
     carry_over,
     describe,
@@ -84,6 +85,24 @@ def test_where_it_stands_in_the_file_is_no_change():
 def test_the_order_of_keys_is_no_change():
     turned = replace(ENTRY, config={"symbols": ["BTC"], "period": 20})
     assert hashes(of(turned)) == hashes(of(ENTRY))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (1, True, "config.period 1 -> true"),
+        (0, False, "config.period 0 -> false"),
+        (2, 2.0, "config.period 2 -> 2.0"),
+        ([1], [True], "config.period [1] -> [true]"),
+        ({"x": {"y": 1}}, {"x": {"y": 1.0}}, 'config.period {"x": {"y": 1}} -> {"x": {"y": 1.0}}'),
+    ],
+)
+def test_what_only_python_takes_for_the_same_is_a_change(before, after, words):
+    one, other = (of(replace(ENTRY, config={"period": each})) for each in (before, after))
+    assert differing(hashes(one), hashes(carry_over(one, other))) == ("config",)
+    assert describe(one, other) == words
+    (found,) = compare({"bollinger": one}, {"bollinger": other})
+    assert found.what == words
 
 
 def test_many_differences_are_counted():
