@@ -13,6 +13,7 @@ from ntp.contract.launch import Listen
 from orchestrator.controller.reading import Declared
 from orchestrator.decide.context import Previous
 from orchestrator.decide.layers import (
+    MISSING,
     RECREATE,
     Layers,
     carry_over,
@@ -32,7 +33,6 @@ from orchestrator.spec.model import Artifact, Desired, PluginSpec
 from orchestrator.spec.wiring import Wiring
 
 KEY = "desired"
-MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)

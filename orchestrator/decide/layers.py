@@ -23,6 +23,8 @@ from orchestrator.spec.model import PluginSpec
 Layers = Mapping[str, Mapping[str, Any]]
 """Layer name -> its fields, as plain JSON values."""
 
+MISSING = "missing"
+"""The digest of a secret that could not be read when its entry was applied first."""
 RECREATE = ("identity", "wiring", "config")
 _SIZES = frozenset({"memory", "tmp", "storage"})
 _TOLD = 3
@@ -135,6 +137,8 @@ def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
             had, has = _mapping(one).get(key), _mapping(other).get(key)
             if had != has:
                 word = "is new" if not had else "has another value" if has else "is gone"
+                if had == MISSING and has:
+                    word = "is set now"
                 yield f"secret {key.removeprefix('config.')} {word}"
     elif name == "egress":
         one, other = _listed(one), _listed(other)

@@ -10,6 +10,7 @@ from ntp.contract.launch import Listen
 from ntp.contract.names import Kind
 from orchestrator.decide.history import compare
 from orchestrator.decide.layers import (
+    MISSING,
     carry_over,
     describe,
     differing,
@@ -75,6 +76,12 @@ def test_a_secret_comes_changes_and_goes_in_words():
     first, other = of(ENTRY, secrets={"config.key": "x"}), of(ENTRY, secrets={"config.key": "y"})
     assert describe(first, other) == "secret key has another value"
     assert describe(first, of(ENTRY)) == "secret key is gone"
+
+
+def test_a_secret_that_was_missing_has_no_other_value_but_one():
+    missing, there = of(ENTRY, secrets={"key": MISSING}), of(ENTRY, secrets={"key": "x"})
+    assert describe(missing, there) == "secret key is set now"
+    assert describe(of(ENTRY), missing) == "secret key is new"
 
 
 def test_where_it_stands_in_the_file_is_no_change():

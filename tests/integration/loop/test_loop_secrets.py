@@ -72,3 +72,15 @@ async def test_a_restart_that_could_not_start_again_stops_nobody(house):
         )
         assert outcome.ready
         assert house.machine.instances["bollinger"].id != life
+
+
+async def test_a_secret_that_came_after_its_entry_is_told_as_what_it_is(house):
+    """Its start was tried again until it was there; the next apply knows its value for the first time."""
+    text = FLEET.replace("period: 20", "period: 20, key: '${EXCHANGE_KEY}'")
+    async with house.controlled():
+        await house.apply(text)
+        house.environment["EXCHANGE_KEY"] = "s3cret"
+        await house.until("bollinger", lambda each: each.ready)
+        preview = await house.preview(text)
+        told = {each.name: each.cause for each in preview.changes}
+        assert told["bollinger"] == "secret key is set now"
