@@ -14,7 +14,7 @@ from ntp.contract.messages import TickRef
 _REMEMBERED_INCARNATIONS = 8
 _HELD_CLAIMS = 10_000
 _BEYOND = 10_000
-"""Signals that are here while one before them is not."""
+"""Signals that are here while one before them is not; of more the older half waits no longer."""
 _BELIEVED = 20_000
 """Symbols, those of a source's former lives too; of more the ones that were heard of first go."""
 
@@ -53,7 +53,7 @@ class _Life:
             self.beyond.add(number)
             self._settle()
         if len(self.beyond) > _BEYOND:
-            self.give_up_to(min(self.beyond) - 1)
+            self.give_up_to(sorted(self.beyond)[_BEYOND // 2])
 
     def give_up_to(self, number: int) -> int:
         """Wait no longer for signals up to `number`; return how many never came."""
