@@ -18,13 +18,13 @@ def held_for(
     policy: Policy,
     now: datetime,
 ) -> Wait | None:
-    """Return the Wait that holds back the first life of source `name`, None when it may start.
+    """Return the Wait that holds back source `name` before its first life, None when it may start.
 
     A listener that failed, was refused or was stopped by hand is not waited for. The deadline counts
     from the last start of a listener, so that an installation of requirements does not use it up.
     """
     instances = observed.instances or {}
-    if record.attempt > 0 or record.wanted is None:
+    if record.wanted is None:
         return None
     waiting = [each for each in sorted(listeners) if _coming(each, observed)]
     if not waiting:
@@ -43,7 +43,7 @@ def held_for(
 def _coming(name: str, observed: Observed) -> bool:
     """Whether `name` is not ready but may be soon."""
     record = observed.records.get(name, NOBODY)
-    if record.stopped_by_hand or record.gave_up or record.refusal or record.failures:
+    if record.stopped_by_hand or record.refusal or record.failures:
         return False
     if record.last_exit is not None and record.last_exit.permanent:
         return False

@@ -22,7 +22,6 @@ CAP = timedelta(seconds=300)
         (10, 300),
         (11, 300),
         (60, 300),
-        (10**9, 300),
     ],
 )
 def test_a_delay_doubles_up_to_the_cap_less_the_spread(failures, whole_s):
@@ -39,6 +38,16 @@ def test_the_same_seed_gives_the_same_delay_and_another_seed_another():
     once = [delay(n, first=SECOND, longest=CAP, seed="rsi") for n in range(1, 12)]
     assert once == [delay(n, first=SECOND, longest=CAP, seed="rsi") for n in range(1, 12)]
     assert once != [delay(n, first=SECOND, longest=CAP, seed="bollinger") for n in range(1, 12)]
+
+
+def test_each_failure_has_a_spread_of_its_own():
+    at_the_cap = {delay(n, first=SECOND, longest=CAP, seed="rsi") for n in range(10, 30)}
+    assert len(at_the_cap) == 20
+
+
+@pytest.mark.timeout(5)
+def test_no_count_of_failures_costs_time():
+    assert delay(10**9, first=SECOND, longest=CAP, seed="rsi") <= CAP
 
 
 def test_plugins_that_failed_together_come_back_spread_over_the_whole_range():

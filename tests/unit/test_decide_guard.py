@@ -33,6 +33,37 @@ def test_a_file_cut_off_within_a_line_is_noticed_even_if_it_stops_few():
     assert ask(TEXT[:-1], {"a", "b"}) == "", "only the last newline is gone"
 
 
+def test_a_file_whose_lines_end_in_two_characters_may_lose_a_whole_line():
+    written = TEXT.replace("\n", "\r\n")
+    sources = {"running": ["a", "b", "c"], "kept": ["a", "b"]}
+    for cut in ("    - name: c\r\n", "\r\n    - name: c\r\n"):
+        new = written.removesuffix(cut)
+        found = objection(
+            applied=[("plugins.yaml", written)], new=[("plugins.yaml", new)], **sources
+        )
+        assert found == "", repr(cut)
+
+
+def test_each_file_is_held_against_what_was_applied_of_it():
+    more = "\nplugins:\n  indicators:\n    - name: c\n"
+    applied = [("plugins.yaml", TEXT), ("more.yaml", more)]
+
+    def asked(text, beside=TEXT):
+        new = [("plugins.yaml", beside), ("more.yaml", text)]
+        return objection(applied=applied, new=new, running=["a", "b", "c"], kept=["a", "b"])
+
+    assert asked(more[:-3]).startswith("more.yaml is the applied text cut off")
+    for emptied in ("", "\n"):
+        assert asked(emptied).startswith("more.yaml is the applied text cut off")
+    assert asked(TEXT[:-5]) == "", "the beginning of another file"
+
+
+def test_a_file_that_stays_as_it_is_may_end_without_a_newline():
+    applied = [("plugins.yaml", TEXT), ("more.yaml", "plugins: {}")]
+    new = [("plugins.yaml", f"{TEXT}# c is switched off elsewhere\n"), ("more.yaml", "plugins: {}")]
+    assert objection(applied=applied, new=new, running=["a", "b", "c"], kept=["a", "b"]) == ""
+
+
 def test_long_lists_of_names_are_cut():
     names = [f"p{number:02}" for number in range(20)]
     assert objection(applied=[], new=[], running=names, kept=["x"]).endswith(

@@ -105,3 +105,14 @@ def test_hearing_lasts_as_long_as_beats_come_without_a_gap():
     later = NOON + seconds(2)
     assert hearing(NOON, [later - seconds(1)], now=later, policy=POLICY) == NOON
     assert hearing(NOON, [NOON], now=NOON + seconds(4), policy=POLICY) is None
+
+
+def test_what_was_stopped_for_its_silence_is_started_again_as_one_that_failed():
+    made = world("a", "b")
+    made.pass_time(seconds(60))
+    made.silent.add("b")
+    made.pass_time(seconds(34))
+    made.carry_out(made.plan())
+    made.remember()
+    (start,) = made.plan()
+    assert start.cause.startswith("Unresponsive: no beat was heard from it any more")
