@@ -1,10 +1,11 @@
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from ntp.contract.messages import Side
 from ntp.engine.book import Book
-from ntp.engine.exact import charge, exact, price_down, price_up, quantity, tidy
+from ntp.engine.exact import charge, exact, price_down, price_up, quantity, tidy, worth
 
 D = Decimal
 
@@ -32,6 +33,26 @@ def test_a_short_position_profits_from_a_fall():
     assert opened.realised == D(20)
     assert opened.positions == {}
     assert opened.cash == D(10_020)
+
+
+def test_a_short_position_is_built_up_like_a_long_one():
+    opened = book((Side.SELL, "2", "100"), (Side.SELL, "1", "130"))
+    held = opened.positions["BTC"]
+    assert (held.quantity, held.cost, held.average) == (D(-3), D(-330), D(110))
+    assert opened.realised == 0
+
+
+def test_amounts_beyond_the_usual_28_digits_stay_exact():
+    amount, price, mark = D("999999999999999.12345678"), D("999999999999.98765432"), 1234.5
+    bought = worth(amount, price)
+    opened = Book.opened_with(D(10_000))
+    opened.execute(Side.BUY, "BTC", amount, price, D("0.00000001"))
+    opened.marks["BTC"] = mark
+    left = Fraction(10_000) - Fraction(bought) - Fraction("0.00000001")
+    valued = Fraction(worth(amount, exact(mark)))
+    assert Fraction(opened.cash) == left
+    assert Fraction(opened.equity) == left + valued
+    assert Fraction(opened.unrealised) == valued - Fraction(bought)
 
 
 def test_an_execution_across_zero_closes_and_opens():

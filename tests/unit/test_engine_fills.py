@@ -42,6 +42,15 @@ def test_a_negative_price_still_costs_the_trader():
     costs = Costs(D(0), slippage=D("0.01"), slippage_fixed=D(0), half_spread=D("0.02"))
     assert market_price(Side.BUY, tick(-50.0), costs) > D(-50)
     assert market_price(Side.SELL, tick(-50.0), costs) < D(-50)
+    slipping = Costs(D(0), slippage=D("0.01"), slippage_fixed=D(0), half_spread=D(0))
+    assert market_price(Side.BUY, tick(-50.0), slipping) == D("-49.5")
+    assert market_price(Side.SELL, tick(-50.0), slipping) == D("-50.5")
+
+
+def test_a_fill_is_rounded_against_the_trader():
+    costs = Costs(D(0), slippage=D("1e-12"), slippage_fixed=D(0), half_spread=D(0))
+    assert market_price(Side.BUY, tick(0.3), costs) == D("0.300000000001")
+    assert market_price(Side.SELL, tick(0.3), costs) == D("0.299999999999")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +90,14 @@ def test_a_long_position_is_left_below_its_stop_or_above_its_profit(side, price,
 )
 def test_a_short_position_is_left_the_other_way_round(price, reason):
     assert triggered(Side.BUY, price, D(105), D(95)) == reason
+
+
+@pytest.mark.parametrize("level", ["0.1", "0.3"])  # as a double: above it, and below
+@pytest.mark.parametrize("side", [Side.SELL, Side.BUY])
+def test_a_price_that_reads_like_the_level_is_at_it(side, level):
+    at = float(level)
+    assert triggered(side, at, D(level), None) is FillReason.STOP_LOSS
+    assert triggered(side, at, None, D(level)) is FillReason.TAKE_PROFIT
 
 
 def test_the_stop_is_asked_before_the_profit():

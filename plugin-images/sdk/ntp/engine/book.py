@@ -153,4 +153,4 @@ class Book:
         """Put capital in, or take it out (negative); neither is profit nor loss."""
         self.capital += amount
         self.cash += amount
-        self.peak = max(self.peak + amount, self.capital)
+        self.peak += amount
