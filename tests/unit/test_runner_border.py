@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 
 from ntp import MarketData, SignalType, TradingSignal
-from ntp.contract.messages import DataBatch, IndicatorBatch, SignalMessage, TickRef
+from ntp.contract.messages import (
+    DataBatch,
+    Fill,
+    FillReason,
+    IndicatorBatch,
+    Side,
+    SignalMessage,
+    TickRef,
+)
 from ntp.runner.core import border
-from ntp.runner.core.border import Identify, RefusedError
+from ntp.runner.core.border import Identify, Refusals, RefusedError
 
 NOON = datetime(2024, 8, 8, 12, tzinfo=UTC)
+TOKYO = timezone(timedelta(hours=9))
 NAN, INF = float("nan"), float("inf")
 
 
@@ -35,6 +44,9 @@ def taken(item, *, finite=True):
         ({"price": INF}, "price of BTC was inf"),
         ({"price": np.float32("nan")}, "price of BTC was nan"),
         ({"price": "100"}, "must be a number"),
+        ({"price": np.str_("100")}, "must be a number"),
+        ({"price": np.bytes_(b"100")}, "must be a number"),
+        ({"price": 10**400}, "which is no number"),
         ({"price": True}, "must be a number"),
         ({"price": None}, "must be a number"),
         ({"volume": NAN}, "volume of BTC was nan"),
@@ -49,6 +61,7 @@ def taken(item, *, finite=True):
         ({"timestamp": 1.0}, "give a datetime"),
         ({"timestamp": datetime.max.replace(tzinfo=UTC)}, "no time of a market"),
         ({"timestamp": datetime.min.replace(tzinfo=UTC)}, "no time of a market"),
+        ({"timestamp": datetime.min.replace(tzinfo=TOKYO)}, "which is no time in UTC"),
         ({"metadata": []}, "give a dict"),
         ({"id": "1\r\nNats-Rollup: all"}, "plain characters"),
         ({"id": "x" * 200}, "plain characters"),
@@ -88,6 +101,14 @@ def test_a_batch_names_itself_in_few_words(change):
             border.heard(msgspec.structs.replace(kind(*given), **change))
 
 
+def test_the_least_and_the_most_that_can_be_meant_pass():
+    longest = "B" * 64
+    assert taken(tick(symbol=longest, volume=0.0)).symbol == longest
+    for confidence in (0, 1, 0.0, 1.0):
+        assert border.signal(signal(confidence=confidence), "BTC").confidence == confidence
+    assert border.signal(signal(size=0.0), "BTC").size == 0.0, "no size is another thing"
+
+
 def test_what_is_no_tick_is_refused():
     with pytest.raises(RefusedError, match="yielded dict"):
         taken({"price": 1.0})
@@ -104,8 +125,7 @@ def test_numpy_numbers_become_plain_ones():
 def test_a_naive_time_is_local_time_and_another_zone_becomes_utc():
     local = datetime(2024, 8, 8, 12)  # noqa: DTZ001 - as datetime.fromtimestamp() makes it
     assert taken(tick(timestamp=local)).timestamp == local.astimezone(UTC)
-    tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
-    made = taken(tick(timestamp=tokyo)).timestamp
+    made = taken(tick(timestamp=NOON.astimezone(TOKYO))).timestamp
     assert (made, made.tzinfo) == (NOON, UTC)
 
 
@@ -117,12 +137,13 @@ def test_ids_are_the_exchanges_own_or_made_of_source_and_position():
             tick(),
             tick(id="own"),
             tick(metadata={"id": 17}),
+            tick(metadata={"trade_id": 0, "id": 18}),
             tick(metadata={"trade_id": 0}),
             tick(symbol="ETH"),
             tick(),
         )
     ]
-    assert made == ["src:1", "own", "17", "0", "src:1", "src:5"]
+    assert made == ["src:1", "own", "17", "18", "0", "src:1", "src:6"]
 
 
 def test_a_refused_tick_keeps_its_position_so_that_ids_survive_replay():
@@ -188,6 +209,12 @@ def test_a_worth_in_quote_currency_becomes_base_units():
             border.base_units(worth, price)
 
 
+def test_a_signal_that_is_given_its_size_keeps_all_else():
+    made = signal(stop_loss=0.5, take_profit=2.0, metadata={"why": "test"})
+    sized = border.sized(made, 3.0)
+    assert sized == msgspec.structs.replace(made, size=3.0)
+
+
 def test_an_indicators_value_is_plain_numbers():
     assert border.value(np.float64(2.5)) == 2.5
     assert border.value({"low": np.int64(1), "high": 2.0}) == {"low": 1.0, "high": 2.0}
@@ -195,6 +222,40 @@ def test_an_indicators_value_is_plain_numbers():
     for bad in (NAN, "7", {"x": INF}, {1: 2.0}, [1.0], True):
         with pytest.raises(RefusedError):
             border.value(bad)
+
+
+ONE = Decimal(1)
+FILL = Fill(
+    "1", "2", "paper", "s", "BTC", Side.BUY, ONE, ONE, ONE, ONE, FillReason.SIGNAL, NOON, "src:1"
+)
+
+
+def test_an_executor_returns_fills_or_nothing():
+    assert border.fills(None) == []
+    assert border.fills(FILL) == [FILL]
+    assert border.fills(one for one in (FILL, FILL)) == [FILL, FILL]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (0, "returned int"),
+        (False, "returned bool"),
+        ("filled", "returned str"),
+        ({}, "returned dict"),
+        ([FILL, None], "returned a NoneType among its fills"),
+    ],
+)
+def test_what_is_no_fill_is_refused(made, words):
+    with pytest.raises(RefusedError, match=words):
+        border.fills(made)
+
+
+def test_refusals_are_counted_and_the_last_is_told():
+    refusals = Refusals()
+    for reason in ("price was nan", RefusedError("size was nan")):
+        refusals.note(reason)
+    assert (refusals.count, refusals.last) == (2, "size was nan")
 
 
 def message(**metadata):
@@ -211,6 +272,15 @@ def test_metadata_may_hold_what_numpy_has():
     assert msgspec.json.decode(payload)["signal"]["metadata"] == {
         "sma": 1.5, "n": 2, "window": [1.0, 2.0], "kind": "BUY",
     }  # fmt: skip
+
+
+def test_a_time_of_another_class_is_written_like_any_other():
+    class Stamp(datetime):
+        """As pandas has one."""
+
+    at = Stamp.fromtimestamp(NOON.timestamp(), UTC)
+    written = msgspec.json.decode(border.encoded(message(at=at)))
+    assert written["signal"]["metadata"] == {"at": "2024-08-08T12:00:00+00:00"}
 
 
 @pytest.mark.parametrize("bad", [object(), "\ud800", lambda: 1, np.longdouble(1)])
