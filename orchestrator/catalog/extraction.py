@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import cgroup, sandbox, seccomp
+from ntp.confine import cgroup, probe, sandbox, seccomp
 from ntp.confine.policy import Bind, ConfineError, Policy
 from orchestrator.catalog import cage
 from orchestrator.errors import ActionError
@@ -85,7 +85,13 @@ def _order(
     file: Path, environment: Environment, limits: Limits, filters: Path, *, stand_ins: bool
 ) -> dict[str, Any]:
     root = os.geteuid() == 0
-    tier = sandbox.best_tier() if limits.tier is None else limits.tier
+    # Tried, as the runtime does: bubblewrap may be here and not be allowed to make namespaces.
+    tier = probe.probe().tier if limits.tier is None else limits.tier
+    if tier == 0 and limits.tier is None:
+        raise ActionError(
+            f"no sandbox to read it in: {'; '.join(probe.probe().missing)}",
+            reason="SandboxUnavailable",
+        )
     binds = [Bind(str(file.parent), CODE)]
     binds += [
         Bind(str(folder), f"{SITE}/{at}", noexec=False)
@@ -100,7 +106,7 @@ def _order(
         uid=limits.uid if root else None,
         gid=limits.uid if root else None,
         binds=tuple(binds),
-        tier=limits.tier,
+        tier=tier,
         seccomp=_filter(filters, tier),
         fsize=limits.tmp,
         oom_score_adj=1000,
