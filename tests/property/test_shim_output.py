@@ -1,5 +1,7 @@
 """Output of a plugin is untrusted bytes: nothing that it prints harms a terminal, a disk or us."""
 
+import errno
+import os
 import unicodedata
 
 from hypothesis import given
@@ -9,6 +11,26 @@ from ntp.confine import shim_end, shim_files, shim_output
 from ntp.confine.shim_output import BURST_BYTES, FILE_BYTES, LINE_BYTES, LogFiles, Output, harmless
 
 CHUNKS = st.lists(st.binary(max_size=200) | st.sampled_from([b"\n", b"x" * 20_000, b"\xc3"]))
+
+
+def test_output_goes_on_when_there_was_no_room_for_a_new_file(tmp_path, monkeypatch):
+    """The full file is written on, and turned when there is room again."""
+    files = LogFiles(str(tmp_path))
+    real = os.open
+
+    def full(path, *rest):
+        raise OSError(errno.ENOSPC, "no space", path)
+
+    files.write(b"a" * FILE_BYTES)
+    monkeypatch.setattr(os, "open", full)
+    files.write(b"lost\n")
+    monkeypatch.setattr(os, "open", real)
+    files.write(b"kept\n")
+    files.write(b"too\n")
+    files.close()
+    assert files.lost == 5
+    assert (tmp_path / "log").read_bytes() == b"kept\ntoo\n"
+    assert (tmp_path / "log.1").stat().st_size == FILE_BYTES
 
 
 class Kept(LogFiles):

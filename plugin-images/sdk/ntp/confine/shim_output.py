@@ -3,7 +3,7 @@
 A plugin's output is untrusted (escape sequences, endless lines, floods), and it must never be able to
 fill a disk, a terminal or a core. Light imports only: see shim_files.
 """
-# ruff: noqa: PTH104  # see files.py
+# ruff: noqa: PTH104, SIM105  # see files.py
 
 import os
 import time
@@ -53,14 +53,21 @@ class LogFiles:
         """Append whole records. A full disk loses output, never the plugin."""
         try:
             if self._size + len(records) > FILE_BYTES and self._size:
-                os.rename(self._path, self._before)
-                os.close(self._fd)
-                self._open()
+                self._turn()
             written = os.write(self._fd, records)
         except OSError:
             written = 0
         self._size += written
         self.lost += len(records) - written
+
+    def _turn(self) -> None:
+        try:
+            os.rename(self._path, self._before)
+        except FileNotFoundError:
+            pass  # done before, when there was no room for a new file
+        full = self._fd
+        self._open()  # refused, it leaves us the full one, which is still ours
+        os.close(full)
 
     def close(self) -> None:
         os.close(self._fd)
