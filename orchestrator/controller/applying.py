@@ -105,8 +105,7 @@ class Applying:
         self._rooms.desk.commit(replace(book, revision=revision.number))
 
     async def _accept(self, order: Order) -> Preview:
-        if self._rooms.desk.down is not None:
-            raise ActionError("everything is being taken down", reason="GoingDown")
+        self._check_up()
         self._check_expected(order.expect)
         self._check_runtime()
         readable = order.readable
@@ -126,6 +125,7 @@ class Applying:
                 reason="GuardedDeletion",
                 permanent=True,
             )
+        self._check_up()  # reading and looking took a while
         self._keep(readable, declared, book)
         for change in preview.changes:
             if change.do != "keep":  # somebody edits it: what went before was no flapping
@@ -229,6 +229,10 @@ class Applying:
             return told
         same = list(current.sources) == list(readable.sources)
         return f"no plugin; {'other settings' if same else 'the text alone'}"
+
+    def _check_up(self) -> None:
+        if self._rooms.desk.down is not None:
+            raise ActionError("everything is being taken down", reason="GoingDown")
 
     def _check_expected(self, expect: int | None) -> None:
         now = self._rooms.desk.book.revision

@@ -123,3 +123,24 @@ async def test_a_plugin_stopped_by_hand_fails_no_apply(house):
         assert (progress[-1].ready, progress[-1].total) == (3, 4), "nor is it counted as ready"
         outcome = await finish(controller.wait(["momentum"], deadline=timedelta(seconds=5)))
         assert not outcome.ready
+
+
+async def test_an_apply_that_down_overtakes_brings_nothing_back(house):
+    async with house.controlled() as controller, asyncio.TaskGroup() as tasks:
+        await house.apply()
+        resolve, desk = house.catalog.resolve, controller._rooms.desk
+
+        async def slow(wanted):
+            found = await resolve(wanted)
+            tasks.create_task(
+                finish(controller.down(delete_data=False, deadline=timedelta(seconds=10)))
+            )
+            await eventually(lambda: desk.down is not None)
+            return found
+
+        house.catalog.resolve = slow
+        with pytest.raises(ActionError, match="being taken down"):
+            await house.apply(FLEET.replace("period: 20", "period: 30"))
+        await eventually(lambda: house.ended is False)
+        assert house.machine.instances == {}
+        assert desk.book.entries == {}
