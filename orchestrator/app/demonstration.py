@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ntp.contract.names import Kind
 from orchestrator.app import Declaration
 from orchestrator.app.local_exchange import LocalExchange, exchange
 from orchestrator.app.places import packaged
@@ -26,11 +27,15 @@ _PLACE = "127.0.0.1:9443"
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """`symbols`: of each source. `synthetic`: those whose prices were never paid."""
+    """`symbols`: of each source. `synthetic`: those whose prices were never paid.
+
+    `heard`: plugins whose words the page is made of.
+    """
 
     declared: Declaration
     symbols: Mapping[str, Sequence[str]]
     synthetic: frozenset[str]
+    heard: Sequence[str] = ()
 
 
 def market(speed: float) -> AbstractContextManager[LocalExchange]:
@@ -74,6 +79,7 @@ def prepare(folder: Path, at: LocalExchange) -> Demonstration:
             if MARKETS[name] == SYNTHETIC
             for symbol in several
         ),
+        tuple(name for name, each in declared.entries.items() if each.kind is not Kind.INDICATOR),
     )
 
 

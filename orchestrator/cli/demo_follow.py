@@ -11,6 +11,7 @@ from ntp.contract.beat import Beat
 from orchestrator import app
 from orchestrator.app.demonstration import MARKETS, Demonstration
 from orchestrator.app.local_exchange import LocalExchange, Market
+from orchestrator.app.overheard import Ears
 from orchestrator.cli.demo_report import Summary, summarise
 from orchestrator.errors import ActionError, UnreachableError
 
@@ -56,16 +57,22 @@ class Quiet:
 
 
 def follow(
-    demo: Demonstration, exchange: LocalExchange, ends: float, notice: Callable[[str], None]
+    demo: Demonstration,
+    exchange: LocalExchange,
+    ears: Ears,
+    *,
+    ends: float,
+    notice: Callable[[str], None],
 ) -> Iterator[Glance]:
     """Yield what there is to see, whenever asked; the last one is `over`.
 
-    Playing begins when all plugins are ready and every source is subscribed to all of its symbols. A
-    controller that died is started again.
+    Playing begins when all plugins are ready, every source is subscribed to all of its symbols, and
+    `ears` hear. A controller that died is started again.
 
     Args:
         demo: what runs.
         exchange: held until now.
+        ears: for the page of the run.
         ends: monotonic time by which it has to be over.
         notice: told in a sentence what did not go the usual way.
 
@@ -82,7 +89,7 @@ def follow(
             continue
         now = monotonic()
         _check(glance)
-        if not playing and not _missing(demo, glance):
+        if not playing and not _missing(demo, glance, ears):
             exchange.play()
             playing = True
         still = quiet.note(glance.beats)
@@ -94,7 +101,7 @@ def follow(
                 return
         if now > ends:
             raise ActionError(
-                f"the demo was not through in time; {_waits_for(demo, glance, playing=playing)}"
+                f"the demo was not through in time; {_waits_for(demo, glance, ears, playing=playing)}"
             )
         yield replace(glance, playing=playing)
 
@@ -128,7 +135,7 @@ def _check(glance: Glance) -> None:
         raise ActionError("the demo failed:\n  " + "\n  ".join(stalled))
 
 
-def _missing(demo: Demonstration, glance: Glance) -> list[str]:
+def _missing(demo: Demonstration, glance: Glance, ears: Ears) -> list[str]:
     """Say what has to happen before the exchange may play."""
     states = {plugin["name"]: plugin for plugin in glance.plugins}
     found = [
@@ -142,12 +149,12 @@ def _missing(demo: Demonstration, glance: Glance) -> list[str]:
         missing = set(symbols) - set(glance.markets[MARKETS[name]].wanted)
         if missing:
             found.append(f"{name} is not subscribed to {', '.join(sorted(missing))}")
-    return found
+    return found or [f"nobody listens to {name} yet" for name in ears.deaf_to]
 
 
-def _waits_for(demo: Demonstration, glance: Glance, *, playing: bool) -> str:
+def _waits_for(demo: Demonstration, glance: Glance, ears: Ears, *, playing: bool) -> str:
     if not playing:
-        return "\n  ".join(["it waited for:", *_missing(demo, glance)])
+        return "\n  ".join(["it waited for:", *_missing(demo, glance, ears)])
     open_markets = [name for name, market in glance.markets.items() if not market.ended]
     if open_markets:
         return f"the exchange still plays {' and '.join(open_markets)}"

@@ -99,13 +99,14 @@ def summarise(
     return Summary(edges=edges, books=books, refused=refused, failures=tuple(failures))
 
 
-def document(summary: Summary, failures: Sequence[str]) -> dict[str, Any]:
+def document(summary: Summary, failures: Sequence[str], *, page: str) -> dict[str, Any]:
     """Return what `demo -o json` prints; docs/json.md has its shape."""
     told = {
         "edges": summary.edges,
         "books": summary.books,
         "refused": summary.refused,
         "failures": failures,
+        "page": page,
     }
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a mapping
 

@@ -1,6 +1,5 @@
 """The demo as a whole terminal: wiring with states, messages a second along each edge, signals, money."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,8 +10,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from ntp.contract.beat import Beat, LatestSignal
+from ntp.contract.messages import SignalMessage
 from orchestrator.app.demonstration import SECONDS, Demonstration
+from orchestrator.app.overheard import Heard
 from orchestrator.cli import demo_rates
 from orchestrator.cli.demo_follow import Glance
 from orchestrator.cli.demo_rates import Rates
@@ -22,7 +22,7 @@ from orchestrator.cli.wiring_layout import lay_out
 from orchestrator.cli.wiring_text import draw
 
 SIGNALS = 10
-"""Newest ones that are kept to be shown."""
+"""Newest ones that are shown."""
 NOTICE_S = 5.0
 BAR = 30
 BESIDE = 98
@@ -37,12 +37,14 @@ NAME = 12
 class View:
     """What was seen so far, for pictures of what is seen now."""
 
-    def __init__(self, demo: Demonstration, graph: Mapping[str, Any], speed: float) -> None:
+    def __init__(
+        self, demo: Demonstration, graph: Mapping[str, Any], heard: Heard, speed: float
+    ) -> None:
         self._demo = demo
         self._graph = graph
         self._speed = speed
         self._rates = Rates()
-        self._signals: deque[tuple[str, LatestSignal]] = deque(maxlen=SIGNALS)
+        self._heard = heard
         self._began: float | None = None
         self._notice = ("", 0.0)
 
@@ -53,7 +55,6 @@ class View:
     def picture(self, glance: Glance, now: float) -> "Picture":
         """Return a glance as a picture; `now`: monotonic seconds."""
         self._rates.note(glance.beats)
-        self._note_signals(glance.beats)
         if glance.playing and self._began is None:
             self._began = now
         words, until = self._notice
@@ -62,19 +63,11 @@ class View:
             glance=glance,
             books=glance.summary(self._demo).books,
             rates=self._rates,
-            signals=tuple(self._signals),
+            signals=self._heard.signals[: -SIGNALS - 1 : -1],
             synthetic=self._demo.synthetic,
             played=None if self._began is None else (now - self._began) * self._speed,
             notice=words if now < until else "",
         )
-
-    def _note_signals(self, beats: Mapping[str, Beat]) -> None:
-        fresh = [
-            (name, beat.signal)
-            for name, beat in beats.items()
-            if beat.signal is not None and (name, beat.signal) not in self._signals
-        ]
-        self._signals.extendleft(sorted(fresh, key=lambda each: each[1].at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,8 @@ class Picture:
     glance: Glance
     books: Sequence[Book]
     rates: Rates
-    signals: Sequence[tuple[str, LatestSignal]]
+    signals: Sequence[SignalMessage]
+    """The newest first."""
     synthetic: frozenset[str]
     played: float | None
     notice: str = ""
@@ -188,15 +182,16 @@ class Picture:
 
     def _signals(self) -> Iterator[Text]:
         yield Text("latest signals", style="dim")
-        for name, signal in self.signals:
+        for message in self.signals:
+            signal = message.signal
             style = {"BUY": "green", "SELL": "red"}.get(signal.signal_type, "")
             what = Text.assemble(self._named(signal.symbol), f" {signal.price:.10g}")
             what.truncate(SIGNAL - 14, pad=True)
             yield Text.assemble(
-                f"{signal.time:%H:%M:%S} ",
+                f"{message.tick.time:%H:%M:%S} ",
                 (f"{signal.signal_type:<5}", style),
                 what,
-                (f" {printable(name)}", "dim"),
+                (f" {printable(message.strategy)}", "dim"),
             )
 
     def _named(self, symbol: str) -> Text:

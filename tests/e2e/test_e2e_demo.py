@@ -74,8 +74,9 @@ def start(cache):
         yield lambda *arguments: Demo(cache, Path(folder), *arguments)
 
 
-def test_the_demo_adds_up_and_leaves_nothing(start):
-    demo = start("-o", "json", "--speed", "10")
+def test_the_demo_adds_up_and_leaves_nothing_but_its_page(start, tmp_path):
+    file = tmp_path / "run.html"
+    demo = start("-o", "json", "--speed", "10", "--page", str(file))
     code, out = demo.end()
 
     assert code == 0, "".join(demo.said)
@@ -95,6 +96,15 @@ def test_the_demo_adds_up_and_leaves_nothing(start):
         assert float(book["fees"]) > 0
     assert list(demo.tmp.iterdir()) == []
     assert demo.pids(str(demo.tmp)) == []
+
+    assert told["page"] == str(file)
+    page = file.read_text()
+    assert "heard only" not in page
+    assert f"<dd>{sum(PLAYED.values()):,}<small>4 symbols" in page
+    for book in told["books"]:
+        # What the page adds up from fills and prices is what the executor's book says.
+        assert f'<td class="number">{float(book["equity"]):,.2f}</td>' in page
+        assert f'<td class="number">{float(book["fees"]):,.2f}</td>' in page
 
 
 def test_a_controller_killed_meanwhile_changes_no_figure(start):

@@ -8,11 +8,12 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from ntp.contract.beat import Beat, Flow, LatestSignal, Stage
-from ntp.contract.messages import SignalType
+from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.messages import SignalMessage, SignalType, TickRef, TradingSignal
 from ntp.contract.names import Channel
 from orchestrator.app.demonstration import Demonstration
 from orchestrator.app.local_exchange import Market
+from orchestrator.app.overheard import Heard
 from orchestrator.cli.demo_follow import Glance
 from orchestrator.cli.demo_rates import Rates
 from orchestrator.cli.demo_view import View
@@ -29,7 +30,7 @@ DEMO = Demonstration(
 )
 
 
-def beat(name, second=0, *, sent=(), received=(), life="1", report=None, signal=None):
+def beat(name, second=0, *, sent=(), received=(), life="1", report=None):
     return Beat(
         instance=name,
         kind=NAMES[name],
@@ -44,7 +45,6 @@ def beat(name, second=0, *, sent=(), received=(), life="1", report=None, signal=
             Flow(peer, channel, "BTCUSDT", count, lost) for peer, channel, count, lost in received
         ],
         report=report or {},
-        signal=signal,
     )
 
 
@@ -75,8 +75,13 @@ def book(**positions):
 
 
 def signal(symbol="AAPL", second=3):
-    at = START + timedelta(seconds=second)
-    return LatestSignal(symbol, SignalType.BUY, 189.5, 0.5, None, at, at)
+    tick = TickRef("polygon_data", symbol, second, str(second), START + timedelta(seconds=second))
+    wish = TradingSignal(symbol, SignalType.BUY, 0.5, 189.5)
+    return SignalMessage(f"{symbol}:{second}", "bollinger_strategy", "1", 1, tick, wish)
+
+
+def view(*signals):
+    return View(DEMO, graph(), Heard(signals=list(signals)), 5)
 
 
 def glance(beats=(), *, state="Running", playing=True, ended=False):
@@ -90,12 +95,7 @@ def glance(beats=(), *, state="Running", playing=True, ended=False):
 
 def full():
     held = {"quantity": "1.05899000", "average": "188.93", "unrealised": "-0.2"}
-    return glance(
-        [
-            beat("bollinger_strategy", signal=signal()),
-            beat("paper_executor", report={"bollinger_strategy": book(AAPL=held)}),
-        ]
-    )
+    return glance([beat("paper_executor", report={"bollinger_strategy": book(AAPL=held)})])
 
 
 def shown(picture, *, width=120, height=44):
@@ -141,7 +141,7 @@ def test_beats_in_quick_succession_make_no_rate():
 
 
 def test_the_picture_has_wiring_with_states_rates_signals_and_money():
-    lines = shown(View(DEMO, graph(), 5).picture(full(), 0.0))
+    lines = shown(view(signal()).picture(full(), 0.0))
     text = "\n".join(lines)
 
     assert lines[0].startswith(
@@ -157,7 +157,7 @@ def test_the_picture_has_wiring_with_states_rates_signals_and_money():
 @pytest.mark.parametrize("width", [40, 80, 99, 107, 120, 200])
 @pytest.mark.parametrize("height", [5, 24, 33, 60])
 def test_it_fits_any_terminal(width, height):
-    lines = shown(View(DEMO, graph(), 5).picture(full(), 0.0), width=width, height=height)
+    lines = shown(view(signal()).picture(full(), 0.0), width=width, height=height)
 
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
@@ -165,7 +165,7 @@ def test_it_fits_any_terminal(width, height):
 
 
 def test_on_a_low_terminal_the_wiring_gives_way():
-    picture = View(DEMO, graph(), 5).picture(full(), 0.0)
+    picture = view(signal()).picture(full(), 0.0)
 
     assert not any("┌" in line for line in shown(picture, height=24))
     assert any(line.startswith("exchange ") for line in shown(picture, height=24))
@@ -173,36 +173,35 @@ def test_on_a_low_terminal_the_wiring_gives_way():
 
 def test_what_is_lost_stands_out_at_its_edge():
     lost = beat("rsi_indicator", received=[("binance_data", "data", 10, 3)])
-    lines = shown(View(DEMO, graph(), 5).picture(glance([lost]), 0.0))
+    lines = shown(view().picture(glance([lost]), 0.0))
 
     assert "lost 3" in next(line for line in lines if line.startswith("binance_data "))
 
 
 def test_the_stage_of_playing_is_told():
-    view = View(DEMO, graph(), 5)
+    seen = view()
     waiting = glance(playing=False, state="Waiting")
 
-    assert shown(view.picture(waiting, 10.0))[0].startswith("demo  0/6 ready")
-    assert shown(view.picture(waiting, 11.0))[1].endswith("plays as soon as all are there")
-    assert shown(view.picture(full(), 20.0))[1].endswith("0 of 50 s played")
-    assert shown(view.picture(full(), 24.0))[1].endswith("20 of 50 s played")
-    assert shown(view.picture(full(), 99.0))[1].endswith("50 of 50 s played")
+    assert shown(seen.picture(waiting, 10.0))[0].startswith("demo  0/6 ready")
+    assert shown(seen.picture(waiting, 11.0))[1].endswith("plays as soon as all are there")
+    assert shown(seen.picture(full(), 20.0))[1].endswith("0 of 50 s played")
+    assert shown(seen.picture(full(), 24.0))[1].endswith("20 of 50 s played")
+    assert shown(seen.picture(full(), 99.0))[1].endswith("50 of 50 s played")
     ended = replace(full(), markets=glance(ended=True).markets)
-    assert shown(view.picture(ended, 99.0))[1].endswith("all 50 s played; what came of it arrives")
+    assert shown(seen.picture(ended, 99.0))[1].endswith("all 50 s played; what came of it arrives")
 
 
-def test_the_newest_signals_come_first_and_each_once():
-    view = View(DEMO, graph(), 5)
-    for second in (1, 1, 2):
-        picture = view.picture(glance([beat("bollinger_strategy", signal=signal(second=second))]), 0.0)  # fmt: skip
+def test_the_newest_signals_come_first():
+    signals = [signal(second=second) for second in range(30)]
+    lines = shown(view(*signals).picture(glance(), 0.0))
 
-    times = [line[:8] for line in shown(picture) if " BUY " in line]
-    assert times == ["12:00:02", "12:00:01"]
+    times = [line[:8] for line in lines if " BUY " in line]
+    assert times == [f"12:00:{second:02}" for second in range(29, 19, -1)]
 
 
 def test_a_plugins_words_command_no_terminal():
-    evil = beat("bollinger_strategy", signal=signal(symbol="\x1b]0;owned\x07"))
-    text = "\n".join(shown(View(DEMO, graph(), 5).picture(glance([evil]), 0.0)))
+    evil = view(signal(symbol="\x1b]0;owned\x07"))
+    text = "\n".join(shown(evil.picture(glance(), 0.0)))
 
     assert "\x1b" not in text
     assert "\x07" not in text
