@@ -24,6 +24,7 @@ RUN = "run"
 """A folder for each instance that a runtime has made."""
 LOG_BYTES = 1 << 20
 PATIENCE_S = 30.0
+END_S = 5.0
 LOOK_S = 0.02
 
 
@@ -57,16 +58,27 @@ def ensure(settings: Settings) -> bool:
             stderr=output,
             start_new_session=True,
         )  # fmt: skip
+    try:
+        _until_it_answers(controller, socket, log)
+    except BaseException:
+        # Nobody knows of it yet, whoever interrupts us least of all. What runs is not its to end.
+        controller.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            controller.wait(END_S)
+        raise
+    # It outlives us; init, not we, will reap it.
+    controller.returncode = 0
+    return True
+
+
+def _until_it_answers(controller: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
     ends = time.monotonic() + PATIENCE_S
     while time.monotonic() < ends:
         if client.answers(socket):
-            # It outlives us; init, not we, will reap it.
-            controller.returncode = 0
-            return True
+            return
         if controller.poll() is not None:
             raise UnreachableError(f"the controller ended at once:\n{_tail(log)}")
         time.sleep(LOOK_S)
-    controller.terminate()
     raise UnreachableError(f"the controller did not answer in {PATIENCE_S:.0f} s:\n{_tail(log)}")
 
 

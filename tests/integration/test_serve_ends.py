@@ -104,3 +104,30 @@ def test_what_runs_beside_a_lost_store_is_left_for_its_next_controller(fresh):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert (fresh.state / "controller.epoch").exists()
+
+
+def test_ctrl_c_while_a_command_starts_a_controller_ends_that_too(fresh):
+    (fresh.folder / "plugins.yaml").write_text("plugins:\n  data_sources: [{name: replay_data}]\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "apply"],
+        cwd=fresh.folder,
+        env=fresh.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        ends = time.monotonic() + 60
+        lock = fresh.state / "controller.lock"
+        while not (lock.exists() and lock.read_text().strip()):
+            assert time.monotonic() < ends
+            time.sleep(0.005)
+        # It holds the project, and does not answer yet.
+        controller = int(lock.read_text())
+        command.send_signal(signal.SIGINT)
+        said = command.stderr.read()
+        assert command.wait(timeout=60) == 130, said
+
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(controller, 0)
