@@ -192,7 +192,8 @@ class Door:
         visit.expired = lambda: self._answer(
             visit, socket.EAI_AGAIN, f"{visit.host} was not resolved in {RESOLVE_S:g} s"
         )
-        self._names.ask(visit, visit.host, visit.port)
+        if not self._names.ask(visit, visit.host, visit.port):
+            self._answer(visit, socket.EAI_AGAIN, f"{visit.host}: too many names are looked up")
 
     def _found(self) -> None:
         if self._names is None:

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from typing import Any
 
 RESOLVERS = 4
+WAITING = 64
+"""Names for which no resolver was free yet: while all hang, a plugin may ask on and on."""
 
 Addresses = list[tuple[int, str]]
 """Family and address."""
@@ -31,9 +33,12 @@ class Names:
         for _ in range(RESOLVERS):
             threading.Thread(target=self._work, daemon=True).start()
 
-    def ask(self, asker: Any, host: str, port: int) -> None:
-        """Queue a name; its answer comes with `asker`. The caller bounds how many wait."""
+    def ask(self, asker: Any, host: str, port: int) -> bool:
+        """Queue a name; its answer comes with `asker`. False: too many wait, whose askers may be gone."""
+        if self._asked.qsize() >= WAITING:
+            return False
         self._asked.put((asker, host, port))
+        return True
 
     def answers(self) -> list[tuple[Any, Addresses, int, str]]:
         """Return what was found since: asker, addresses, or the resolver's error and its words."""
