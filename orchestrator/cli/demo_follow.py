@@ -86,6 +86,10 @@ def follow(
     while True:
         glance = _look(demo, exchange, notice)
         if glance is None:
+            if monotonic() > ends:
+                raise ActionError(
+                    "the demo was not through in time; its controller does not answer"
+                )
             continue
         now = monotonic()
         _check(glance)
