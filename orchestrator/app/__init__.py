@@ -1,7 +1,7 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,9 @@ def check_folder(settings: Settings) -> None:
     )
 
 
-def call(settings: Settings, what: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
+def call(
+    settings: Settings, what: str, /, **arguments: Any
+) -> Generator[dict[str, Any], None, None]:
     """Ask the project's controller; yield events, then the result."""
     _must_answer(settings)
     return client.call(settings.state / SOCKET, what, **arguments)

@@ -107,7 +107,7 @@ class NatsBroker:
             if before is None or captured != _captured(before):
                 # After those whom it imports from: the server drops an import from a stranger.
                 await accounts.push_core(captured, held)
-            await accounts.delete(gone)
+            await self._delete(accounts, gone)
             if before is None:
                 await streams.prune(rights)
             else:
@@ -129,7 +129,12 @@ class NatsBroker:
             with contextlib.suppress(UnreachableError, ActionError):
                 async with self._lock:
                     accounts = Accounts(await self._system_life(), self._authority)
-                    await accounts.delete({made.public: made.public})
+                    await self._delete(accounts, {made.public: made.public})
+
+    async def _delete(self, accounts: Accounts, gone: Mapping[str, str]) -> None:
+        await accounts.delete(gone)
+        if isinstance(self._server, Embedded):
+            self._server.sweep(gone.values())
 
     def _is_left(self, key: str, token: str) -> bool:
         """Say whether an account is of a tap whose controller was killed."""

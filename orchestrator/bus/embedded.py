@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -99,6 +100,11 @@ class Embedded:
             raise self._failure from error
         self._identity = identity
         self._launch = self._make_launch(binary, file, text)
+
+    def sweep(self, accounts: Iterable[str]) -> None:
+        """Remove what the server keeps of deleted accounts: it only renames their claims."""
+        for public in accounts:
+            (self._folder / "accounts" / f"{public}.jwt.deleted").unlink(missing_ok=True)
 
     def alive(self) -> bool:
         """Say whether the process that serves this configuration lives, by its pid file."""

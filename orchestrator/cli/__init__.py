@@ -23,6 +23,7 @@ COMMANDS = {
         "top",
         "Show what each plugin uses and does, live: CPU, memory, messages, lag, latest signal.",
     ),
+    "tap": ("tap", "Print what a plugin says on the bus, as it says it, until Ctrl-C."),
     "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
     "events": ("look", "Show what was decided and observed, each with its cause."),
     "history": ("history", "Show the revisions: what was applied when, and what each changed."),

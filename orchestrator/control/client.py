@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ SILENCE_S = 4 * ALIVE_S
 
 def call(
     path: Path, what: str, /, *, within_s: float | None = None, **arguments: Any
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Yield each event, and at last `{"result": {...}}`; `protocol` lists the calls.
 
     Closing the iterator hangs up, which ends a call that follows something.

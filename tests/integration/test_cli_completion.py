@@ -58,7 +58,7 @@ async def test_names_of_plugins_are_completed(tmp_path):
     house = House(state)
     async with house.controlled() as controller, serving(state / SOCKET, controller):
         await house.apply()
-        for command in ("status", "logs", "restart", "stop", "start"):
+        for command in ("status", "logs", "tap", "restart", "stop", "start"):
             found = await asyncio.to_thread(tab, tmp_path, command, "")
             assert sorted(found) == sorted(NAMES), command
         first = "momentum"

@@ -157,6 +157,12 @@ async def test_at_the_end_of_the_block_the_right_is_gone(world):
             await life.lost.wait()
     finally:
         await connection.__aexit__(None, None, None)
+    world.remove("gamma")
+    world.edges = [each for each in world.edges if "gamma" not in (each.consumer, each.producer)]
+    await world.ensure()
+    kept = list((world.folder / "broker" / "accounts").iterdir())
+    assert [each.name for each in kept if not each.name.endswith(".jwt")] == []
+    assert len(kept) == len(world.plugins) + 2, "and CORE and SYS"
 
 
 async def test_the_right_ends_by_itself_where_nobody_is_left_to_end_it(world):
