@@ -74,7 +74,7 @@ def demo(deadline: float, speed: float, page: Path | None, output: str, *, keep:
             glance, heard = watch(run, exchange, Terms(deadline, ends, speed))
         finally:
             if not keep:
-                _clean(folder)
+                clean(folder)
     summary = glance.summary(run)
     left = [] if keep else app.left_behind(run.declared.settings)
     failures = [*summary.failures, *(f"left behind: {what}" for what in left)]
@@ -120,7 +120,7 @@ def next_command(here: Path, example: Path) -> str:
     )
 
 
-def _clean(folder: Path) -> None:
+def clean(folder: Path) -> None:
     """Take everything down and away; what is left where that fails says how it goes by hand."""
     by_hand = f"NTP_STATE={folder}/state {own_name()} down --project demo --delete-data --yes"
     settings = demonstration.settings(folder)

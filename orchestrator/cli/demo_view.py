@@ -170,7 +170,7 @@ class Picture:
                 yield Text.assemble(
                     told,
                     f"{quantity:>11.6g} at {average:>10,.2f}",
-                    _gain(Decimal(held["unrealised"]), 10),
+                    _gain(Decimal(held["unrealised"]), 11),
                 )
 
     def _held(self, book: Book) -> Iterator[tuple[str, Mapping[str, str]]]:

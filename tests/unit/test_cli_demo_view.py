@@ -151,7 +151,7 @@ def test_the_picture_has_wiring_with_states_rates_signals_and_money():
     assert "messages/s" in text
     assert "12:00:03 BUY  AAPL synthetic 189.5" in text
     assert "bollinger_strategy       7    -1.25     3.20    9,995.55" in text
-    assert "  AAPL synthetic        1.05899 at     188.93     -0.20" in text
+    assert "  AAPL synthetic        1.05899 at     188.93      -0.20" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 99, 107, 120, 200])

@@ -1,6 +1,7 @@
 """Open a page in a real browser as a person would; print as JSON what was seen. Run by the tests.
 
-`look.py BROWSER PAGE [PICTURE]`: with PICTURE also `PICTURE-light.png` and `PICTURE-dark.png`.
+`look.py BROWSER PAGE [PICTURE HEIGHT]`: with PICTURE also `PICTURE-light.png` and `PICTURE-dark.png`, as
+high as that.
 """
 
 import json
@@ -36,7 +37,7 @@ LINES = """canvas => {
 PICTURE = "canvas => canvas.toDataURL()"
 
 
-def look(browser, scheme, address, picture):
+def look(browser, scheme, address, picture, height):
     """Load, hover, zoom, switch off and back on; return what there was to see each time."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1400, "height": 1000})
     page = context.new_page()
@@ -57,7 +58,8 @@ def look(browser, scheme, address, picture):
         ),
     }
     if picture:
-        page.screenshot(path=f"{picture}-{scheme}.png", full_page=True)
+        clip = {"x": 0, "y": 0, "width": 1400, "height": int(height)}
+        page.screenshot(path=f"{picture}-{scheme}.png", full_page=True, clip=clip)
     first = canvases.first
     first.scroll_into_view_if_needed()
     whole = first.evaluate(PICTURE)
@@ -85,11 +87,12 @@ def look(browser, scheme, address, picture):
     return {**seen, "said": said, "asked": asked}
 
 
-def main(program, address, picture=None):
+def main(program, address, picture=None, height=0):
     with sync_playwright() as playwright:
         # Whoever runs the tests may be root, for whom Chromium's own sandbox does not work.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        print(json.dumps([look(browser, scheme, address, picture) for scheme in ("light", "dark")]))
+        schemes = ("light", "dark")
+        print(json.dumps([look(browser, each, address, picture, height) for each in schemes]))
         browser.close()
 
 
