@@ -26,3 +26,21 @@ def unreadable(name: str, error: OSError) -> Problem:
         return Problem(name, 0, 0, "the file does not exist", fix)
     reason = (error.strerror or str(error)).lower()
     return Problem(name, 0, 0, f"the file cannot be read: {reason}", "name a readable regular file")
+
+
+def read_setting(name: str, path: Path, limit: int, problems: list[Problem]) -> bytes:
+    """Read the file that a setting names; a problem, and nothing, where it cannot be read."""
+    try:
+        found = read(path, limit)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        message = f"{name} names {path.name}, which cannot be read: {why}"
+        fix = "name a readable file, in .env or the environment"
+        problems.append(Problem("environment", 0, 0, message, fix))
+        return b""
+    if 0 < len(found) <= limit:
+        return found
+    what = f"has more than {limit >> 10} KiB" if found else "is empty"
+    message = f"{name} names {path.name}, which {what}"
+    problems.append(Problem("environment", 0, 0, message, "name another file"))
+    return b""

@@ -16,7 +16,7 @@ from ntp.contract.beat import Beat
 from ntp.contract.problem import Problem
 from orchestrator.decide.alerts import Alert
 from orchestrator.decide.state import Hashes, Instance, Isolation, Record
-from orchestrator.spec.model import Artifact, HostPort, Resources, Rights, SecretRef, Wanted
+from orchestrator.spec.model import Artifact, Detour, HostPort, Resources, Rights, SecretRef, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Launch:
     """What the door hands out: the broker, and declared hosts."""
     private: tuple[HostPort, ...] = ()
     """Those of `egress` whose name may lead to a private address: the broker."""
+    detours: tuple[Detour, ...] = ()
+    """Those of `egress` that lead somewhere else."""
     inet: bool = False
     """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
     timeout: timedelta = timedelta(seconds=30)

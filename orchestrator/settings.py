@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.files import read, unreadable
+from orchestrator.files import read, read_setting, unreadable
 from orchestrator.spec import environment as dotenv
 from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
@@ -25,6 +25,7 @@ STDIN = "-"
 MAX_BYTES = 16 * 1024 * 1024
 """All files of a project together."""
 _ENV_BYTES = 1024 * 1024
+_CA_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Settings:
         runtime: NTP_RUNTIME; `process` is the embedded one.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
+        egress: NTP_EGRESS_MAP and, as `egress_ca`, the text of the file that NTP_EGRESS_CA names.
         unservable: problems with which no controller can be run.
     """
 
@@ -62,6 +64,7 @@ class Settings:
     runtime: str = "process"
     nats: ExternalNats | None = None
     webhook: Webhook | None = None
+    egress: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     unservable: tuple[Problem, ...] = ()
 
@@ -173,6 +176,7 @@ def find(
         runtime=_runtime(merged, unservable),
         nats=external_nats.read(merged, unservable),
         webhook=webhook(merged, problems),
+        egress=_egress(merged, here if "NTP_EGRESS_CA" in process else env_file.parent, problems),
         environment=merged,
         unservable=tuple(unservable),
     )
@@ -268,6 +272,20 @@ def _plugin_dir(
     if beside.get("PLUGIN_DIR"):
         return env_folder / Path(beside["PLUGIN_DIR"]).expanduser()
     return None
+
+
+def _egress(merged: Mapping[str, str], beside: Path, problems: list[Problem]) -> dict[str, str]:
+    named, led = merged.get("NTP_EGRESS_CA", ""), merged.get("NTP_EGRESS_MAP", "")
+    if not (named or led.strip()):
+        return {}
+    from orchestrator.spec import detour
+
+    found = {detour.MAP: led}
+    if named:
+        content = read_setting(detour.CA, beside / Path(named).expanduser(), _CA_BYTES, problems)
+        found[detour.AUTHORITY] = content.decode("ascii", "replace")
+    detour.read(found, problems)
+    return found
 
 
 def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:

@@ -39,6 +39,7 @@ class Declaration:
             return dict(self.said)
         return {
             **self.settings.plugin_settings,
+            **self.settings.egress,
             **({"PLUGIN_DIR": str(self.settings.plugin_dir)} if self.settings.plugin_dir else {}),
             **self.confirmed_settings,
             "folder": str(self.settings.folder),

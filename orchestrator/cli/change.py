@@ -10,7 +10,7 @@ import click
 from orchestrator import app
 from orchestrator.cli.failure import agreed, say
 from orchestrator.cli.options import Terms, deadline_option, located, project_options, terms_options
-from orchestrator.cli.output import emit, output_option, warn_of_no_sandbox
+from orchestrator.cli.output import emit, output_option, warn_of_detours, warn_of_no_sandbox
 from orchestrator.cli.preview import show
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
@@ -35,6 +35,7 @@ def previewed(declared: app.Declaration, output: str) -> dict[str, Any]:
     preview = app.preview(declared)
     if not declared.sandbox:
         warn_of_no_sandbox()
+    warn_of_detours(preview["changes"])
     if preview["problems"]:
         if output != "table":
             emit(preview, output)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.output import console
+from orchestrator.cli.preview import reached
 from orchestrator.cli.words import bytes_of, replay_of, signal_in_full
 
 MARGIN = 13
@@ -124,7 +125,7 @@ def _figures(told: Any) -> str:
 def _network(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What it may reach, what was refused, and the line that allows it: whole, for it replaces the default."""
     if row["egress"]:
-        yield "may reach", ", ".join(row["egress"])
+        yield "may reach", ", ".join(reached(row))
     missing = []
     for place, count in row["egress_refused"].items():
         host, _, port = place.rpartition(":")

@@ -10,7 +10,7 @@ from orchestrator.cli.completion import plugin_names
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import followable_options, located, project_options
-from orchestrator.cli.output import emit, emit_one, output_option
+from orchestrator.cli.output import emit, emit_one, output_option, warn_of_detours
 from orchestrator.cli.overview import overview, warn_of_bare
 
 
@@ -35,6 +35,7 @@ def status(name: str | None, files: tuple[str, ...], project: str | None, output
         emit(answer, output)
     elif name:
         warn_of_bare(answer["plugins"])
+        warn_of_detours(answer["plugins"])
         show(answer["plugins"][0])
     else:
         overview(answer)

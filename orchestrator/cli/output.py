@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,6 +84,20 @@ def warn_of_no_sandbox() -> None:
         "PLUGIN_SANDBOX is false: plugins run WITHOUT A SANDBOX, with your own rights\n"
         "  fix: take it out of the environment and of .env"
     )
+
+
+def warn_of_detours(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Say loudly whose hosts are not the real ones. Rows of a status or of a plan."""
+    told = [
+        f"{row['name']} reaches {to} in place of {place}"
+        for row in rows
+        for place, to in row.get("egress_mapped", {}).items()
+    ]
+    if told:
+        warn(
+            f"NOT THE REAL HOST, by NTP_EGRESS_MAP: {', '.join(told)}\n"
+            "  fix: for real data take it out of the environment and of .env, then `ntpctl apply`"
+        )
 
 
 def emit(value: Any, output: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.cli.output import Column, console, table, warn
+from orchestrator.cli.output import Column, console, table, warn, warn_of_detours
 from orchestrator.cli.words import age, bytes_of, state_style
 
 
@@ -17,6 +17,7 @@ def overview(answer: Mapping[str, Any]) -> None:
                 markup=False,
             )
     warn_of_bare(answer["plugins"])
+    warn_of_detours(answer["plugins"])
     table(
         answer["plugins"],
         [

@@ -34,7 +34,7 @@ def show(preview: Mapping[str, Any], *, whole: bool) -> None:
         )
     for change in preview["changes"]:
         if change["egress"] and (whole or change["do"] != "keep"):
-            hosts = ", ".join(change["egress"])
+            hosts = ", ".join(reached(change))
             out.print(
                 f"  {'may reach':<9} {change['name']:<{width}}  {hosts}", style="dim", markup=False
             )
@@ -45,3 +45,9 @@ def show(preview: Mapping[str, Any], *, whole: bool) -> None:
         out.print(f"nothing to do: {', '.join(told)}")
     elif same:
         out.print(f"  {same} not touched", style="dim")
+
+
+def reached(row: Mapping[str, Any]) -> list[str]:
+    """Return what a row of a plan or a status may reach, with where it is led instead."""
+    led = row.get("egress_mapped", {})
+    return [f"{host} -> {led[host]}" if host in led else host for host in row["egress"]]

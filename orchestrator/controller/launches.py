@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ntp.contract.launch import CREDENTIALS_FILE, LAUNCH_FILE, BusAddress, LaunchFile
+from ntp.contract.launch import CA_FILE, CREDENTIALS_FILE, LAUNCH_FILE, BusAddress, LaunchFile
 from orchestrator.controller.desk import Generation
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.replays import Replays
@@ -72,11 +72,13 @@ class Launches:
             files={
                 LAUNCH_FILE: self._file(generation, address),
                 CREDENTIALS_FILE: self._outside.broker.credentials(spec.name),
+                **({CA_FILE: spec.authority.encode()} if spec.authority else {}),
             },
             resources=spec.resources,
             storage=spec.storage,
             egress=(broker, *spec.egress),
             private=(broker,),
+            detours=spec.detours,
             inet=bool(spec.egress),
             timeout=spec.timeout,
             grace=spec.grace,

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
@@ -14,7 +14,7 @@ from orchestrator.decide.layers import differing
 from orchestrator.decide.memory import NOBODY, beat_of, labelled
 from orchestrator.decide.push import Way, course
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Record
-from orchestrator.spec.egress import written
+from orchestrator.spec.egress import mapped, written
 from orchestrator.spec.model import Desired
 
 
@@ -40,6 +40,8 @@ class Change:
     """Something that runs now will stop, if only for a moment."""
     egress: tuple[str, ...] = ()
     """What it may reach beyond the bus, as host:port."""
+    egress_mapped: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that lead to another address."""
 
 
 def changes(
@@ -73,14 +75,14 @@ def changes(
             cause = f"no longer in plugins.yaml{kept}"
             found.append(Change(name, "", Do.REMOVE, cause, alive))
             continue
-        reach = tuple(written(host) for host in spec.egress)
+        reach, led = tuple(written(host) for host in spec.egress), mapped(spec.detours)
         if observed.records.get(name, NOBODY).stopped_by_hand:
             cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
-            found.append(Change(name, spec.kind.value, Do.KEEP, cause, False, reach))
+            found.append(Change(name, spec.kind.value, Do.KEEP, cause, False, reach, led))
             continue
         if unusable and name in unusable:
             cause = f"{unusable[name]}{'; the one before keeps running' if alive else ''}"
-            found.append(Change(name, spec.kind.value, Do.REFUSE, cause, False, reach))
+            found.append(Change(name, spec.kind.value, Do.REFUSE, cause, False, reach, led))
             continue
         record = observed.records.get(name, NOBODY)
         do, cause = _compare(
@@ -92,7 +94,7 @@ def changes(
             beat=beat_of(name, observed),
             told=difference,
         )
-        found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE, reach))
+        found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE, reach, led))
     return found
 
 

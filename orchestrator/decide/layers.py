@@ -46,7 +46,7 @@ def layers(
             "storage": spec.storage,
             "tmp": spec.resources.tmp,
             "sandbox": spec.sandbox,
-            "egress": sorted(str(host) for host in spec.egress),
+            "egress": sorted(_reach(spec)),
         },
         "resources": {
             "memory": spec.resources.memory,
@@ -68,6 +68,14 @@ def layers(
         },
         "policy": {"version": spec.version},
     }
+
+
+def _reach(spec: PluginSpec) -> Iterator[str]:
+    """Name each host, with where it leads if that is not itself: a field of its own would be new."""
+    to = {each.place: each.to for each in spec.detours}
+    trusting = f" trusting {digest(spec.authority)[:8]}" if spec.authority else ""
+    for host in spec.egress:
+        yield f"{host} -> {to[host]}{trusting}" if host in to else str(host)
 
 
 def _input(each: Listen) -> str:

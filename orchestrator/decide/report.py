@@ -77,6 +77,8 @@ class PluginStatus:
     """Its `report()`; an executor's has its book of each strategy."""
     egress: Sequence[str] = ()
     """What it may reach beyond the bus, as `network.egress` lists it."""
+    egress_mapped: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that are not the real ones: host:port -> address:port."""
     egress_refused: Mapping[str, int] = field(default_factory=dict)
 
 

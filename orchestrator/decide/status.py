@@ -12,7 +12,7 @@ from orchestrator.decide.push import runs
 from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
 from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage
 from orchestrator.decide.words import reason, sentence
-from orchestrator.spec.egress import written
+from orchestrator.spec.egress import mapped, written
 from orchestrator.spec.model import Desired, PluginSpec
 
 LOOPING = 3
@@ -103,6 +103,7 @@ def status(
         indicators=beat.indicators if beat else {},
         report=beat.report if beat else {},
         egress=tuple(written(host) for host in spec.egress),
+        egress_mapped=mapped(spec.detours),
         egress_refused=dict(instance.refused) if instance else {},
     )
 

@@ -2,11 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from orchestrator.spec.model import HostPort
+from orchestrator.spec.model import Detour, HostPort
 from orchestrator.spec.quantity import QuantityError, shown
 
 FIX = "write host:port, for example stream.example.com:443"
@@ -59,6 +59,11 @@ def claimed(value: object) -> HostPort:
 def written(found: HostPort) -> str:
     """Return it as `host_port` reads it."""
     return f"[{found.host}]:{found.port}" if ":" in found.host else str(found)
+
+
+def mapped(detours: Iterable[Detour]) -> dict[str, str]:
+    """Return where places lead that are not the real ones, as written."""
+    return {written(each.place): written(each.to) for each in detours}
 
 
 def in_config(config: object) -> Iterator[HostPort]:

@@ -4,9 +4,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import Problem
 from orchestrator.spec import quantity
+
+if TYPE_CHECKING:
+    from orchestrator.spec.detour import Detours
 
 DEFAULT_MEMORY = "512MB"
 DEFAULT_TIMEOUT = "30s"
@@ -28,14 +32,19 @@ class Fallback:
     memory: int
     timeout: timedelta
     sandbox: bool
+    detours: "Detours"
 
 
 def fallback(environment: Mapping[str, str], problems: list[Problem]) -> Fallback:
-    """Read PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT and PLUGIN_SANDBOX; append what cannot be read."""
+    """Read PLUGIN_MAX_MEMORY, PLUGIN_TIMEOUT, PLUGIN_SANDBOX, NTP_EGRESS_MAP; append what cannot be read."""
+    # A command that looks at settings alone needs nothing of it.
+    from orchestrator.spec import detour
+
     return Fallback(
         _memory(environment, problems),
         _timeout(environment, problems),
         switch(environment, "PLUGIN_SANDBOX", default=True, problems=problems),
+        detour.read(environment, problems),
     )
 
 

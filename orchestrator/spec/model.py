@@ -40,6 +40,14 @@ class HostPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Detour:
+    """Who asks for `place` is connected to the address `to`: in tests and demonstrations."""
+
+    place: HostPort
+    to: HostPort
+
+
+@dataclass(frozen=True, slots=True)
 class SecretRef:
     """A reference, never a value. `source`: env, file. `key`: variable name or path."""
 
@@ -83,6 +91,10 @@ class PluginSpec:
     timeout: timedelta = timedelta(seconds=30)
     grace: timedelta = timedelta(seconds=5)
     egress: tuple[HostPort, ...] = ()
+    detours: tuple[Detour, ...] = ()
+    """Those of `egress` that are not the real ones."""
+    authority: str = field(default="", repr=False)
+    """With detours: certificates as PEM that it trusts instead of the system's; empty: the system's."""
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     capital: Decimal = Decimal(10000)
     short: bool = False

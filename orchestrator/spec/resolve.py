@@ -8,13 +8,14 @@ from typing import Any
 
 from ntp.contract.names import Kind
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.spec import collector, egress, quantity, secret
+from orchestrator.spec import collector, detour, egress, quantity, secret
 from orchestrator.spec.complaint import MAX_PROBLEMS, near
 from orchestrator.spec.config_check import Checker
 from orchestrator.spec.declared import Declared, Entry
 from orchestrator.spec.model import (
     Artifact,
     Desired,
+    Detour,
     HostPort,
     Input,
     PluginSpec,
@@ -56,6 +57,9 @@ def resolve(declared: Declared, artifacts: Mapping[str, Artifact], *, revision: 
                 resolving.problems.append(problem)
             else:
                 plugins[name] = resolving.spec(entry, artifact)
+    if not resolving.problems:
+        reached = {host for spec in plugins.values() for host in spec.egress}
+        resolving.problems += detour.unused(declared.fallback.detours, reached)
     if resolving.problems:
         raise ConfigError(resolving.problems)
     return Desired(project=declared.project, revision=revision, plugins=plugins)
@@ -90,6 +94,8 @@ class _Resolving:
             at = ("config", *complaint.path)
             self.problems.append(entry.problem(at, complaint.message, complaint.fix))
         limits: Mapping[str, Any] = said.get("resources", {})
+        reached = self._egress(entry, artifact, config)
+        detours = self._detours(reached)
         return PluginSpec(
             name=entry.name,
             kind=entry.kind,
@@ -97,7 +103,9 @@ class _Resolving:
             inputs=_inputs(said["inputs"]) if "inputs" in said else (),
             resources=self._resources(tuple(limits.items())),
             place=entry.place,
-            egress=self._egress(entry, artifact, config),
+            egress=reached,
+            detours=detours,
+            authority=self.fallback.detours.authority if detours else "",
             secrets=secrets,
             **{**known.fields, **{field: said[field] for field in said.keys() & _OWN}},
         )
@@ -166,6 +174,10 @@ class _Resolving:
                     fix = f"write {name}: ${{{variable}}}"
                 self.problems.append(entry.problem(("config", name), message, fix))
         return found
+
+    def _detours(self, reached: tuple[HostPort, ...]) -> tuple[Detour, ...]:
+        to = self.fallback.detours.to
+        return tuple(Detour(host, to[host]) for host in reached if host in to) if to else ()
 
     def _egress(
         self, entry: Entry, artifact: Artifact, config: Mapping[str, Any]

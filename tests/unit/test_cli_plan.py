@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.cli.output import warn_of_detours
 from orchestrator.cli.preview import show
 
 
@@ -49,3 +50,18 @@ def test_each_change_has_its_sign_and_cause_and_who_is_not_touched_is_counted(ca
         "  may reach a       a.example:443",
         "  1 not touched",
     ]
+
+
+LED = {"egress": ["a.example:443", "b.example:1"], "egress_mapped": {"a.example:443": "[::1]:2"}}
+
+
+def test_a_host_that_leads_elsewhere_is_told_beside_it_and_loudly(capsys):
+    told = lines(capsys, change("a", "start", "new", **LED))
+    assert told[1] == "  may reach a  a.example:443 -> [::1]:2, b.example:1"
+    warn_of_detours([change("a", **LED), change("b")])
+    said = capsys.readouterr().err
+    assert (
+        "NOT THE REAL HOST, by NTP_EGRESS_MAP: a reaches [::1]:2 in place of a.example:443" in said
+    )
+    warn_of_detours([change("b")])
+    assert capsys.readouterr().err == ""

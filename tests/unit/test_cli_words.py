@@ -287,6 +287,13 @@ def test_the_newest_signal_is_told_with_its_size_and_time(capsys):
     assert "last signal" not in detail(capsys)
 
 
+def test_a_host_that_leads_elsewhere_is_told_with_its_address(capsys):
+    out = detail(
+        capsys, egress=["a.example:443"], egress_mapped={"a.example:443": "127.0.0.1:8443"}
+    )
+    assert "may reach    a.example:443 -> 127.0.0.1:8443\n" in out
+
+
 def test_a_refused_host_is_told_with_the_line_that_allows_it_beside_what_is_allowed(capsys):
     out = detail(
         capsys,

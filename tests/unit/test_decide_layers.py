@@ -18,7 +18,7 @@ from orchestrator.decide.layers import (
     layers,
     on_bus,
 )
-from orchestrator.spec.model import HostPort, Place
+from orchestrator.spec.model import Detour, HostPort, Place
 from tests.worlds.specs import MIB, spec
 
 ENTRY = spec("bollinger", config={"period": 20, "symbols": ["BTC"]})
@@ -31,6 +31,11 @@ def of(entry, listens=(BINANCE,), secrets=None):
 
 def limits(**fields):
     return replace(ENTRY, resources=replace(ENTRY.resources, **fields))
+
+
+LED = replace(
+    ENTRY, egress=(HostPort("a", 1),), detours=(Detour(HostPort("a", 1), HostPort("127.0.0.1", 2)),)
+)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,7 @@ def limits(**fields):
         (of(replace(ENTRY, digest="sha256:" + "cd" * 32)), "identity", "code abababab -> cdcdcdcd"),
         (of(replace(ENTRY, storage=MIB)), "identity", "storage 0 MiB -> 1 MiB"),
         (of(replace(ENTRY, egress=(HostPort("a", 1),))), "identity", "egress +a:1"),
+        (of(LED), "identity", "egress +a:1 -> 127.0.0.1:2"),
         (of(replace(ENTRY, version="2")), "policy", "version 1.0.0 -> 2"),
         (of(ENTRY, listens=()), "wiring", "no longer listens to binance"),
         (
@@ -134,3 +140,12 @@ def test_what_the_user_changed_counts_also_in_a_newer_release():
     merged = carry_over(old, newer)
     assert merged["config"]["config"] == {"period": 30}
     assert differing(hashes(old), hashes(merged)) == ("config",)
+
+
+def test_where_a_host_leads_and_whom_it_trusts_is_a_change_also_of_what_an_older_release_wrote():
+    plain = of(replace(LED, detours=()))
+    assert describe(plain, of(LED)) == "egress +a:1 -> 127.0.0.1:2 -a:1"
+    one, other = (of(replace(LED, authority=each)) for each in ("one", "other"))
+    assert differing(hashes(one), hashes(other)) == ("identity",)
+    assert differing(hashes(one), hashes(of(LED))) == ("identity",)
+    assert carry_over(plain, of(LED))["identity"] != plain["identity"]

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import ssl
 import time
 
 import pytest
+import trustme
 
 from ntp import MarketData
 from ntp.live.backoff import Backoff
@@ -207,3 +209,21 @@ def test_conditions_are_bounded_for_they_stand_in_every_beat():
     found = conditions.checked({f"C{number}": "x" * 10_000 for number in range(100)})
     assert len(found) == conditions.MOST
     assert {len(message) for message in found.values()} == {conditions.LONGEST}
+
+
+async def test_a_certificate_that_nobody_trusts_is_told_in_words():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+
+    async def greet(_):
+        raise AssertionError("nobody is greeted")
+
+    server = await asyncio.start_server(
+        lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        line = Line(f"wss://localhost:{port}/", greet, Backoff(60, 60), stale_after_s=60)
+        async with running(Prices(line)) as source:
+            found = await source.until(source.plugin.conditions)
+    assert "its certificate is not trusted: " in found["ConnectFailed"]

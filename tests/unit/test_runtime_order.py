@@ -8,7 +8,7 @@ import pytest
 from orchestrator.decide.state import Hashes
 from orchestrator.ports import Environment, Launch
 from orchestrator.runtime.process.order import Place, launch_folder, order
-from orchestrator.spec.model import HostPort, Resources
+from orchestrator.spec.model import Detour, HostPort, Resources
 
 MIB = 1 << 20
 LAUNCH = Launch(
@@ -40,6 +40,23 @@ PLACE = Place(
     tier=3,
     seccomp=None,
 )
+
+
+def test_a_host_that_leads_elsewhere_is_told_to_the_door_and_its_ca_to_the_plugin():
+    assert order(LAUNCH, PLACE)[0]["detours"] == []
+    assert "SSL_CERT_FILE" not in order(LAUNCH, PLACE)[0]["env"]
+    led = replace(
+        LAUNCH,
+        detours=(Detour(HostPort("api.example.org", 443), HostPort("::1", 8443)),),
+        files={**LAUNCH.files, "ca.pem": b"PEM"},
+    )
+    words, files = order(led, PLACE)
+    assert words["detours"] == ["api.example.org:443=::1:8443"]
+    assert words["env"]["SSL_CERT_FILE"] == "/run/ntp/ca.pem"
+    assert files["ca.pem"] == b"PEM"
+    assert order(led, replace(PLACE, tier=1))[0]["env"]["SSL_CERT_FILE"] == str(
+        PLACE.launch / "ca.pem"
+    )
 
 
 def test_a_plugin_sees_its_own_view_and_its_limits_are_those_of_the_entry():

@@ -8,8 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import trustme
 
 from orchestrator import settings
+from orchestrator.app import Declaration
 from orchestrator.errors import ConfigError
 
 
@@ -431,4 +433,42 @@ def test_http_needs_a_reason_and_a_secret_an_address(desk):
     assert problems(desk, NTP_WEBHOOK_PLAIN="y", **SIGNED) == [
         ("environment", 0, "NTP_WEBHOOK_PLAIN is set, NTP_WEBHOOK is not"),
         ("environment", 0, "NTP_WEBHOOK_SECRET is set, NTP_WEBHOOK is not"),
+    ]
+
+
+MAP = "stream.example.com:9443=127.0.0.1:8443"
+
+
+def test_where_hosts_lead_decides_how_files_are_read_and_the_ca_goes_along_as_text(desk):
+    pem = trustme.CA().cert_pem.bytes().decode()
+    write(desk / "ca.pem", pem)
+    write(desk / ".env", f"NTP_EGRESS_MAP={MAP}\nNTP_EGRESS_CA=ca.pem\n")
+    write(desk / "plugins.yaml", "plugins: {}\n")
+    elsewhere = desk.parent
+    for found in (find(desk), find(elsewhere, str(desk / "plugins.yaml"))):
+        assert found.egress == {"NTP_EGRESS_MAP": MAP, "egress_ca": pem}
+        assert Declaration(found, ()).decisive["egress_ca"] == pem
+    assert find(elsewhere).egress == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (None, "NTP_EGRESS_CA names ca.pem, which cannot be read: no such file or directory"),
+        ("", "NTP_EGRESS_CA names ca.pem, which is empty"),
+        ("hunter2", "NTP_EGRESS_CA names a file without a certificate in PEM"),
+        ("x" * (300 << 10), "NTP_EGRESS_CA names ca.pem, which has more than 256 KiB"),
+    ],
+)
+def test_a_ca_that_is_none_is_a_problem(desk, written, message):
+    if written is not None:
+        write(desk / "ca.pem", written)
+    assert problems(desk, NTP_EGRESS_MAP=MAP, NTP_EGRESS_CA="ca.pem") == [
+        ("environment", 0, message)
+    ]
+
+
+def test_a_mistake_in_the_map_is_a_problem_of_the_settings(desk):
+    assert problems(desk, NTP_EGRESS_MAP="a.example:1") == [
+        ("environment", 0, "NTP_EGRESS_MAP was 'a.example:1'")
     ]

@@ -44,6 +44,7 @@ def order(launch: Launch, place: Place) -> tuple[dict[str, Any], dict[str, bytes
         "scratch": str(place.scratch),
         "egress": [str(host) for host in launch.egress],
         "private": [str(host) for host in launch.private],
+        "detours": [f"{each.place}={each.to}" for each in launch.detours],
         "storage": str(place.storage) if place.storage else "",
         "quota": launch.storage,
         "limits": asdict(launch.resources),
@@ -137,6 +138,11 @@ def environment(launch: Launch, *, tmp: str, files: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "NTP_LAUNCH": files,
+        **(
+            {"SSL_CERT_FILE": f"{files}/{contract.CA_FILE}"}
+            if contract.CA_FILE in launch.files
+            else {}
+        ),
         # BLAS starts a thread for each core of the host otherwise, and meets the pids limit.
         **dict.fromkeys(_ONE_THREAD, "1"),
     }

@@ -31,6 +31,7 @@ def open_door(tmp_path: Path) -> Iterator[OpenDoor]:
     def opened(
         *allow: str,
         private: Sequence[str] = (),
+        detours: Sequence[str] = (),
         names: Mapping[str, Sequence[str] | None] | None = None,
         folder: Path = tmp_path,
     ) -> Opened:
@@ -44,6 +45,7 @@ def open_door(tmp_path: Path) -> Iterator[OpenDoor]:
                 door.path if len(door.path) < 107 else f"{number}.sock",
                 json.dumps(allow),
                 json.dumps(private),
+                json.dumps(detours),
                 json.dumps(names or {}),
                 door.refused_file,
             ],

@@ -9,7 +9,7 @@ from ntp.confine import door
 
 
 def main() -> None:
-    path, allow, private, table, refused = sys.argv[1:]
+    path, allow, private, detours, table, refused = sys.argv[1:]
     answers: dict[str, list[str] | None] = json.loads(table)
 
     def look_up(host: str, _: int) -> tuple[list[tuple[int, str]], int, str]:
@@ -32,6 +32,7 @@ def main() -> None:
         json.loads(allow),
         refused=refused,
         private=json.loads(private),
+        detours=json.loads(detours),
         look_up=look_up,
     )
 

@@ -47,6 +47,7 @@ def serve(
     uid: int | None = None,
     parent: int | None = None,
     private: Sequence[str] = (),
+    detours: Sequence[str] = (),
     look_up: "LookUp | None" = None,
 ) -> None:
     """Serve until the process is ended.
@@ -58,6 +59,7 @@ def serve(
         uid: user (and group) to become, once the file is open.
         parent: pid to die with.
         private: those of `allow` whose name may lead to a private address: a broker in the house.
+        detours: `host:port=address:port`: those of `allow` that lead somewhere else, in tests.
         look_up: instead of the system's resolver.
     """
     report = os.open(refused, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -67,7 +69,8 @@ def serve(
         os.setresuid(uid, uid, uid)
     if parent is not None and not kernel.live_with(parent):
         return
-    Door(listener, allow, Refusals(report), private=private, look_up=look_up).run()
+    hints = {"private": private, "detours": detours}
+    Door(listener, allow, Refusals(report), **hints, look_up=look_up).run()
 
 
 class Door:
@@ -80,6 +83,7 @@ class Door:
         refusals: Refusals,
         *,
         private: Sequence[str] = (),
+        detours: Sequence[str] = (),
         look_up: "LookUp | None" = None,
     ) -> None:
         self._look_up = look_up
@@ -87,6 +91,8 @@ class Door:
         self._listener.setblocking(False)
         self._allow = {door_places.place(item) for item in allow}
         self._private = {door_places.place(item) for item in private}
+        pairs = (item.partition("=") for item in detours)
+        self._detours = {door_places.place(a): door_places.place(b) for a, _, b in pairs}
         self._refusals = refusals
         self._poll = select.epoll()
         self._steps: dict[int, Callable[[], None]] = {}
@@ -175,10 +181,12 @@ class Door:
             words = "not in network.egress of its entry; `ntpctl status NAME` shows the line to add"
             self._refuse(visit, words)
             return
-        family = door_places.family(visit.host)
+        visit.to = self._detours.get(place)
+        host = visit.to[0] if visit.to is not None else visit.host
+        family = door_places.family(host)
         visit.by_name = family is None
         if family is not None:
-            self._resolved(visit, [(family, visit.host)])
+            self._resolved(visit, [(family, host)])
         else:
             self._resolve(visit)
 
@@ -210,7 +218,7 @@ class Door:
         local = visit.host == "localhost" or (visit.host, visit.port) in self._private
         words = ""
         for family, address in addresses:
-            against = _objection(address, written=not visit.by_name, local=local)
+            against = door_places.objection(address, written=not visit.by_name, local=local)
             if against is None:
                 visit.addresses.append((family, address))
             else:
@@ -229,7 +237,7 @@ class Door:
             visit.tcp = None
         now = monotonic()
         if not visit.addresses or now >= end:
-            self._answer(visit, last, f"{visit.host}:{visit.port}: {os.strerror(last)}")
+            self._answer(visit, last, f"{visit.shown()}: {os.strerror(last)}")
             return
         family, address = visit.addresses.pop(0)
         visit.deadline = min(end, now + ADDRESS_S) if visit.addresses else end
@@ -237,7 +245,7 @@ class Door:
         try:
             visit.tcp = socket.socket(family, socket.SOCK_STREAM)
             visit.tcp.setblocking(False)
-            code = visit.tcp.connect_ex((address, visit.port))
+            code = visit.tcp.connect_ex((address, visit.to[1] if visit.to else visit.port))
         except OSError as error:
             code = error.errno or errno.EIO
         if visit.tcp is not None and code in {0, errno.EINPROGRESS}:
@@ -289,11 +297,3 @@ class Door:
                 held.close()
         visit.link = visit.tcp = None
         self._visits.discard(visit)
-
-
-def _objection(address: str, *, written: bool, local: bool) -> str | None:
-    if written and address.startswith("127."):
-        return None  # the broker on this machine: all that most doors are ever asked for
-    from ntp.confine.addresses import objection  # ipaddress costs a megabyte
-
-    return objection(address, written=written, local=local)

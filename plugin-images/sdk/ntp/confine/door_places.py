@@ -39,3 +39,12 @@ def family(host: str) -> int | None:
             continue
         return kind
     return None
+
+
+def objection(address: str, *, written: bool, local: bool) -> str | None:
+    """Say why the door must not connect to this address, or nothing: see `addresses.objection`."""
+    if written and address.startswith("127."):
+        return None  # the broker on this machine: all that most doors are ever asked for
+    from ntp.confine import addresses  # ipaddress costs a megabyte
+
+    return addresses.objection(address, written=written, local=local)

@@ -20,12 +20,13 @@ def main(settings: Settings, shim: int) -> NoReturn:
         # The shim ignores some signals; whoever ends a door by hand should not need SIGKILL.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         refused = f"{settings.folder}/{shim_files.REFUSED}"
-        _load(settings.egress, refused)
+        _load([*settings.egress, *(each.partition("=")[2] for each in settings.detours)], refused)
         door.serve(
             socket.socket(fileno=settings.door),
             settings.egress,
             refused=refused,
             private=settings.private,
+            detours=settings.detours,
             uid=None if settings.uid < 0 else settings.uid,
             parent=shim,
         )
@@ -36,12 +37,12 @@ def main(settings: Settings, shim: int) -> NoReturn:
         os._exit(status)
 
 
-def _load(egress: list[str], refused: str) -> None:
+def _load(places: list[str], refused: str) -> None:
     """Import what the door will need of its late imports, while we still can.
 
     It gives up our uid, and an interpreter below /root or a private home can be read by nobody else.
     """
-    hosts = [item.rpartition(":")[0] for item in egress]
+    hosts = [item.rpartition(":")[0] for item in places]
     if not all(host.startswith("127.") for host in hosts):
         from ntp.confine import addresses, door_names  # noqa: F401
     if not all(map(str.isascii, hosts)):

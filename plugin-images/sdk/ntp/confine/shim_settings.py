@@ -20,6 +20,8 @@ class Settings:
         """The listening socket of the door; -1: none."""
         self.private = given["private"].split(",") if given["private"] else []
         """Those of `egress` whose name may lead to a private address."""
+        self.detours = given["detours"].split(",") if given["detours"] else []
+        """`host:port=address:port`: those of `egress` that lead somewhere else."""
         self.uid = int(given["uid"])
         """What the door runs as; -1: as we do."""
         self.oom = given["oom"]

@@ -150,6 +150,7 @@ class Start:
             "door": door,
             "uid": self.order["uid"],
             "private": ",".join(self.order["private"]),
+            "detours": ",".join(self.order["detours"]),
             "oom": _oom_file(self.group),
             "storage": self.order["storage"],
             "quota": self.order["quota"],

@@ -1,6 +1,7 @@
 """Why a connection could not be made, in the words of the side that said no."""
 
 import socket
+import ssl
 
 from ntp.confine import door_client
 
@@ -28,6 +29,8 @@ def _said(error: BaseException) -> str:
         return str(error) or "no answer in time"
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -61,7 +61,8 @@ class Watch:
             if isinstance(error, PermanentError):
                 raise EndError(error.reason, error.message, permanent=True) from error
             raise EndError(
-                f"{name.capitalize()}Failed", f"{name}() raised {type(error).__name__}: {error}"
+                f"{name.capitalize()}Failed",
+                f"{name}() raised {type(error).__name__}: {_said(error)}",
             ) from error
 
     def _too_long(self, name: str) -> EndError:
@@ -70,3 +71,13 @@ class Watch:
             f"{name}() took longer than {self._timeout_s:g} s;"
             " fix: make it shorter, or give the entry a longer `timeout`",
         )
+
+
+def _said(error: Exception) -> str:
+    # By its attribute: a plugin without TLS shall not import the ssl module for this.
+    untrusted = getattr(error, "verify_message", None)
+    return (
+        f"the certificate of the other side is not trusted: {untrusted}"
+        if untrusted
+        else str(error)
+    )
