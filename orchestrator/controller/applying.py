@@ -133,8 +133,6 @@ class Applying:
         self._rooms.launches.catalog = catalog
         self._rooms.launches.secrets = secrets
         self._forgive_refusals()
-        # A person has acted: what came before says nothing about what is wanted now.
-        self._loop.parking.forget(set())
         self._rooms.journal.condition("ConfigValid", status=True, reason="Applied")
         self._loop.agenda.mark_all()
         return replace(preview, revision=self._rooms.desk.book.revision)
