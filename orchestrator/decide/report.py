@@ -44,7 +44,7 @@ class PluginStatus:
     plugin: str
     version: str
     state: str
-    """One CamelCase word; docs/json.md lists them."""
+    """One CamelCase word; docs/errors.md explains them."""
     message: str
     """The sentence that a trader understands, with what to do."""
     ready: bool

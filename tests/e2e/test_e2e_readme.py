@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds.page import blocks
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def texts(language: str) -> list[str]:
+    return [block.text for block in blocks(README, language)]
 
 
 def commands() -> list[str]:
-    lines = [
-        line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()
-    ]
+    lines = [line.partition("#")[0].strip() for block in texts("sh") for line in block.splitlines()]
     return [line for line in lines if line]
 
 
@@ -37,10 +37,10 @@ def test_every_command_of_the_readme_is_known_here():
 @pytest.mark.timeout(240)
 def test_the_readme_from_top_to_bottom(project, tmp_path):
     (tmp_path / "config").mkdir()
-    yaml = next(block for block in blocks("yaml") if "plugins:" in block)
+    yaml = next(block for block in texts("yaml") if "plugins:" in block)
     (tmp_path / "config" / "plugins.yaml").write_text(yaml)
     (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "breakout.py").write_text(blocks("python")[0])
+    (tmp_path / "plugins" / "breakout.py").write_text(texts("python")[0])
     project.environment["PLUGIN_DIR"] = "plugins"
 
     expected = {"plan": 6, "apply": 0, "status": 0, "logs": 0, "down": 0}

@@ -1,4 +1,4 @@
-"""Both distributions as wheels, in empty environments, without a checkout."""
+"""Both distributions as wheels, in empty environments and as uv's tools, without a checkout."""
 
 import os
 import subprocess
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds.page import Session, blocks, plain, section
+
 ROOT = Path(__file__).parents[2]
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -39,15 +42,18 @@ def environment(folder: Path, *what: str) -> Path:
     run(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-    constraints = folder / "constraints.txt"
+    run(*pip, "--constraint", constraints(folder), *what)
+    return python
+
+
+def constraints(folder: Path) -> Path:
+    """The locked versions, in a file for pip and for uv."""
+    file = folder / "constraints.txt"
     locked = [
         line.split(" ")[0] for line in (ROOT / "requirements/dev.txt").read_text().splitlines()
     ]
-    constraints.write_text(
-        "\n".join(line for line in locked if "==" in line and "numpy" not in line)
-    )
-    run(*pip, "--constraint", constraints, *what)
-    return python
+    file.write_text("\n".join(line for line in locked if "==" in line and "numpy" not in line))
+    return file
 
 
 def names(python: Path) -> set[str]:
@@ -76,17 +82,45 @@ def test_a_wheel_holds_no_tests_and_no_leftovers(wheels):
         assert odd == [], wheel.name
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the demo's limits by cgroup need root here")
-def test_the_demo_runs_from_the_wheels_without_a_checkout(wheels, tmp_path):
-    python = environment(tmp_path / "both", *map(str, wheels.glob("*.whl")))
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("NTP_")}
+@pytest.fixture(scope="module")
+def commands(wheels, tmp_path_factory) -> dict[str, str]:
+    """The environment of somebody who installed the commands as docs/tutorial.md says."""
+    place = tmp_path_factory.mktemp("installed")
+    bin_ = place / "bin"
+    environment = plain()
+    environment |= {
+        "PATH": f"{bin_}:{Path(sys.executable).parent}:{environment['PATH']}",
+        "UV_TOOL_DIR": str(place / "tools"),
+        "UV_TOOL_BIN_DIR": str(bin_),
+        "UV_PYTHON": sys.executable,
+        "UV_CONSTRAINT": str(constraints(place)),
+        "NTP_STATE": str(place / "state"),
+        "NTP_CACHE": str(place / "cache"),
+    }
+    if index := environment.get("PIP_INDEX_URL"):
+        environment.setdefault("UV_DEFAULT_INDEX", index)  # uv does not read what pip reads
+    (place / "dist").symlink_to(wheels)
+    build, *install = blocks(section(TUTORIAL, "Install"), "sh")[0].text.splitlines()
+    assert build == "make dist"
+    run("bash", "-ec", "\n".join(install), cwd=place, env=environment)
+    assert {each.name for each in bin_.iterdir()} == {"ntp", "ntpctl"}
+    return environment
 
-    told = run(
-        python.parent / "ntpctl",
-        "demo",
-        "--output",
-        "json",
-        cwd=tmp_path,
-        env={**clean, "NTP_CACHE": str(tmp_path / "cache")},
-    )
-    assert '"failures": []' in told
+
+def test_uv_installs_both_commands_with_all_that_they_need(commands, tmp_path):
+    schema = run("ntpctl", "schema", "plugins", cwd=tmp_path, env=commands)
+    assert schema == (ROOT / "schemas" / "plugins.schema.json").read_text()
+
+    (tmp_path / "plugins.yaml").write_bytes((ROOT / "config" / "plugins.yaml").read_bytes())
+    run("ntpctl", "validate", cwd=tmp_path, env=commands)
+    assert "stall" in run("ntp", "exchange", "--list-faults", cwd=tmp_path, env=commands)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="the demo's limits by cgroup need root here")
+def test_the_tutorial_is_followed_from_the_wheels_with_its_demo(commands, tmp_path):
+    session = Session(tmp_path, commands)
+    try:
+        assert session.follow(TUTORIAL) > 24
+    finally:
+        run("ntpctl", "down", "--delete-data", "--yes", cwd=session.folder, env=commands)

@@ -1,0 +1,118 @@
+"""docs/errors.md has every word that the program can show, and no other; its examples are real."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from orchestrator.decide.actions import Action
+from orchestrator.errors import ConflictError, UnreachableError
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "errors.md").read_text()
+FIXTURES = ROOT / "tests" / "fixtures" / "invalid"
+WORD = re.compile(r"(?:[A-Z]+[a-z]+)+\Z")
+NO_REASON = {
+    # names in the code that are no state, reason, condition or event
+    *("BasePlugin", "DataSourcePlugin", "IndicatorPlugin", "StrategyPlugin", "ExecutorPlugin"),
+    *("MarketData", "TradingSignal", "SignalType", "Fill", "History", "PermanentError"),
+    *("PluginMetadata", "PluginTester", "DataSource", "Indicator", "Strategy", "Executor"),
+    *("Plugins", "Commands", "Stream", "Name", "CSafeLoader", "Status", "Failed"),
+    # what libraries, the kernel and HTTP say
+    *("ResolutionImpossible", "NewConnectionError", "ConnectTimeoutError", "ProxyError"),
+    *("SSLError", "Pillow", "Cf", "Zs", "Connection", "Origin", "Null", "True", "False"),
+    *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid", "Threads"),
+    # headings of a page and of a table
+    *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
+    # a note of `ntp data record`
+    "NoConditions",
+    # the end of exceptions' names, which is taken off
+    "Error",
+}
+
+
+def sources() -> Iterator[ast.Module]:
+    for folder in ("orchestrator", "plugin-images"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if "tests" not in file.parts and file.name != "conftest.py":
+                yield ast.parse(file.read_text())
+
+
+def typing_only(tree: ast.Module) -> Iterator[ast.expr]:
+    """What names a type or an export, and is shown to nobody."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(annotation=ast.expr() as found) | ast.AnnAssign(annotation=found):
+                yield found
+            case (
+                ast.FunctionDef(returns=ast.expr() as found)
+                | ast.AsyncFunctionDef(returns=ast.expr() as found)
+            ):
+                yield found
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=found):
+                yield found
+            case ast.Call(func=ast.Name(id="TypeVar" | "cast" | "TypedDict"), args=[found, *_]):
+                yield found
+
+
+def spoken() -> set[str]:
+    """Every word of the code that could be a state, a reason, a condition or an event."""
+    words = {action.__name__ for action in get_args(Action)}
+    # as the loop names them
+    words |= {each.__name__.removesuffix("Error") for each in (UnreachableError, ConflictError)}
+    for tree in sources():
+        passed_over = {id(node) for found in typing_only(tree) for node in ast.walk(found)}
+        for node in ast.walk(tree):
+            match node:
+                case ast.Constant(value=str() as text) if id(node) not in passed_over:
+                    if WORD.match(text):
+                        words.add(text)
+                case ast.Call(
+                    func=ast.Name(id="deadline") | ast.Attribute(attr="deadline"),
+                    args=[ast.Constant(value=str() as callback), *_],
+                ):
+                    words.add(f"{callback.capitalize()}Failed")
+    return words - NO_REASON
+
+
+def explained() -> set[str]:
+    """Every such word in a table of the page."""
+    lines = PAGE.partition("\n## States\n")[2].splitlines()
+    cells = " ".join(line for line in lines if line.startswith(("|", "`Normal`")))
+    return {word for word in re.findall(r"`([A-Za-z]+)`", cells) if WORD.match(word)}
+
+
+def test_every_word_that_is_shown_is_on_the_page():
+    missing = spoken() - explained()
+    assert not missing, f"explain them in docs/errors.md: {sorted(missing)}"
+
+
+def test_every_word_on_the_page_is_one_of_the_code():
+    gone = explained() - spoken()
+    assert not gone, f"take them out of docs/errors.md: {sorted(gone)}"
+
+
+def test_the_list_of_what_is_no_reason_holds_nothing_that_is_gone():
+    assert not {word for word in NO_REASON if not any(word in text for text in everything())}
+
+
+def everything() -> Iterator[str]:
+    for folder in ("orchestrator", "plugin-images"):
+        for file in (ROOT / folder).rglob("*.py"):
+            yield file.read_text()
+
+
+def examples() -> list[tuple[str, str]]:
+    """(what is told, its fix) of each kind of mistake."""
+    section = PAGE.partition("\n## Mistakes in plugins.yaml\n")[2].partition("\n### Plugins and")[0]
+    return re.findall(r"^\| `(.+?)` \| `(.+?)` \|", section, re.MULTILINE)
+
+
+def test_the_examples_of_mistakes_are_told_word_by_word():
+    told = set()
+    for text in FIXTURES.glob("*.txt"):
+        told |= set(re.findall(r"^\S+: (.*)\n  fix: (.*)$", text.read_text(), re.MULTILINE))
+
+    assert len(examples()) > 30
+    assert set(examples()) <= told
