@@ -180,6 +180,7 @@ async def test_what_was_replanned_often_is_taken_down_all_the_same(flapping):
         for _ in range(4):
             await vanish(flapping)
         assert not is_parked(flapping), "five starts; a stop and a removal would be one too many"
+        await flapping.until("bollinger", lambda each: each.ready)
         downed = await finish(controller.down(delete_data=False, deadline=timedelta(seconds=5)))
         assert "bollinger" in downed.removed
 
