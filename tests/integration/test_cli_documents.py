@@ -137,7 +137,9 @@ async def test_what_a_command_prints_has_the_documented_keys(desk):
 def test_what_the_demo_prints_has_the_documented_keys():
     edge = EdgeCount("feed", "alpha", Channel.DATA, "BTCUSDT", 3, 3, 0, 0)
     book = Book("paper", "alpha", 3, 2, 2, *[Decimal("1.25")] * 4)
-    printed = document(Summary([edge], [book], {"alpha": 1}), ["no tick arrived anywhere"])
+    printed = document(
+        Summary([edge], [book], {"alpha": 1}), ["no tick arrived anywhere"], page="page.html"
+    )
 
     assert deviations(printed, "DEMO") == []
     assert printed["books"][0]["equity"] == "1.25"
