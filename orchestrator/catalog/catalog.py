@@ -17,6 +17,7 @@ from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, find
 from orchestrator.catalog.layers import platform_tag
 from orchestrator.catalog.lock import Lock
+from orchestrator.catalog.lying import Lying, look
 from orchestrator.catalog.wheels import Pip
 from orchestrator.errors import ActionError
 from orchestrator.ports import Environment
@@ -94,6 +95,10 @@ class LocalCatalog:
             # The cache itself: one reason is enough, and it is the same for all.
             raise errors.exceptions[0] from None
         return artifacts, sorted(set(problems))
+
+    def look(self, wanted: Sequence[Wanted]) -> Mapping[str, Lying]:
+        """Return what lies where each entry's plugin is looked for, by entry name; blocks."""
+        return {one.name: look(one, self._places) for one in wanted}
 
     async def prepare(self, artifact: Artifact) -> Environment:
         async with self._installing:

@@ -44,6 +44,10 @@ COMMANDS = {
         "demo",
         "Run the main job at a local exchange, each plugin in its own container; then clean up.",
     ),
+    "dev": (
+        "dev",
+        "Watch a plugin's files: a save reloads that plugin alone, with its last ticks replayed.",
+    ),
     "doctor": (
         "doctor",
         "Try each layer of isolation on this machine, check broker and state, say what is missing.",

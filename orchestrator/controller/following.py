@@ -17,6 +17,7 @@ from orchestrator.controller.outside import Edit
 from orchestrator.controller.reading import Readable
 from orchestrator.controller.retries import Retries
 from orchestrator.controller.rooms import Rooms
+from orchestrator.controller.settling import Settling
 from orchestrator.errors import (
     ActionError,
     ConfigError,
@@ -47,13 +48,12 @@ class Following:
 
     async def run(self) -> None:
         clock, tempo = asyncio.get_running_loop().time, self._outside.tempo
-        seen, since = None, 0.0
+        settling = Settling()
         while True:
             edit = await asyncio.to_thread(self._read)
             now = clock()
-            if edit != seen:
-                seen, since = edit, now
-            elif now - since >= self._patience(edit) and not self._retries.due(TAKEN_UP, now):
+            settled = settling.stayed(edit, now) >= self._patience(edit)
+            if settled and not self._retries.due(TAKEN_UP, now):
                 await self._take_up(edit)
             await asyncio.sleep(tempo.follow.total_seconds())
 
