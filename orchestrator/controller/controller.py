@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from orchestrator.controller.alerting import Alerting
 from orchestrator.controller.applying import Applying, Order
+from orchestrator.controller.broker_life import served_again
 from orchestrator.controller.finishing import finishing
 from orchestrator.controller.following import Following
 from orchestrator.controller.informing import Informing
@@ -189,8 +190,15 @@ class Controller:
         self._rooms.memories.put(name, asked)
         self._rooms.journal.note(name, "RestartAsked", "restart asked for by hand")
         self._look_at(name)
-        async for item in self._until([name], is_ready, wait=wait, deadline=deadline):
-            yield item
+        if name == BROKER:
+            again = served_again(
+                self._rooms, self._loop, life, deadline=deadline if wait else timedelta(0)
+            )
+        else:
+            again = self._until([name], is_ready, wait=wait, deadline=deadline)
+        async with aclosing(again) as items:
+            async for item in items:
+                yield item
 
     async def stop(
         self, name: str, *, wait: bool, deadline: timedelta
@@ -259,7 +267,7 @@ class Controller:
         wait: bool,
         deadline: timedelta,
     ) -> AsyncGenerator[Progress | Outcome, None]:
-        within = deadline if wait and BROKER not in names else timedelta(0)
+        within = deadline if wait else timedelta(0)
         async with aclosing(self._telling.until(names, reached, deadline=within)) as items:
             async for item in items:
                 yield item

@@ -48,9 +48,22 @@ async def test_the_broker_is_restarted_by_hand_alone(house):
     async with house.controlled() as controller:
         await house.apply()
         before = len(house.machine.history)
-        await finish(controller.restart("broker", wait=True, deadline=timedelta(seconds=5)))
-        replaced = [("stop", "broker"), ("start", "broker")]
-        await eventually(lambda: house.machine.history[before:] == replaced)
+        outcome = await finish(
+            controller.restart("broker", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert house.machine.history[before:] == [("stop", "broker"), ("start", "broker")]
+        assert outcome.ready, outcome.waiting
+
+
+async def test_a_broker_that_does_not_come_back_is_not_called_restarted(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.machine.refuse["broker"] = ActionError("no room", reason="StartRefused")
+        outcome = await finish(
+            controller.restart("broker", wait=True, deadline=timedelta(seconds=1))
+        )
+        assert not outcome.ready
+        assert [each.name for each in outcome.waiting] == ["broker"]
 
 
 async def test_an_unknown_name_is_refused_with_those_there_are(house):
