@@ -191,6 +191,23 @@ open(f'{storage}/ledger', 'w').close()
         await world.runtime.remove("alpha", delete_data=delete)
 
 
+async def test_storage_that_a_plugin_closed_is_deleted_all_the_same(world):
+    close = """
+import json, os
+with open(os.environ['NTP_LAUNCH'] + '/launch.json') as file:
+    storage = json.load(file)['storage']
+os.makedirs(f'{storage}/outer/inner')
+open(f'{storage}/outer/inner/file', 'w').close()
+for folder in ('outer/inner', 'outer', '.'):
+    os.chmod(f'{storage}/{folder}', 0)
+"""
+    for attempt in (1, 2):  # nor does it stand in the way of the next life
+        await world.run("alpha", close, storage=1024 * 1024, attempt=attempt)
+        assert (await world.ended("alpha")).code == 0
+        await world.runtime.remove("alpha", delete_data=True)
+        assert [what for what in world.leftovers() if "alpha" in what] == []
+
+
 async def test_files_of_the_launch_are_there_read_only_and_nowhere_else(world):
     show = """
 import os

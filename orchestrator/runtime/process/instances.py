@@ -1,7 +1,6 @@
 """Every instance of one project, read from its run folders. Blocking: call it from a thread."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from orchestrator.decide.state import Hashes, Instance, Phase, Usage
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import NAME, TRASH, Label, RunFolder
+from orchestrator.runtime.process.removal import remove_tree
 
 USAGE_AGE_S = 2.0
 USAGES_A_PASS = 100
@@ -45,7 +45,8 @@ class Instances:
             if NAME.fullmatch(name):
                 yield name
             elif name.startswith(TRASH):
-                shutil.rmtree(self._run / name, ignore_errors=True)
+                with suppress(OSError):
+                    remove_tree(self._run / name)
 
     def labels(self) -> dict[str, Label]:
         found = {name: self.folder(name).label() for name in self.names()}

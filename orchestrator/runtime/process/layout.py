@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from ntp.confine import shim_files
 from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
 from orchestrator.runtime.process.folder import Label, RunFolder
+from orchestrator.runtime.process.removal import remove_tree
 
 
 def write_down(folder: RunFolder, label: Label, order: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ def label_of(launch: Launch, life: str, uid: int | None) -> Label:
 
 
 def _scratch(path: Path, uid: int) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+    remove_tree(path)
     path.mkdir(mode=0o700)
     if uid >= 0:
         os.chown(path, uid, uid)

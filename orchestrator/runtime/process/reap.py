@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 from ntp.confine import shim_end, shim_files
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process.folder import Label, RunFolder
+from orchestrator.runtime.process.removal import remove_tree
 
 SCRATCH = "scratch"
 
@@ -33,7 +33,7 @@ def clear(folder: RunFolder, label: Label | None) -> None:
     order = _order(folder)
     if "launch" in order:
         shim_files.empty(order["launch"])
-    shutil.rmtree(folder.path / SCRATCH, ignore_errors=True)
+    remove_tree(folder.path / SCRATCH)
 
 
 def bury(folder: RunFolder, label: Label) -> None:
@@ -73,7 +73,7 @@ def erase(folder: RunFolder, trash: Path) -> None:
         with suppress(OSError):
             Path(order["launch"]).rmdir()
     folder.path.rename(trash)
-    shutil.rmtree(trash, ignore_errors=True)
+    remove_tree(trash)
 
 
 def boot_id() -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from orchestrator.runtime.process import lives, logs, reap
 from orchestrator.runtime.process.birth import Births
 from orchestrator.runtime.process.folder import TRASH, RunFolder
 from orchestrator.runtime.process.instances import Instances
+from orchestrator.runtime.process.removal import remove_tree
 from orchestrator.runtime.process.uids import owner_of
 from orchestrator.spec.model import Resources
 
@@ -167,16 +167,16 @@ class ProcessRuntime:
                 raise ActionError(f"{name} runs: stop it first", reason="StillRunning")
             time.sleep(0.01)  # its shim is about to go
         if delete_data:
-            shutil.rmtree(self._state / "storage" / name, ignore_errors=True)
+            remove_tree(self._state / "storage" / name)
 
     def _close(self, *, delete_data: bool) -> None:
         for name in list(self._instances.names()):
             folder = self._instances.folder(name)
             if folder.label() is None:  # cut off before it had a label
                 self._remove(name, delete_data=False)
-        shutil.rmtree(self._state / "seccomp", ignore_errors=True)
+        remove_tree(self._state / "seccomp")
         if delete_data:
-            shutil.rmtree(self._state / "storage", ignore_errors=True)
+            remove_tree(self._state / "storage")
         for empty in ("run", "storage"):
             with suppress(OSError):
                 (self._state / empty).rmdir()
