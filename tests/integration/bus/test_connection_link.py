@@ -249,6 +249,7 @@ def door(world):
             f'["{world.broker.address()}"]',
             "[]",
             "{}",
+            "{}",
             "refused.json",
         ],
         cwd=folder,
