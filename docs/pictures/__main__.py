@@ -14,7 +14,7 @@ from rich.terminal_theme import MONOKAI
 from orchestrator import app
 from orchestrator.app import demonstration, past
 from orchestrator.app.demonstration import SECONDS
-from orchestrator.app.overheard import Heard, listening
+from orchestrator.app.overheard import Transcript, listening
 from orchestrator.cli import demo_page
 from orchestrator.cli.demo import clean
 from orchestrator.cli.demo_follow import Glance, follow
@@ -67,7 +67,7 @@ def main() -> None:
 
 def _watch(
     run: demonstration.Demonstration, exchange: demonstration.LocalExchange
-) -> tuple[str, Glance, Heard]:
+) -> tuple[str, Glance, Transcript]:
     """Follow to the end; return the view of the middle, the last glance, and what was heard."""
     graph = past.graph(run.declared)
     kept = ""

@@ -1,20 +1,20 @@
 """What was said on the bus while somebody listened: ticks, signals and fills of some plugins."""
 
-import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from ntp.contract.messages import DataBatch, Fill, MarketData, ProgressMessage, SignalMessage
-from orchestrator import app
-from orchestrator.bus.tap import hear
+from orchestrator.app.tapping import listen
 from orchestrator.errors import NtpError
 from orchestrator.settings import Settings
 
+LOOK_S = 0.1
+"""How long somebody who is silent keeps us from ending."""
 AGAIN_S = 0.2
 """Between two tries to listen, after controller or broker went away."""
 END_S = 5.0
@@ -27,7 +27,7 @@ _fill = msgspec.json.Decoder(Fill).decode
 
 
 @dataclass(slots=True)
-class Heard:
+class Transcript:
     """Each message once, in the order in which it came. `ticks`: by (source, symbol)."""
 
     ticks: dict[tuple[str, str], list[MarketData]] = field(default_factory=dict)
@@ -78,22 +78,20 @@ class Ears:
     """
 
     def __init__(self, settings: Settings, names: Sequence[str]) -> None:
-        self.heard = Heard()
+        self.heard = Transcript()
         self._settings = settings
         self._open: set[str] = set()
         self._ending = threading.Event()
-        self._lock = threading.Lock()
-        self._tasks: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = {}
+        self._names = frozenset(names)
         self._threads = [
             # Daemons: a controller that hangs must not keep us from ending.
             threading.Thread(target=self._listen, args=(name,), daemon=True)
             for name in names
         ]
-        self._names = frozenset(names)
 
     @property
     def deaf_to(self) -> Sequence[str]:
-        """Those who are not heard at this moment."""
+        """Those who were not heard yet, or are not at this moment as far as is known."""
         return sorted(self._names - self._open)
 
     def begin(self) -> None:
@@ -103,44 +101,31 @@ class Ears:
     def end(self) -> None:
         """Stop listening; what was heard stays."""
         self._ending.set()
-        with self._lock:
-            for loop, task in self._tasks.values():
-                loop.call_soon_threadsafe(task.cancel)
+        ends = time.monotonic() + END_S
         for thread in self._threads:
-            thread.join(END_S)
+            thread.join(max(ends - time.monotonic(), 0))
 
     def _listen(self, name: str) -> None:
         while not self._ending.is_set():
-            with suppress(NtpError), closing(self._asked(name)) as given:
-                told = next(given)
-                asyncio.run(self._hear(name, told))
+            # Not there yet, or gone for long: from the beginning.
+            with suppress(NtpError):
+                self._hear(name)
+            self._open.discard(name)
             self._ending.wait(AGAIN_S)
 
-    def _asked(self, name: str) -> Any:
-        """Return what the controller says; hanging up on it ends the right to listen."""
-        return app.call(self._settings, "tap", name=name)
+    def _hear(self, name: str) -> None:
+        def choose(subjects: Sequence[str]) -> list[str]:
+            return [subject for subject in subjects if subject != BEAT]
 
-    async def _hear(self, name: str, told: Mapping[str, Any]) -> None:
-        task = asyncio.current_task()
-        if task is None:  # not so: `asyncio.run` made one
-            return
-        with self._lock:
-            if self._ending.is_set():
-                return
-            self._tasks[name] = asyncio.get_running_loop(), task
-        try:
-            with suppress(asyncio.CancelledError):
-                await hear(
-                    told["address"],
-                    told["credentials"].encode(),
-                    [subject for subject in told["subjects"] if subject != BEAT],
-                    lambda subject, payload: self.heard.take(name, subject, payload),
-                    began=lambda: self._open.add(name),
-                )
-        finally:
-            self._open.discard(name)
-            with self._lock:
-                del self._tasks[name]
+        with closing(
+            listen(self._settings, name, choose, within_s=lambda: LOOK_S, notice=lambda _: None)
+        ) as said:
+            for each in said:
+                self._open.add(name)
+                if each is not None:
+                    self.heard.take(name, each.subject, each.payload)
+                elif self._ending.is_set():
+                    return
 
 
 @contextmanager

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ntp.page import Run, Table, Track, render
 from orchestrator.app.demonstration import SECONDS, Demonstration
-from orchestrator.app.overheard import Heard
+from orchestrator.app.overheard import Transcript
 from orchestrator.cli.demo_report import EXCHANGE, Book, Summary
 
 _EDGES = ("from", "to", "channel", "symbol", "#sent", "#received", "#lost", "#late")
 
 
 def page(
-    demo: Demonstration, heard: Heard, summary: Summary, failures: Sequence[str], speed: float
+    demo: Demonstration, heard: Transcript, summary: Summary, failures: Sequence[str], speed: float
 ) -> str:
     """Return the page as HTML."""
     return render(
@@ -37,7 +37,7 @@ def write(text: str, file: Path) -> None:
     half.replace(file)
 
 
-def _tracks(demo: Demonstration, heard: Heard) -> Iterator[Track]:
+def _tracks(demo: Demonstration, heard: Transcript) -> Iterator[Track]:
     for source, symbols in demo.symbols.items():
         for symbol in symbols:
             track = Track(source, symbol, note="synthetic" if symbol in demo.synthetic else "")
@@ -58,7 +58,7 @@ def _words(speed: float) -> list[str]:
     ]
 
 
-def _missed(heard: Heard, summary: Summary) -> list[str]:
+def _missed(heard: Transcript, summary: Summary) -> list[str]:
     """Say what this page does not know; it listened beside, so a broker that broke may have cost it."""
     sent = {
         "ticks": sum(edge.received for edge in summary.edges if edge.producer == EXCHANGE),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ntp.contract.messages import SignalMessage
 from orchestrator.app.demonstration import SECONDS, Demonstration
-from orchestrator.app.overheard import Heard
+from orchestrator.app.overheard import Transcript
 from orchestrator.cli import demo_rates
 from orchestrator.cli.demo_follow import Glance
 from orchestrator.cli.demo_rates import Rates
@@ -38,7 +38,7 @@ class View:
     """What was seen so far, for pictures of what is seen now."""
 
     def __init__(
-        self, demo: Demonstration, graph: Mapping[str, Any], heard: Heard, speed: float
+        self, demo: Demonstration, graph: Mapping[str, Any], heard: Transcript, speed: float
     ) -> None:
         self._demo = demo
         self._graph = graph

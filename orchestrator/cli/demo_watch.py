@@ -7,7 +7,7 @@ from orchestrator import app
 from orchestrator.app import past
 from orchestrator.app.demonstration import SECONDS, Demonstration
 from orchestrator.app.local_exchange import LocalExchange
-from orchestrator.app.overheard import Heard, listening
+from orchestrator.app.overheard import Transcript, listening
 from orchestrator.cli.demo_follow import Glance, follow
 from orchestrator.cli.failure import say
 from orchestrator.cli.progress import settle
@@ -33,7 +33,7 @@ def drawable() -> bool:
     return screen.possible()
 
 
-def lines(run: Demonstration, exchange: LocalExchange, terms: Terms) -> tuple[Glance, Heard]:
+def lines(run: Demonstration, exchange: LocalExchange, terms: Terms) -> tuple[Glance, Transcript]:
     """Apply and follow to the end, with a line now and then; return the last glance."""
     settle(app.apply(run.declared, wait=True, deadline=terms.deadline), output="table")
     said = 0.0
@@ -56,7 +56,7 @@ def lines(run: Demonstration, exchange: LocalExchange, terms: Terms) -> tuple[Gl
     raise ActionError("the demo saw nothing")
 
 
-def live(run: Demonstration, exchange: LocalExchange, terms: Terms) -> tuple[Glance, Heard]:
+def live(run: Demonstration, exchange: LocalExchange, terms: Terms) -> tuple[Glance, Transcript]:
     """Do the same as a view of the whole terminal; `q` is Ctrl-C."""
     from orchestrator.cli.demo_view import View
     from orchestrator.cli.screen import Screen

@@ -17,7 +17,7 @@ from ntp.contract.messages import (
     TickRef,
     TradingSignal,
 )
-from orchestrator.app.overheard import Heard
+from orchestrator.app.overheard import Transcript
 
 START = datetime(2024, 8, 8, tzinfo=UTC)
 TICK = TickRef("feed", "BTC", 1, "1", START)
@@ -32,7 +32,7 @@ def batch(seq, *prices, life="1"):
 
 
 def heard(*said):
-    found = Heard()
+    found = Transcript()
     for name, subject, message in said:
         payload = message if isinstance(message, bytes) else msgspec.json.encode(message)
         found.take(name, subject, payload)

@@ -4,7 +4,7 @@ import re
 
 from ntp.contract.messages import MarketData
 from orchestrator.app.demonstration import Demonstration
-from orchestrator.app.overheard import Heard
+from orchestrator.app.overheard import Transcript
 from orchestrator.cli.demo_page import page, write
 from orchestrator.cli.demo_report import summarise
 from tests.unit.test_cli_demo_report import NOW, world
@@ -17,7 +17,7 @@ DEMO = Demonstration(
 
 
 def made(ticks=10, failures=()):
-    heard = Heard()
+    heard = Transcript()
     heard.ticks["feed", "BTCUSDT"] = [MarketData(NOW, "BTCUSDT", 100.0, 1.0)] * ticks
     played = {"feed": {"BTCUSDT": 10}}
     return page(DEMO, heard, summarise(world(), played=played), failures, 5.0)

@@ -13,7 +13,7 @@ from ntp.contract.messages import SignalMessage, SignalType, TickRef, TradingSig
 from ntp.contract.names import Channel
 from orchestrator.app.demonstration import Demonstration
 from orchestrator.app.local_exchange import Market
-from orchestrator.app.overheard import Heard
+from orchestrator.app.overheard import Transcript
 from orchestrator.cli.demo_follow import Glance
 from orchestrator.cli.demo_rates import Rates
 from orchestrator.cli.demo_view import View
@@ -81,7 +81,7 @@ def signal(symbol="AAPL", second=3):
 
 
 def view(*signals):
-    return View(DEMO, graph(), Heard(signals=list(signals)), 5)
+    return View(DEMO, graph(), Transcript(signals=list(signals)), 5)
 
 
 def glance(beats=(), *, state="Running", playing=True, ended=False):
