@@ -37,11 +37,22 @@ class ConflictError(NtpError):
 
 
 class ActionError(NtpError):
-    """`reason` is a CamelCase word for status and events; `permanent`: retrying cannot help."""
+    """`reason` is a CamelCase word for status and events; `permanent`: retrying cannot help.
+
+    `problem`: the same with its parts, where a line of the user's files is the cause.
+    """
 
     exit_code = 5
 
-    def __init__(self, message: str, *, reason: str = "Refused", permanent: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "Refused",
+        permanent: bool = False,
+        problem: Problem | None = None,
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.permanent = permanent
+        self.problem = problem

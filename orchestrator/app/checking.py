@@ -35,7 +35,7 @@ def problems(declared: Declaration, *, complete: bool, findable: bool) -> list[P
         )
     except ConfigError as error:
         return list(error.problems)
-    return list(found.entry_problems)
+    return list(found.entry_problems())
 
 
 def schemas() -> Mapping[str, bytes]:

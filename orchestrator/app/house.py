@@ -27,7 +27,7 @@ from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
-from orchestrator.controller.reading import Readable, understand
+from orchestrator.controller.reading import Readable, understand, withheld
 from orchestrator.decide.changes import changes, differs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Hashes, Observed
@@ -161,6 +161,8 @@ def preview(
         )
     except ConfigError as error:
         return msgspec.to_builtins(Preview(problems=error.problems))  # type: ignore[no-any-return] # builtins of a dataclass
+    secrets = LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)
+    missing = withheld(declared.desired, secrets)
     found = changes(
         declared.desired,
         Observed(instances={}),
@@ -168,11 +170,12 @@ def preview(
         hashes=dict.fromkeys(declared.desired.plugins, Hashes("", "", "", "", "")),
         capabilities=runtime(settings).capabilities,
         unusable={name: each.reason for name, each in declared.unusable.items()},
+        withheld={name: each.reason for name, each in missing.items()},
     )
     told = Preview(
         changes=found,
         differs=differs(found),
-        entry_problems=declared.entry_problems,
+        entry_problems=declared.entry_problems(found, missing),
     )
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
 

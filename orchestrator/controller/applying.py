@@ -10,7 +10,7 @@ from orchestrator.controller.desk import Book, hashes_of
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Settings
 from orchestrator.controller.picture import BROKER
-from orchestrator.controller.reading import Declared, Readable, understand
+from orchestrator.controller.reading import Declared, Readable, understand, withheld
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_ready, is_settled
 from orchestrator.decide.changes import changes, differs
@@ -22,6 +22,7 @@ from orchestrator.decide.report import Outcome, Preview, Progress
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
 from orchestrator.ports import Catalog, Revision, Secrets
+from orchestrator.spec.model import Unusable
 
 RUNTIME = "runtime"
 
@@ -59,8 +60,9 @@ class Applying:
         await self._telling.refreshed()
         if self._loop.observed.instances is None:
             raise UnreachableError("the runtime does not answer: what would change is not known")
-        book = self._propose(declared, self._passing(readable, secrets))
-        return self._compare(declared, book, readable)
+        known = self._passing(readable, secrets)
+        book = self._propose(declared, known)
+        return self._compare(declared, book, readable, withheld(declared.desired, known))
 
     async def apply(self, order: Order) -> AsyncGenerator[Preview | Progress | Outcome, None]:
         """Yield the plan, then progress, then the outcome.
@@ -118,7 +120,8 @@ class Applying:
         await self._telling.refreshed()
         secrets = self._passing(readable, order.secrets)
         book = self._propose(declared, secrets)
-        preview = self._compare(declared, book, readable)
+        missing = withheld(declared.desired, secrets)
+        preview = self._compare(declared, book, readable, missing)
         if preview.guard and not order.allow_deletes:
             raise ActionError(
                 f"refused: {preview.guard}\n  fix: if that is meant, apply with --allow-deletes",
@@ -156,7 +159,9 @@ class Applying:
             running={name: each.generation for name, each in instances.items()},
         )
 
-    def _compare(self, declared: Declared, book: Book, readable: Readable) -> Preview:
+    def _compare(
+        self, declared: Declared, book: Book, readable: Readable, missing: Mapping[str, Unusable]
+    ) -> Preview:
         desk, observed = self._rooms.desk, self._loop.observed
         try:
             address = self._outside.broker.address()
@@ -173,6 +178,7 @@ class Applying:
             difference=lambda name: desk.difference(name, lives[name], book),
             pushable=lambda name: desk.pushable(name, instances[name].generation, book),
             unusable={name: each.reason for name, each in declared.unusable.items()},
+            withheld={name: each.reason for name, each in missing.items()},
             storing={name for name, each in desk.book.entries.items() if each.now.spec.storage},
         )
         current = self._outside.store.current()
@@ -188,7 +194,7 @@ class Applying:
                 kept=declared.desired.plugins.keys(),
             ),
             revision=desk.book.revision,
-            entry_problems=declared.entry_problems,
+            entry_problems=declared.entry_problems(found, missing),
         )
 
     def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:

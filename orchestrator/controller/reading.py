@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from orchestrator.controller.outside import Settings
+from orchestrator.decide.changes import Change, Do
 from orchestrator.errors import ActionError, ConfigError, Problem
-from orchestrator.ports import Catalog
+from orchestrator.ports import Catalog, Secrets
 from orchestrator.spec.complaint import MAX_PROBLEMS
 from orchestrator.spec.load import gather, resolve
 from orchestrator.spec.model import Artifact, Desired, Unusable
@@ -43,10 +44,18 @@ class Declared:
         """Entry -> why it alone cannot be started."""
         return {name: each.unusable for name, each in self.artifacts.items() if each.unusable}
 
-    @property
-    def entry_problems(self) -> tuple[Problem, ...]:
-        """What is wrong with single entries, and stops none of the others."""
-        return tuple(sorted(each for why in self.unusable.values() for each in why.problems))
+    def entry_problems(
+        self, found: Sequence[Change] = (), missing: Mapping[str, Unusable] | None = None
+    ) -> tuple[Problem, ...]:
+        """Return what is wrong with single entries, and stops none of the others.
+
+        `missing` counts of those that `found` would start.
+        """
+        refused = {each.name for each in found if each.do is Do.REFUSE}
+        late = [why for name, why in (missing or {}).items() if name in refused]
+        return tuple(
+            sorted(each for why in (*self.unusable.values(), *late) for each in why.problems)
+        )
 
 
 async def understand(
@@ -104,3 +113,20 @@ def _as_before(artifact: Artifact, before: Artifact | None) -> Artifact:
     if (before.plugin, before.kind) != (artifact.plugin, artifact.kind):
         return artifact
     return replace(artifact, version=before.version, trading=before.trading)
+
+
+def withheld(desired: Desired, secrets: Secrets) -> dict[str, Unusable]:
+    """Return name -> why it cannot be started as of now: a secret of it is not there."""
+    found = {}
+    for name, spec in desired.plugins.items():
+        problems, reason = [], ""
+        for reference in spec.secrets.values():
+            try:
+                secrets.resolve(reference)
+            except ActionError as error:
+                if error.problem is not None:
+                    problems.append(replace(error.problem, entry=name))
+                    reason = error.reason
+        if problems:
+            found[name] = Unusable(reason, tuple(dict.fromkeys(problems)))
+    return found

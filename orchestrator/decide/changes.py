@@ -54,6 +54,7 @@ def changes(
     difference: Callable[[str], str] = lambda _name: "",
     pushable: Callable[[str], bool] = lambda _name: False,
     unusable: Mapping[str, str] | None = None,
+    withheld: Mapping[str, str] | None = None,
     storing: Collection[str] = (),
 ) -> list[Change]:
     """Return one change for each plugin that is wanted or there, sorted by name.
@@ -61,7 +62,8 @@ def changes(
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
     `difference` says in words what of a running plugin is to be changed, `pushable` whether that is
     no more than the symbols of a data source; `unusable` has the reason, in one word, of those whose
-    plugin cannot be started; `storing` those that run with storage of their own.
+    plugin cannot be started, `withheld` of those whose secrets are missing, for which nobody who runs
+    unchanged is troubled; `storing` those that run with storage of their own.
     """
     if observed.instances is None:
         return []
@@ -80,8 +82,9 @@ def changes(
             cause = f"stopped by hand, not in plugins.yaml; `ntpctl start {name}` clears it"
             found.append(Change(name, spec.kind.value, Do.KEEP, cause, False, reach, led))
             continue
+        kept = "; the one before keeps running" if alive else ""
         if unusable and name in unusable:
-            cause = f"{unusable[name]}{'; the one before keeps running' if alive else ''}"
+            cause = f"{unusable[name]}{kept}"
             found.append(Change(name, spec.kind.value, Do.REFUSE, cause, False, reach, led))
             continue
         record = observed.records.get(name, NOBODY)
@@ -94,6 +97,8 @@ def changes(
             beat=beat_of(name, observed),
             told=difference,
         )
+        if withheld and name in withheld and do in (Do.START, Do.RECREATE):
+            do, cause = Do.REFUSE, f"{withheld[name]}{kept}"
         found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE, reach, led))
     return found
 

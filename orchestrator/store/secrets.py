@@ -13,7 +13,7 @@ from typing import Self
 
 from dotenv import dotenv_values
 
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.errors import ActionError, Problem, UnreachableError
 from orchestrator.spec.model import SecretRef
 
 KEY_FILE = "secret-digest.key"
@@ -36,7 +36,7 @@ class LocalSecrets:
         self._folder = folder
         self._environment = environment
         self._passed = dict(passed or {})
-        self._key = _project_key(state)
+        self._key: bytes | None = None
 
     def passing(self, values: Mapping[str, str], folder: Path | None) -> Self:
         """Return these with what a caller passed over the socket; it lives as long as the process."""
@@ -64,6 +64,8 @@ class LocalSecrets:
 
     def digest(self, reference: SecretRef) -> str:
         value = self.resolve(reference)
+        # Made when it is needed: who only asks for values leaves nothing behind.
+        self._key = self._key or _project_key(self._state)
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:32]
 
     def _variable(self, reference: SecretRef) -> str:
@@ -106,8 +108,8 @@ class LocalSecrets:
 
 def _missing(reference: SecretRef, what: str, fix: str) -> ActionError:
     place = reference.place
-    where = f"{place.file}:{place.line}:{place.column}"
-    return ActionError(f"{where}: {what}\n  fix: {fix}", reason="SecretMissing")
+    problem = Problem(place.file, place.line, place.column, what, fix)
+    return ActionError(str(problem), reason="SecretMissing", problem=problem)
 
 
 def _project_key(state: Path) -> bytes:

@@ -85,3 +85,12 @@ def test_a_digest_reveals_nothing_and_differs_between_projects(tmp_path, folder)
     assert found.digest(variable()) == again.digest(variable())
     assert found.digest(variable()) != other.digest(variable())
     assert stat.S_IMODE((tmp_path / "state" / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_who_asks_for_values_alone_leaves_nothing_behind(tmp_path):
+    secrets = LocalSecrets(tmp_path / "state", folder=None, environment={"KEY": "value"})
+    reference = SecretRef("env", "KEY", Place("plugins.yaml", 1, 1))
+    assert secrets.resolve(reference) == "value"
+    assert not (tmp_path / "state").exists()
+    secrets.digest(reference)
+    assert (tmp_path / "state").exists()

@@ -84,3 +84,31 @@ async def test_a_secret_that_came_after_its_entry_is_told_as_what_it_is(house):
         preview = await house.preview(text)
         told = {each.name: each.cause for each in preview.changes}
         assert told["bollinger"] == "secret key is set now"
+
+
+async def test_a_plan_says_whom_a_missing_secret_holds_back_and_leaves_alone_who_runs(house):
+    text = FLEET.replace(
+        "period: 20", "period: 20, key: '${EXCHANGE_KEY}', same: '${EXCHANGE_KEY}'"
+    )
+    async with house.controlled():
+        preview = await house.preview(text)
+        done = {each.name: (each.do, each.cause) for each in preview.changes}
+        assert done["bollinger"] == ("refuse", "SecretMissing")
+        assert done["momentum"] == ("start", "new")
+        assert [(each.entry, each.message) for each in preview.entry_problems] == [
+            ("bollinger", "the variable EXCHANGE_KEY is not set")
+        ] * 2, "one for each place"
+        preview = await house.preview(text, secrets={"EXCHANGE_KEY": "s3cret"})
+        assert (preview.entry_problems, {each.do for each in preview.changes}) == ((), {"start"})
+        await house.apply(text, secrets={"EXCHANGE_KEY": "s3cret"})
+    async with house.controlled():
+        await house.until("bollinger", lambda status: status.ready)
+        preview = await house.preview(text)
+        assert (preview.entry_problems, preview.differs) == ((), False), "who runs is left alone"
+        preview = await house.preview(text.replace("period: 20", "period: 30"))
+        (change,) = [each for each in preview.changes if each.do != "keep"]
+        assert (change.do, change.cause) == (
+            "refuse",
+            "SecretMissing; the one before keeps running",
+        )
+        assert not change.stops
