@@ -20,8 +20,10 @@ OWN = frozenset({"Ready", "Reconciling", "Stalled"})
 """Conditions that are ours; all others a plugin says of itself."""
 WAITED = frozenset({"FeedStale", "NeverHeard"})
 """Said only after a long wait for data."""
-MISSED = frozenset({"TradesMissed"})
-"""A source saw that the exchange sent more than what came."""
+MISSED = frozenset({"TradesMissed", "FramesUnread"})
+"""A source saw that the exchange sent more than what came, or what it could not read."""
+DATED = frozenset({"ClockAhead"})
+"""Said of data that comes."""
 GRAVE = frozenset({"RuntimeReachable", "BrokerReady", "BusListening", "StoreSound"})
 """Conditions of the project without which nobody is looked after."""
 NO_PLUGIN = ""
@@ -178,7 +180,7 @@ def _ends(
 def _feed(each: PluginStatus, patience: Patience) -> Iterator[Finding]:
     if each.kind != Kind.DATA_SOURCE:
         return
-    wrong = [c for c in _own(each) if c.type not in MISSED]
+    wrong = [c for c in _own(each) if c.type not in MISSED | DATED]
     if wrong:
         after = timedelta(0) if any(c.type in WAITED for c in wrong) else patience.feed
         told = "; ".join(f"{c.reason}: {c.message}" for c in wrong)

@@ -11,14 +11,12 @@ from websockets.asyncio.client import ClientConnection
 
 from ntp import MarketData, PluginMetadata
 from ntp.live.line import seconds
-from ntp.live.source import LiveSource
+from ntp.live.source import TELL_S, LiveSource
 from ntp.live.trail import Trail
 
 URL = "wss://stream.binance.com:9443/ws"
 CHANNELS = ("trade", "bookTicker")
 _TRADES = {"trade", "aggTrade"}
-TELL_S = 60.0
-"""How long a gap stays a condition after it was seen; the count stays in the report."""
 
 
 class BinanceData(LiveSource):

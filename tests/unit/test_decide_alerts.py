@@ -152,6 +152,13 @@ def test_a_feed_that_is_back_in_time_is_nobodys_business(desk):
     assert desk.told() == []
 
 
+def test_data_that_is_dated_wrong_comes_all_the_same(desk):
+    desk.warnings["feed"] = {"ClockAhead": "its ticks are dated 5 s ahead"}
+    desk.look()
+    wait(desk, 100)
+    assert desk.told() == []
+
+
 def test_only_a_source_has_a_feed(desk):
     desk.warnings["a"] = {"FeedStale": "so it says"}
     assert desk.told() == []

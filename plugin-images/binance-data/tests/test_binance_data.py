@@ -319,6 +319,8 @@ async def test_what_cannot_be_read_is_counted_and_the_rest_goes_on():
         report = run.plugin.report()
         assert report["unread_frames"] == len(broken)
         assert "BTCUSDT" in report["last_unread"]
+        words = run.plugin.conditions()["FramesUnread"]
+        assert words.startswith(f"{len(broken)} frames could not be read, the last: ")
 
 
 async def test_it_ends_within_a_second_although_the_exchange_does_not_answer():

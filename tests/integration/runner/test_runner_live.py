@@ -129,3 +129,20 @@ async def test_the_users_own_source_runs_with_only_its_imports_changed(
         assert await bench.ended("binance_data") == 1, "its life ends with its connection"
         assert bench.termination("binance_data").reason == "StreamEnded"
         assert not bench.termination("binance_data").permanent
+
+
+async def test_a_source_that_says_nothing_itself_is_seen_to_run_ahead_of_the_clock(bench):
+    async with exchange() as server:
+        code = USERS.read_text().replace("wss://stream.binance.com:9443", server.url)
+        config = {"symbols": ["BTCUSDT"]}
+        bench.add("binance_data", Kind.DATA_SOURCE, code, entry="BinanceDataPlugin", config=config)
+        await bench.open()
+        bench.start("binance_data")
+        caller = await server.caller(0)
+        await caller.request()
+        later = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+        await caller.send({"result": None, "id": 1}, {**trade(1), "T": later})
+        found = await bench.until(lambda: condition(bench, "binance_data", "ClockAhead"))
+        assert "ahead of this machine's clock" in found.message
+        await caller.send(trade(2))
+        await bench.until(lambda: not bench.beat("binance_data").conditions)

@@ -20,12 +20,17 @@ from ntp.plugin import DataSourcePlugin
 
 NAMED = 10
 """Symbols that a condition names, at the most."""
+TELL_S = 60.0
+"""How long what is over at once stays a condition; the count stays in the report."""
+QUOTED = 200
+"""Characters of a frame that cannot be read, in a condition."""
 
 
 class LiveSource(DataSourcePlugin):
     """What sources of live markets share. An exchange's own class adds `topics`, `greet` and `take`.
 
-    Its conditions are those of the line, `complaints()`, and `NeverHeard` for symbols that bring nothing.
+    Its conditions are those of the line, `complaints()`, `FramesUnread` where the exchange sent what nobody
+    understands, and `NeverHeard` for symbols that bring nothing.
 
     Args:
         config: may have `stream_url`, `stale_seconds`, `reconnect_first_seconds` and
@@ -72,7 +77,7 @@ class LiveSource(DataSourcePlugin):
         self._silent: dict[str, float] = {}
         """Symbols that were never heard -> when they were first asked for."""
         self._ticks = self._unread = 0
-        self._last_unread = ""
+        self._last_unread, self._unread_at = "", -math.inf
 
     @abstractmethod
     def topics(self, symbols: Iterable[str]) -> set[str]:
@@ -107,7 +112,7 @@ class LiveSource(DataSourcePlugin):
     def pass_over(self, words: str) -> None:
         """Count a frame, or a part of one, that cannot be read."""
         self._unread += 1
-        self._last_unread = words
+        self._last_unread, self._unread_at = words, monotonic()
 
     def forget(self, symbol: str) -> None:
         """Drop all that is known of a symbol of the exchange: it is wanted no more."""
@@ -138,6 +143,11 @@ class LiveSource(DataSourcePlugin):
     def conditions(self) -> dict[str, str]:
         found = {**self.line.conditions(), **self.complaints()}
         now = monotonic()
+        if now - self._unread_at < TELL_S:
+            frames = "1 frame" if self._unread == 1 else f"{self._unread} frames"
+            found["FramesUnread"] = (
+                f"{frames} could not be read, the last: {self._last_unread[:QUOTED]}"
+            )
         silent = [s for s, since in self._silent.items() if now - since > self._stale_s]
         if silent and not found:
             # An exchange may say yes to a symbol that it does not have, and then nothing.

@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from ntp.runner.core import border, conditions
 from ntp.runner.core.feed import WATERMARK_S, Feed
 from ntp.runner.core.kept import Kept
 from ntp.runner.core.objects import ConfigRefusedError, Maker, overrides
+from ntp.runner.core.outlook import Outlook
 from ntp.runner.ending import EndError, say
 from ntp.runner.keeper import Keeper
 
@@ -44,6 +46,7 @@ class SourcePart:
         self._refusals = refusals
         self._plugin: DataSourcePlugin
         self._feed: Feed
+        self._outlook: Outlook
         self._symbols: list[str] = []
         self._pushed: Pushed | None = None
         self._subjects: dict[str, str] = {}
@@ -64,6 +67,8 @@ class SourcePart:
         )
         self._symbols = _symbols(plugin.config)
         self._feed.expect(self._symbols)
+        speaks = overrides(plugin, "conditions", DataSourcePlugin)
+        self._outlook = Outlook(speaks=speaks, now=time.monotonic())
 
     async def start(self) -> None:
         plugin, deadline = self._plugin, self._maker.deadline
@@ -117,10 +122,14 @@ class SourcePart:
 
     def _warnings(self) -> dict[str, str]:
         try:
-            return conditions.checked(self._plugin.conditions())
+            found = conditions.checked(self._plugin.conditions())
         except border.RefusedError as error:
             self._refusals.note(error)
-            return {}
+            found = {}
+        if self._finite:
+            return found
+        newest, now = self._feed.newest, datetime.now(UTC)
+        return found | self._outlook.conditions(newest, at=now, now=time.monotonic())
 
     def busy(self) -> Iterable[tuple[str, float]]:
         return ()
