@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,12 @@ class Project:
 def cache(tmp_path_factory) -> Path:
     """One cache for all: environments are built once, as on a user's machine."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def project_in(cache) -> Callable[[Path], Project]:
+    """Make a project in a folder; whoever makes one takes it down."""
+    return lambda folder: Project(folder, cache, HOSTILE)
 
 
 @pytest.fixture
