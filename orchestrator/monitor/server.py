@@ -12,7 +12,7 @@ from orchestrator.decide.report import Figures, ProjectStatus
 from orchestrator.errors import NtpError
 from orchestrator.monitor.metrics import Metrics
 
-REQUEST_S, ANSWER_S = 5.0, 5.0
+REQUEST_S, ANSWER_S, REFUSAL_S = 5.0, 5.0, 0.5
 MOST_BYTES = 8192
 MOST_CONNECTIONS = 16
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,6 +51,10 @@ class Monitor:
         try:
             with contextlib.suppress(OSError, TimeoutError):
                 if self._open > MOST_CONNECTIONS:
+                    # To close over what was not read resets the connection: the answer would be lost.
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(REFUSAL_S):
+                            await reader.read(MOST_BYTES)
                     answer = _plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
                 else:
                     answer = await self._answer(reader)

@@ -50,6 +50,11 @@ async def test_diff_is_by_default_what_was_edited_since_the_last_apply(real_desk
     same = await real_desk.ntpctl("diff")
     assert same.stdout == "nothing differs between revision 1 and the files as they are\n"
 
+    await real_desk.apply(EDITED)
+    since = await real_desk.ntpctl("diff", code=6)
+    assert since.stdout.startswith("--- plugins.yaml\trevision 2\n+++ plugins.yaml\tthe files as")
+    await real_desk.apply(BUNDLED)
+
     file.write_text(BUNDLED + "# a word")
     words = await real_desk.ntpctl("diff", code=6)
     assert words.stdout.endswith(
@@ -62,6 +67,7 @@ async def test_diff_compares_texts_also_where_plugins_cannot_be_compared(real_de
     (real_desk.folder / "plugins.yaml").write_text(BUNDLED.replace("replay_data", "nowhere"))
     run = await real_desk.ntpctl("diff", code=6)
     assert "+  data_sources: [{name: nowhere}]\n" in run.stdout
+    assert "no plugin differs" not in run.stdout
     assert "what differs for each plugin is not known" in run.stderr
     assert "the plugin 'nowhere' was not found" in run.stderr
 

@@ -1,14 +1,17 @@
 """The demo's verdict: what was sent must equal what arrived, or be named as lost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from ntp.contract.beat import Beat, Flow, Stage
+from ntp.contract.names import Channel
 from orchestrator.cli import demo_summary
 from orchestrator.cli.demo_follow import Quiet
-from orchestrator.cli.demo_report import summarise
+from orchestrator.cli.demo_report import EdgeCount, document, summarise
 
 NOW = datetime(2024, 8, 8, tzinfo=UTC)
 
@@ -89,6 +92,63 @@ def test_a_run_in_which_everything_arrived_has_no_failure():
 )
 def test_what_is_missing_is_named(changed, said):
     assert said in summarise(world(**changed)).failures
+
+
+def test_what_came_late_is_a_failure_though_nothing_is_missing():
+    made = world()
+    flows = [msgspec.structs.replace(flow, late=1) for flow in made["alpha"].received]
+    made["alpha"] = msgspec.structs.replace(made["alpha"], received=flows)
+    assert (
+        "feed -> alpha (data BTCUSDT): sent 10, received 10, lost 0, late 1"
+        in summarise(made).failures
+    )
+
+
+def test_no_fill_that_arrived_is_a_failure_though_orders_were_filled():
+    made = world()
+    flows = [flow for flow in made["alpha"].received if flow.channel != "fill"]
+    made["alpha"] = msgspec.structs.replace(made["alpha"], received=flows)
+    assert summarise(made).failures == ("no fill arrived anywhere",)
+
+
+def test_an_edge_counts_what_was_sent_to_its_consumer_alone():
+    made = world()
+    flow = Flow(peer="beta", channel="fill", symbol="BTCUSDT", count=7)
+    made["paper"] = msgspec.structs.replace(made["paper"], sent=[*made["paper"].sent, flow])
+    assert summarise(made).failures == ()
+
+
+def test_a_book_is_of_an_executor_and_has_all_its_figures():
+    made = world()
+    made["alpha"] = msgspec.structs.replace(made["alpha"], report=book())
+    report = {"alpha": book()["alpha"] | {"unrealised": "-3"}}
+    made["paper"] = msgspec.structs.replace(made["paper"], report=report)
+    [found] = summarise(made).books
+    assert (found.executor, found.strategy) == ("paper", "alpha")
+    assert (found.signals, found.orders, found.fills) == (3, 2, 2)
+    assert (found.realised, found.unrealised, found.fees) == (
+        Decimal("1.25"),
+        Decimal(-3),
+        Decimal("0.10"),
+    )
+
+
+def test_an_indicator_owes_no_value_of_a_tick_that_it_never_saw():
+    made = EdgeCount("rsi", "alpha", Channel.INDICATOR, "BTCUSDT", 3, 2, 2, 0)
+    assert made.adds_up
+    assert not replace(made, lost=0).adds_up
+    assert not replace(made, channel=Channel.DATA).adds_up
+
+
+def test_what_was_refused_is_told_by_name():
+    made = world()
+    made["alpha"] = msgspec.structs.replace(made["alpha"], refused=4)
+    told = document(summarise(made), ["late"], page="demo.html")
+    assert (told["refused"], told["failures"], told["page"]) == (
+        {"alpha": 4},
+        ["late"],
+        "demo.html",
+    )
 
 
 def test_what_a_source_never_sent_on_is_lost_before_the_first_edge():

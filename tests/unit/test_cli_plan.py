@@ -17,6 +17,29 @@ def lines(capsys, *changes, whole=True):
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("do", "sign"),
+    [("start", "+"), ("recreate", "~"), ("update", "~"), ("push", "~"), ("remove", "-"),
+     ("refuse", "!"), ("another", "?")],
+)  # fmt: skip
+def test_what_is_done_has_its_sign(capsys, do, sign):
+    assert lines(capsys, change("a", do, "why")) == [f"{sign} {do:<9} a  why"]
+
+
+def test_a_whole_plan_says_what_each_may_reach_also_of_one_that_stays(capsys):
+    told = lines(
+        capsys,
+        change("a", "push", "why", egress=["a.example:443", "b.example:80"]),
+        change("long", egress=["[::1]:443"]),
+    )
+    assert told == [
+        "~ push      a     why",
+        "  may reach a     a.example:443, b.example:80",
+        "  may reach long  [::1]:443",
+        "  1 not touched",
+    ]
+
+
 BY_HAND = "stopped by hand, not in plugins.yaml; `ntpctl start b` clears it"
 
 

@@ -122,6 +122,63 @@ def test_the_picture_stands_for_itself_and_is_well_formed():
     assert "CrashLoop" in words
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def pictured(graph):
+    root = ET.fromstring(svg(graph))  # noqa: S314 - our own text
+    words = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
+    return root, words
+
+
+def test_the_picture_draws_every_line_arrow_and_state():
+    root, words = pictured(DEFAULT)
+    drawing = lay_out(DEFAULT, width=10_000)
+    paths = [each.get("d") for each in root.iter(f"{SVG}path")]
+    heads = [each for each in paths if each.endswith("v8z")]
+    assert len(paths) - len(heads) == len(drawing.lines)
+    assert len(heads) == len(drawing.arrows) + len(drawing.back)
+    assert (len(drawing.arrows), len(drawing.back)) == (4, 2)
+    dots = [each.get("fill") for each in root.iter(f"{SVG}circle")]
+    assert dots.count("#16a34a") == 4, "running"
+    assert dots.count("#dc2626") == 1, "in a crash loop"
+    assert len(dots) == len(DEFAULT["plugins"]) + len(drawing.joins)
+    assert any(each.endswith("revision 3") for each in words)
+    assert any(each.endswith("; green arrows: fills") for each in words)
+
+
+def test_the_picture_of_files_has_no_state_and_names_no_fills_where_there_are_none():
+    plugins = [{**each, "state": None} for each in DEFAULT["plugins"]]
+    edges = [each for each in DEFAULT["edges"] if each["channel"] != "fill"]
+    root, words = pictured({"project": "desk", "revision": 0, "plugins": plugins, "edges": edges})
+    assert {each.get("r") for each in root.iter(f"{SVG}circle")} <= {"2.6"}, "no dot of a state"
+    assert any(each.endswith("not applied") for each in words)
+    assert not any("fills" in each for each in words)
+
+
+def test_a_dot_joins_what_ends_in_a_trunk_and_goes_on():
+    heard = {
+        "alpha": ["feed"], "beta": ["feed", "other"], "gamma": ["other"],
+    }  # fmt: skip
+    plugins = [
+        {"name": name, "kind": kind, "plugin": name, "symbols": [], "state": "Running", "ready": True}
+        for name, kind in (
+            ("feed", "data_source"), ("other", "data_source"),
+            *((name, "strategy") for name in heard),
+        )
+    ]  # fmt: skip
+    edges = [
+        {"from": source, "to": name, "channel": "data", "symbols": [], "bars": None}
+        for name, sources in heard.items()
+        for source in sources
+    ]
+    graph = {"project": "desk", "revision": 1, "plugins": plugins, "edges": edges}
+    joins = lay_out(graph, width=10_000).joins
+    root, _ = pictured(graph)
+    assert joins
+    assert len([each for each in root.iter(f"{SVG}circle") if each.get("r") == "2.6"]) == len(joins)
+
+
 def test_dot_has_every_edge_and_quotes_what_it_is_given():
     text = dot({**DEFAULT, "project": 'a"b\\'})
 

@@ -90,6 +90,19 @@ def test_a_secret_that_was_missing_has_no_other_value_but_one():
     assert describe(of(ENTRY), missing) == "secret key is new"
 
 
+def test_hosts_that_come_and_go_are_named_and_their_order_is_no_change():
+    a, b, c = HostPort("a", 1), HostPort("b", 2), HostPort("c", 3)
+    before, after = of(replace(ENTRY, egress=(a, b))), of(replace(ENTRY, egress=(c, b)))
+    assert describe(before, after) == "egress +c:3 -a:1"
+    assert hashes(of(replace(ENTRY, egress=(b, a)))) == hashes(before)
+
+
+def test_a_long_value_is_cut():
+    assert describe(of(ENTRY), of(replace(ENTRY, config={**ENTRY.config, "period": "x" * 50}))) == (
+        f"config.period 20 -> {'x' * 37}..."
+    )
+
+
 def test_where_it_stands_in_the_file_is_no_change():
     moved = replace(ENTRY, place=Place("other.yaml", 99, 1))
     assert hashes(of(moved)) == hashes(of(ENTRY))

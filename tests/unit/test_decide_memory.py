@@ -8,7 +8,8 @@ from orchestrator.decide.actions import Start, Stop, StopReason, Wait
 from orchestrator.decide.changes import Do, changes, differs
 from orchestrator.decide.memory import beat_of, begin, is_ready, limited, remember
 from orchestrator.decide.push import runs
-from orchestrator.decide.state import Observed, Record
+from orchestrator.decide.state import Observed, Phase, Record
+from orchestrator.spec.model import HostPort
 from tests.worlds.simulation import CAN, Simulation
 from tests.worlds.specs import MIB, NOON, changed, desired, hashes_of, seconds, spec
 
@@ -203,6 +204,44 @@ def test_a_preview_names_the_whole_way_of_each_plugin():
     assert differs(told)
     gone = found(made, wanted, storing={"gone"})[2]
     assert gone.cause == "no longer in plugins.yaml; its storage is kept"
+
+
+def test_a_preview_names_no_system_instance_and_stops_nothing_that_is_over():
+    made = world()
+    made.instances["broker"] = replace(made.instances["a"], name="broker")
+    made.instances["gone"] = replace(made.instances["a"], name="gone", phase=Phase.EXITED)
+    told = found(made, made.desired, system=["broker"])
+    assert [(each.name, each.do, each.stops) for each in told] == [
+        ("a", Do.KEEP, False),
+        ("b", Do.KEEP, False),
+        ("gone", Do.REMOVE, False),
+    ]
+
+
+@pytest.mark.parametrize("phase", [Phase.EXITED, Phase.CREATED])
+def test_a_preview_starts_what_does_not_run(phase):
+    made = world()
+    made.instances["a"] = replace(made.instances["a"], phase=phase)
+    first = found(made, made.desired)[0]
+    assert (first.do, first.cause, first.stops) == (Do.START, "not running", False)
+
+
+def test_a_preview_refuses_what_cannot_be_started_and_leaves_what_runs_of_it():
+    made = world()
+    made.end("b", code=1)
+    wanted = desired(changed(A, config={"period": 30}), B)
+    told = found(made, wanted, unusable={"a": "ImportFailed", "b": "ImportFailed"})
+    assert [(each.do, each.cause, each.stops) for each in told] == [
+        (Do.REFUSE, "ImportFailed; the one before keeps running", False),
+        (Do.REFUSE, "ImportFailed", False),
+    ]
+
+
+def test_a_preview_says_what_each_may_reach_as_it_is_written():
+    made = world()
+    wanted = desired(changed(A, egress=(HostPort("a.example", 443), HostPort("::1", 80))), B)
+    first = found(made, wanted)[0]
+    assert first.egress == ("a.example:443", "[::1]:80")
 
 
 def test_a_preview_of_the_same_keeps_everything_also_after_an_update_in_place():

@@ -129,6 +129,20 @@ def test_deaf_it_waits_and_has_its_whole_time_when_somebody_is_heard_again():
     assert text(world.plan()) == "push binance 2: changed: config\n"
 
 
+def test_while_nobody_is_heard_its_silence_costs_it_nothing():
+    world = trading()
+    life = edited(world)
+    world.lossy.add("binance")
+    world.silent |= {"binance", "paper"}
+    world.step()
+    world.pass_time(timedelta(hours=1))
+    assert text(world.plan()) == "push binance 2: changed: config\n"
+    world.lossy.clear()
+    world.silent.clear()
+    world.settle()
+    assert (world.instances["binance"].id, running(world)) == (life, config(MORE))
+
+
 def test_limits_and_symbols_are_both_changed_in_place_one_action_a_pass():
     world = trading()
     life = edited(world, changed(MORE, resources=replace(SOURCE.resources, memory=64 * MIB)))

@@ -8,8 +8,22 @@ import pytest
 
 from ntp.contract.beat import Beat, Pushed, Stage
 from ntp.contract.names import Kind
+from orchestrator.decide.actions import Push
 from orchestrator.decide.layers import layers
-from orchestrator.decide.push import MOST_BYTES, Way, course, only_symbols_differ
+from orchestrator.decide.policy import Policy
+from orchestrator.decide.push import (
+    MOST_BYTES,
+    UNKNOWN,
+    Way,
+    config_of,
+    confirmed,
+    course,
+    in_flight,
+    only_symbols_differ,
+    sending,
+    tell,
+)
+from orchestrator.decide.state import Hashes, Instance, Observed, Phase, Pushing, Record
 from tests.worlds.specs import NOON, layers_of, spec
 
 SOURCE = spec("binance", Kind.DATA_SOURCE, config={"depth": 1, "symbols": ["BTC", "ETH"]})
@@ -61,6 +75,46 @@ def test_a_secret_that_was_rotated_is_a_new_start_and_one_that_stays_is_not():
 
 def beat(stage, **more):
     return Beat("binance", "data_source", "1", 1, 1, NOON, NOON, stage, **more)
+
+
+LIFE = Instance(
+    name="binance", generation=1, attempt=1, hashes=Hashes("i", "r", "w", "old", "p"),
+    phase=Phase.RUNNING, id="life-2",
+)  # fmt: skip
+SENT = Pushing("life-2", 2, "new", NOON, NOON)
+
+
+def test_what_was_sent_to_another_life_says_nothing_of_this_one():
+    record = Record(generation=2, pushing=replace(SENT, life="life-1"))
+    assert in_flight(record, LIFE) is None
+    assert config_of(record, LIFE) == "old"
+    assert config_of(replace(record, pushing=SENT), LIFE) == UNKNOWN
+
+
+@pytest.mark.parametrize("answer", [None, Pushed(1), Pushed(3), Pushed(2, "no")])
+def test_only_the_answer_to_what_was_sent_is_believed(answer):
+    record = Record(generation=2, pushing=SENT)
+    assert confirmed(record, LIFE, beat(Stage.READY, pushed=answer), NOON) == record
+
+
+@pytest.mark.parametrize(("wanted", "begun"), [(2, NOON), (3, None)])
+def test_a_push_that_was_taken_begins_the_life_of_its_own_generation_only(wanted, begun):
+    record = Record(generation=wanted, pushing=SENT)
+    after = confirmed(record, LIFE, beat(Stage.READY, pushed=Pushed(2)), NOON)
+    assert (after.pushing, after.pushed, after.pushed_generation) == (None, "life-2", 2)
+    assert config_of(after, LIFE) == "new"
+    assert after.begun == begun
+
+
+def test_a_clock_that_was_set_back_sends_again_with_all_its_time():
+    now = NOON - timedelta(days=2)
+    record = Record(generation=2, pushing=SENT)
+    asked = {"timeout": timedelta(seconds=30), "cause": "changed", "policy": Policy(), "now": now}
+    assert tell(record, LIFE, Observed({}, listening_since=NOON), **asked) == Push(
+        "binance", 2, "changed"
+    )
+    again = sending(record, LIFE, generation=2, wanted=replace(LIFE.hashes, config="new"), now=now)
+    assert again.pushing == replace(SENT, begun=now, sent=now)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,20 @@ def test_the_official_parser_reads_names_units_and_labels():
         "ntp_results_refused_total": 3,
     }
     assert found["ntp_plugin_kills_total", "momentum"].labels["cause"] == "memory"
+    assert found["ntp_build_info", ""].labels == {"version": "0.1", "project": "desk"}
+    assert found["ntp_plugin_ready", "momentum"].labels == {
+        "plugin": "momentum",
+        "kind": "strategy",
+    }
     ended = found["ntp_plugin_last_exit_timestamp_seconds", "momentum"]
     assert ended.labels == {"plugin": "momentum", "reason": "OOMKilled"}
+
+
+def test_what_is_not_ready_is_0_and_a_limit_that_is_none_is_absent():
+    found = read(Metrics("0.1"), replace(PLUGIN, ready=False, usage=Usage(memory=1)))
+    assert found["ntp_plugin_ready", "momentum"].value == 0
+    assert found["ntp_plugin_memory_bytes", "momentum"].value == 1
+    assert ("ntp_plugin_memory_limit_bytes", "momentum") not in found
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
@@ -115,13 +127,17 @@ def test_a_reading_that_failed_takes_nothing_from_a_counter():
     key = "ntp_plugin_cpu_seconds_total", "momentum"
     assert read(metrics, replace(PLUGIN, usage=Usage()))[key].value == 5
     assert read(metrics, PLUGIN)[key].value == 5
+    read(metrics, replace(PLUGIN, usage=Usage()))
+    again = replace(PLUGIN, started=SECOND_LIFE, usage=Usage(cpu_s=1.0))
+    assert read(metrics, again)[key].value == 6
 
 
 def test_who_was_removed_is_forgotten():
     metrics = Metrics("0.1")
     read(metrics, PLUGIN)
     assert ("ntp_plugin_ready", "momentum") not in read(metrics)
-    assert read(metrics, PLUGIN)["ntp_messages_sent_total", "momentum"].value == 10
+    again = replace(PLUGIN, started=SECOND_LIFE)
+    assert read(metrics, again)["ntp_messages_sent_total", "momentum"].value == 10
 
 
 @pytest.mark.parametrize(
@@ -133,7 +149,9 @@ def test_nothing_is_served_unless_an_address_is_named(text, wanted):
     assert address({}) is None
 
 
-@pytest.mark.parametrize("text", ["9464", ":9464", "localhost", "h:99999", "http://h:1", "u@h:1"])
+@pytest.mark.parametrize(
+    "text", ["9464", ":9464", "localhost", "h:99999", "http://h:1", "u@h:1", "h:1/metrics", "h:1?x"]
+)
 def test_half_an_address_is_refused(text):
     with pytest.raises(ConfigError, match="NTP_METRICS"):
         address({"NTP_METRICS": text})

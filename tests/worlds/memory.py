@@ -129,7 +129,7 @@ class MemoryRuntime:
             pid=machine.lives,
             created=utc(),
             started=utc(),
-            isolation=Isolation(3, ("memory",), ()),
+            isolation=Isolation(3 if launch.sandbox else 0, ("memory",), ()),
             usage=Usage(memory=1 << 20, memory_limit=launch.resources.memory),
         )
         if name in machine.crash_at_start:

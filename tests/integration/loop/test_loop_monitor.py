@@ -1,16 +1,20 @@
 """`/metrics` and `/healthz` of a controller that runs, over a real socket."""
 
 import asyncio
+import errno
 import json
 import socket
+import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from orchestrator.errors import UnreachableError
-from orchestrator.monitor.server import Monitor, monitoring
+from orchestrator.monitor import server
+from orchestrator.monitor.server import MOST_CONNECTIONS, Monitor, monitoring
 from tests.worlds.house import NAMES
+from tests.worlds.memory import eventually
 
 WITHIN_S = 8.0
 PASSES = "ntp_controller_pass_duration_seconds"
@@ -61,8 +65,9 @@ async def test_metrics_and_health_of_what_runs(house, port):
             assert (code, json.loads(text)) == (200, {"healthy": True, "reason": ""})
             house.machine.away = True
             code, text = await get(port, "/healthz")
-            assert code == 503
-            assert "the runtime does not answer" in json.loads(text)["reason"]
+            told = json.loads(text)
+            assert (code, told["healthy"]) == (503, False)
+            assert "the runtime does not answer" in told["reason"]
 
 
 async def test_a_loop_that_makes_no_pass_is_not_healthy(port):
@@ -79,6 +84,66 @@ async def test_a_loop_that_makes_no_pass_is_not_healthy(port):
 
 async def nobody(_name):
     raise UnreachableError("asked for no status")
+
+
+async def test_why_there_is_no_status_is_said_in_words(port):
+    async with monitoring(Monitor(nobody, no_figures, version="1"), ("127.0.0.1", port)):
+        code, text = await get(port, "/healthz")
+        assert (code, json.loads(text)) == (
+            503,
+            {"healthy": False, "reason": "asked for no status"},
+        )
+        assert await get(port, "/metrics?all=1") == (503, "asked for no status\n")
+
+
+async def test_a_plain_client_reads_the_whole_answer_and_its_kind(house, port):
+    def read(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=WITHIN_S) as answer:
+            return answer.headers["Content-Type"], answer.read().decode()
+
+    async with house.controlled() as controller:
+        monitor = Monitor(controller.status, controller.figures, version="1")
+        async with monitoring(monitor, ("127.0.0.1", port)):
+            kind, text = await asyncio.to_thread(read, "/metrics?name=x")
+            assert kind == "text/plain; version=0.0.4; charset=utf-8"
+            assert text.endswith("\n")
+            kind, text = await asyncio.to_thread(read, "/healthz")
+            assert (kind, json.loads(text)["healthy"]) == ("application/json", True)
+    assert await asyncio.to_thread(refused, port), "it ends with its block"
+
+
+def refused(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+async def test_so_many_at_once_and_no_more(port):
+    monitor = Monitor(nobody, no_figures, version="1")
+    async with monitoring(monitor, ("127.0.0.1", port)):
+        for _ in range(MOST_CONNECTIONS + 1):
+            assert (await get(port, "/healthz"))[1] != "too many connections\n"
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        try:
+            await eventually(lambda: monitor._open == MOST_CONNECTIONS)
+            assert await get(port, "/healthz") == (503, "too many connections\n")
+        finally:
+            for _, writer in idle:
+                writer.close()
+                await writer.wait_closed()
+        await eventually(lambda: monitor._open == 0)
+        assert (await get(port, "/healthz"))[1] != "too many connections\n"
+
+
+async def test_who_asks_nothing_is_not_listened_to_for_ever(port, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_S", 0.05)
+    async with (
+        monitoring(Monitor(nobody, no_figures, version="1"), ("127.0.0.1", port)),
+        asyncio.timeout(WITHIN_S),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
