@@ -1,7 +1,5 @@
 """The main job at once: a local exchange, the plugins of the example, paper money; then clean up."""
 
-import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +15,8 @@ from orchestrator.cli.demo_watch import Terms
 from orchestrator.cli.failure import ended_like_ctrl_c, say
 from orchestrator.cli.options import deadline_option
 from orchestrator.cli.output import console, emit, output_option
-from orchestrator.errors import ActionError, NtpError
+from orchestrator.cli.temporary import clean, own_name
+from orchestrator.errors import ActionError
 from orchestrator.settings import DEFAULT_FILES
 
 SPEED = 5.0
@@ -74,7 +73,7 @@ def demo(deadline: float, speed: float, page: Path | None, output: str, *, keep:
             glance, heard = watch(run, exchange, Terms(deadline, ends, speed))
         finally:
             if not keep:
-                clean(folder)
+                clean(demonstration.settings(folder), folder)
     summary = glance.summary(run)
     left = [] if keep else app.left_behind(run.declared.settings)
     failures = [*summary.failures, *(f"left behind: {what}" for what in left)]
@@ -96,17 +95,6 @@ def demo(deadline: float, speed: float, page: Path | None, output: str, *, keep:
     say(f"now your own:  {next_command(Path.cwd(), packaged('config') / 'plugins.yaml')}")
 
 
-def own_name() -> str:
-    """Return what to type for this program here: in a checkout it is not on the PATH."""
-    ours = Path(sys.argv[0]).absolute()
-    found = shutil.which("ntpctl")
-    if found and Path(found).absolute() == ours:
-        return "ntpctl"
-    if ours.name != "ntpctl":
-        return "python -m orchestrator"
-    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)
-
-
 def next_command(here: Path, example: Path) -> str:
     """Return what to type next in the folder `here`; `example` is the demo's own plugins.yaml."""
     if here / "config" / "plugins.yaml" == example:
@@ -118,22 +106,3 @@ def next_command(here: Path, example: Path) -> str:
         f"mkdir -p config && cp {example} config/ && "
         f"{own_name()} schema --write && {own_name()} apply"
     )
-
-
-def clean(folder: Path) -> None:
-    """Take everything down and away; what is left where that fails says how it goes by hand."""
-    by_hand = f"NTP_STATE={folder}/state {own_name()} down --project demo --delete-data --yes"
-    settings = demonstration.settings(folder)
-    try:
-        if app.was_applied(settings):
-            app.ensure_controller(settings)
-            for _ in app.call(settings, "down", delete_data=True, deadline=60):
-                pass
-            app.forget(settings, delete_data=True)
-    except NtpError as error:
-        say(f"cleaning up: {error}\n  fix: {by_hand}")
-        return
-    except KeyboardInterrupt:
-        say(f"\ninterrupted while cleaning up; what is left goes by:  {by_hand}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)

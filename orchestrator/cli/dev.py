@@ -1,17 +1,16 @@
 """An author's loop: save a plugin's file, and only that plugin is reloaded, warm."""
 
-import shutil
 import time
 from pathlib import Path
 
 import click
 
 from orchestrator import app
-from orchestrator.cli.demo import own_name
 from orchestrator.cli.dev_lines import Lines
 from orchestrator.cli.failure import ended_like_ctrl_c, say
 from orchestrator.cli.options import project_options
 from orchestrator.cli.output import output_option
+from orchestrator.cli.temporary import clean, own_name, take_down
 from orchestrator.errors import NtpError
 from orchestrator.settings import Settings
 
@@ -64,7 +63,7 @@ def dev(path: Path, files: tuple[str, ...], project: str | None, replay: int, ou
                     time.sleep(session.turn())
         finally:
             if chosen.made is not None:
-                _clean(settings, chosen.made)
+                clean(settings, chosen.made)
             elif session is not None and session.started:
                 _take_down(settings)
             elif session is not None and session.applied:
@@ -75,7 +74,7 @@ def dev(path: Path, files: tuple[str, ...], project: str | None, replay: int, ou
 def _take_down(settings: Settings) -> None:
     """It did not run before. What plugins have stored stays, as after every `down`."""
     try:
-        _down(settings, delete_data=False)
+        take_down(settings, delete_data=False)
     except NtpError as error:
         say(
             f"taking the project down: {error}\n  fix: {own_name()} down --project {settings.project}"
@@ -83,28 +82,3 @@ def _take_down(settings: Settings) -> None:
         return
     kept = app.stored(settings)
     say("the project is down again" + (f"; storage kept: {', '.join(kept)}" if kept else ""))
-
-
-def _clean(settings: Settings, folder: Path) -> None:
-    by_hand = (
-        f"NTP_STATE={settings.state.parent} {own_name()} down --project {settings.project}"
-        f" --delete-data --yes; rm -r {folder}"
-    )
-    try:
-        _down(settings, delete_data=True)
-    except NtpError as error:
-        say(f"cleaning up: {error}\n  fix: {by_hand}")
-        return
-    except KeyboardInterrupt:
-        say(f"\ninterrupted while cleaning up; what is left goes by:  {by_hand}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _down(settings: Settings, *, delete_data: bool) -> None:
-    if not app.was_applied(settings):
-        return
-    app.ensure_controller(settings)
-    for _ in app.call(settings, "down", delete_data=delete_data, deadline=60):
-        pass
-    app.forget(settings, delete_data=delete_data)

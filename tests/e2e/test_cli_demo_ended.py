@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.demo import next_command, own_name
+from orchestrator.cli.demo import next_command
+from orchestrator.cli.temporary import own_name
 
 ROOT = Path(__file__).parents[2]
 
