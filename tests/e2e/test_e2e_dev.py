@@ -292,7 +292,9 @@ def test_a_whole_project_follows_its_own_files_too(project):
         (["needy.py"], "needy.py: its config needs key"),
     ],
 )
-def test_what_cannot_be_developed_is_told(project, arguments, words):
+def test_what_cannot_be_developed_is_told(project, tmp_path, arguments, words):
+    (tmp_path / "temporary").mkdir()
+    project.environment["TMPDIR"] = str(tmp_path / "temporary")
     write(project)
     (project.folder / "empty").mkdir()
     (project.folder / "notes.txt").write_text("")
@@ -305,4 +307,4 @@ def test_what_cannot_be_developed_is_told(project, arguments, words):
     )
     run = project.ntpctl("dev", *arguments, exit_code=2)
     assert words in run.stderr
-    assert not list(Path(tempfile.gettempdir()).glob("ntp-dev-*/state/*"))
+    assert not list((tmp_path / "temporary").iterdir())

@@ -53,7 +53,9 @@ class Fresh:
 
 @pytest.fixture
 def fresh(tmp_path):
-    return Fresh(tmp_path)
+    made = Fresh(tmp_path)
+    yield made
+    made.ntpctl("down", "--delete-data", "--yes")  # should something run, against what is claimed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
