@@ -16,7 +16,8 @@ from ntp.contract.messages import (
     TickRef,
 )
 from ntp.runner.core import border
-from ntp.runner.core.border import Identify, Refusals, RefusedError
+from ntp.runner.core.border import Refusals, RefusedError
+from ntp.runner.core.tick_ids import Identify
 
 NOON = datetime(2024, 8, 8, 12, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))

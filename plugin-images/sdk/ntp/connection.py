@@ -17,12 +17,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 from nats import errors
 from nats.aio.subscription import Subscription
 
 from ntp.contract.launch import DOOR_SOCKET, BusAddress
 from ntp.inbox import Callback, Inbox
+from ntp.link_stats import Stats
 from ntp.outbox import Ack, Outbox
 from ntp.pull import Message, Puller
 from ntp.rewind import FLEETING, captured
@@ -39,23 +39,6 @@ REPEAT = 10.0
 """Seconds until the same error is reported again."""
 INSIST = 1.0
 """Seconds until a refused subscription is asked for again."""
-
-
-class Stats(msgspec.Struct):
-    """Counts since the link was made."""
-
-    connected: bool
-    reconnects: int
-    dropped: int
-    """Messages that arrived while the inbox was full: the plugin is too slow."""
-    unsent: int
-    """Messages that were not sent: disconnected, and the buffer was full."""
-    unacked: int
-    """Signals or fills that the broker has not acknowledged yet."""
-    repeats: int
-    """How often everything under way was sent again."""
-    waiting: int
-    """Messages in the inbox."""
 
 
 class Link:

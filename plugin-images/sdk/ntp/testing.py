@@ -28,6 +28,7 @@ from ntp.runner.core import border
 from ntp.runner.core.feed import Feed
 from ntp.runner.core.lead import Value
 from ntp.runner.core.objects import Maker
+from ntp.runner.core.tick_ids import Identify
 
 Rows = str | Path | Iterable[MarketData | Mapping[str, Any]]
 """A CSV file, ticks, or mappings with the field names of a tick."""
@@ -237,7 +238,7 @@ def _ticks(rows: Rows, refusals: border.Refusals, limit: int | None) -> Iterator
     """Yield what a source would have published of these rows."""
     if isinstance(rows, str | Path):
         rows = recording.rows(Path(rows))
-    identify = border.Identify(SOURCE, finite=True)
+    identify = Identify(SOURCE, finite=True)
     for row in islice(rows, limit):
         try:
             tick = row if isinstance(row, MarketData) else recording.read(row)

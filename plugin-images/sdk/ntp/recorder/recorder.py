@@ -21,6 +21,7 @@ from ntp.recorder.sink import Sink
 from ntp.recorder.source import Source
 from ntp.runner.core import border, conditions
 from ntp.runner.core.objects import ConfigRefusedError, Maker
+from ntp.runner.core.tick_ids import Identify
 from ntp.runner.load import place
 
 OPEN_S = 30.0
@@ -198,7 +199,7 @@ class Recorder:
 
     async def _stream(self) -> None:
         story, sink = self.story, self._sink
-        identify = border.Identify(self._source.name, finite=self._plugin.finite)
+        identify = Identify(self._source.name, finite=self._plugin.finite)
         stream: Any = self._plugin.stream()
         if inspect.iscoroutine(stream):  # an `async def` that returns a generator
             stream = await stream

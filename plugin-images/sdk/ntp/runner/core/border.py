@@ -4,7 +4,7 @@ Numbers of numpy are taken as what they mean, naive times as local time; what ca
 price, a confidence of 3) raises RefusedError, is counted and shown, and is never published.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from math import isfinite
@@ -85,8 +85,11 @@ def moment(value: object) -> datetime:
     return at
 
 
-def tick(item: object, identify: "Identify") -> MarketData:
-    """Return a tick as everyone may rely on it: numbers finite, time in UTC, with an id."""
+def tick(item: object, identify: Callable[[MarketData, str], str]) -> MarketData:
+    """Return a tick as everyone may rely on it: numbers finite, time in UTC, with an id.
+
+    `identify` names it (see tick_ids.Identify).
+    """
     if not isinstance(item, MarketData):
         raise RefusedError(f"stream() yielded {type(item).__name__}; it must yield MarketData")
     name = symbol(item.symbol)
@@ -135,42 +138,6 @@ def identifier(given: object, most: int = LONGEST_ID) -> str:
     if len(text) > most or not text.isprintable():
         raise RefusedError(f"id was {text[:80]!r}; give at most {most} plain characters")
     return text
-
-
-class Identify:
-    """Names ticks so that the names survive a restart.
-
-    The exchange's own id where there is one (`id`, else metadata "id" or "trade_id"). Else of a
-    recording `source:position`, the position counting the ticks of the symbol from 1; else of a market
-    `source:time`, microseconds since 1970, since there a new life goes on where the old one was, and a
-    position that began again at 1 would name other ticks.
-    """
-
-    def __init__(self, source: str, *, finite: bool) -> None:
-        self._source = source
-        self._finite = finite
-        self._positions: dict[str, int] = {}
-        self._times: dict[str, tuple[datetime, int]] = {}
-
-    def __call__(self, item: MarketData, name: str) -> str:
-        if self._finite:
-            position = self._positions.get(name, 0) + 1
-            self._positions[name] = position
-        else:
-            position = 0
-        given: Any = item.id
-        if not given and item.metadata and isinstance(item.metadata, dict):
-            given = item.metadata.get("id", item.metadata.get("trade_id"))
-        if given or given == 0:
-            return identifier(given)
-        if self._finite:
-            return f"{self._source}:{position}"
-        at = moment(item.timestamp)
-        last, repeats = self._times.get(name, (None, 0))
-        repeats = repeats + 1 if last == at else 0
-        self._times[name] = (at, repeats)
-        stamp = f"{self._source}:{round(at.timestamp() * 1e6)}"
-        return f"{stamp}.{repeats}" if repeats else stamp
 
 
 def signal(made: object, seen: str | None) -> TradingSignal:

@@ -6,6 +6,7 @@ from ntp.contract.beat import Flow
 from ntp.contract.messages import DataBatch, MarketData
 from ntp.contract.names import Channel
 from ntp.runner.core import border
+from ntp.runner.core.tick_ids import Identify
 
 MOST_WAITING = 8192
 """Ticks between stream and link; then the stream waits."""
@@ -45,7 +46,7 @@ class Feed:
         self._source = source
         self._incarnation = incarnation
         self._refusals = refusals
-        self._identify = border.Identify(source, finite=finite)
+        self._identify = Identify(source, finite=finite)
         self._channels: dict[str, _Channel] = {}
         self._busy: dict[str, _Channel] = {}
         self._bytes_each = _FIRST_GUESS

@@ -23,7 +23,8 @@ from ntp.runner.core import border
 from ntp.runner.core.holdings import Holdings
 from ntp.runner.core.intake import Intake
 from ntp.runner.core.lead import Lead, Run
-from ntp.runner.core.objects import Maker, overrides
+from ntp.runner.core.objects import Maker
+from ntp.runner.core.way import Way
 
 
 class Made(NamedTuple):
@@ -31,24 +32,6 @@ class Made(NamedTuple):
 
     message: SignalMessage
     payload: bytes
-
-
-class _Way:
-    """How ticks of one lead, or their bars, reach one object."""
-
-    __slots__ = ("analyze", "bars", "plugin", "sees", "tape", "update")
-
-    def __init__(
-        self, plugin: StrategyPlugin, tape: Tape, bars: Bars | None, sees: str | None
-    ) -> None:
-        self.plugin = plugin
-        self.analyze = plugin.analyze
-        self.update = (
-            plugin.update_state if overrides(plugin, "update_state", StrategyPlugin) else None
-        )
-        self.tape = tape
-        self.bars = bars
-        self.sees = sees
 
 
 class StrategyWork:
@@ -115,7 +98,7 @@ class StrategyWork:
             bars = Bars(period) if period else None
             if bars is not None:
                 self._bars.append(bars)
-            ways.append(_Way(plugin, tape, bars, sees))
+            ways.append(Way(plugin, tape, bars, sees))
         lead.work = ways
 
     async def object_for(self, symbol: str) -> StrategyPlugin:
@@ -142,7 +125,7 @@ class StrategyWork:
 
         What the plugin raises goes through to the caller.
         """
-        ways: list[_Way] = run.lead.work
+        ways: list[Way] = run.lead.work
         next_at = start
         if start < len(run.ticks):
             if len(ways) == 1 and ways[0].bars is None:
@@ -155,7 +138,7 @@ class StrategyWork:
             self._end(run)
         return next_at
 
-    def _each_tick(self, way: _Way, run: Run, start: int, until: float) -> int:
+    def _each_tick(self, way: Way, run: Run, start: int, until: float) -> int:
         """Do what `_each_way` does for the usual case, with nothing in the loop that can be outside."""
         ticks, clock, at = run.ticks, self._clock, start
         analyze, update, tape, append = way.analyze, way.update, way.tape, way.tape.append
@@ -171,19 +154,19 @@ class StrategyWork:
                 break
         return at
 
-    def _each_way(self, ways: list[_Way], run: Run, start: int, until: float) -> int:
+    def _each_way(self, ways: list[Way], run: Run, start: int, until: float) -> int:
         at = start
         for at in range(start, len(run.ticks)):
             tick = run.ticks[at]
             for way in ways:
-                data = tick if way.bars is None else _bar(way.bars, tick)
+                data = way.shown(tick)
                 if data is not None:
                     self._analyse(way, data, run, at)
             if self._clock() >= until:
                 break
         return at
 
-    def _analyse(self, way: _Way, data: MarketData, run: Run, at: int | None) -> None:
+    def _analyse(self, way: Way, data: MarketData, run: Run, at: int | None) -> None:
         """Show a tick or a bar to an object; `at` None: it closed because the data ended."""
         if way.update is not None:
             way.update(data)
@@ -201,7 +184,7 @@ class StrategyWork:
             if bar is not None:
                 self._analyse(way, bar, run, None)
 
-    def _take(self, result: object, way: _Way, cause: TickRef, data: MarketData) -> None:
+    def _take(self, result: object, way: Way, cause: TickRef, data: MarketData) -> None:
         several = result if isinstance(result, list | tuple) else (result,)
         for ordinal, one in enumerate(several):
             try:
@@ -287,14 +270,6 @@ class StrategyWork:
     def all(self) -> Iterable[StrategyPlugin]:
         """Return every object, the one that nobody needed yet too."""
         return [*self.objects.values(), *([self._spare] if self._spare else [])]
-
-
-def _bar(bars: Bars, tick: MarketData) -> MarketData | None:
-    """Return the bar that this tick closed, with the indicator values as of this tick."""
-    bar = bars.add(tick)
-    if bar is not None and "indicators" in tick.metadata:
-        bar.metadata["indicators"] = tick.metadata["indicators"]
-    return bar
 
 
 def _last(leads: Iterable[Lead]) -> TickRef:
