@@ -21,6 +21,8 @@ _SECTIONS = {kind.section: kind for kind in Kind}
 
 def complaints(document: Document, details: Sequence[ErrorDetails]) -> Iterator[Problem]:
     """Yield the problems of one file; of more than `MAX_PROBLEMS`, how many there are."""
+    keyed = _keyed(details)
+    details = [each for each in details if not _is_told_elsewhere(each, keyed)]
     further = len(details) - MAX_PROBLEMS
     if further > 0:
         message = f"{further:,} more problems than are shown"
@@ -28,8 +30,37 @@ def complaints(document: Document, details: Sequence[ErrorDetails]) -> Iterator[
     for detail in details[:MAX_PROBLEMS]:
         # A mistake in a key itself has the step '[key]' after the key.
         path = tuple(step for step in detail["loc"] if step != "[key]")
-        message, fix = _words(path, detail)
+        name = keyed.get(path[:-1])
+        if name is not None:
+            message = f"the entry's name '{name}' was a key of its own"
+            fix = f"write '- name: {name}', and below it 'config:' with what the plugin reads"
+        else:
+            message, fix = _words(path, detail)
         yield document.problem(path, message, fix, entry=_entry(document, path))
+
+
+def _keyed(details: Sequence[ErrorDetails]) -> dict[tuple[str | int, ...], str]:
+    """Return the entries that were written as `- their_name: {…}`, with that name."""
+    found: dict[tuple[str | int, ...], str] = {}
+    for detail in details:
+        place, entry = tuple(detail["loc"]), detail["input"]
+        if detail["type"] == "missing" and place[-1] == "name" and len(place) == 4:
+            fields = _node(place[:-1]).get("properties", {})
+            match list(entry.items()) if isinstance(entry, Mapping) else []:
+                case [(str(key), None | dict())] if near(key, fields) is None:
+                    found[place[:-1]] = key
+    return found
+
+
+def _is_told_elsewhere(detail: ErrorDetails, keyed: Mapping[tuple[str | int, ...], str]) -> bool:
+    """Tell whether a field is missing only because its name, or that of its entry, is written wrongly."""
+    *above, field = detail["loc"]
+    if detail["type"] != "missing":
+        return False
+    known = _node(above).get("properties", {})
+    there = detail["input"] if isinstance(detail["input"], Mapping) else {}
+    unknown = [str(key) for key in there if key not in known]
+    return tuple(above) in keyed or any(near(key, known) == field for key in unknown)
 
 
 def near(word: str, known: Sequence[str] | Mapping[str, Any]) -> str | None:

@@ -237,7 +237,7 @@ def test_files_that_contradict_each_other_are_refused():
 
 
 def test_all_problems_of_all_files_are_told_at_once():
-    found = problems("plugins: [", "plugins:\n  strategies: [{nam: a}]\n", "- a")
+    found = problems("plugins: [", "plugins:\n  strategies: [{nam: a, timeout: x}]\n", "- a")
     assert [problem.file for problem in found] == ["0.yaml", "1.yaml", "1.yaml", "2.yaml"]
 
 
