@@ -60,6 +60,8 @@ class Loop:
         self.begun = 0
         self.done = 0
         """Number of the last pass that was begun, and of the last that is done."""
+        self.revision = rooms.desk.book.revision
+        """Which the last pass that is done went by; a newer one may be committed already."""
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Return when all is down. Actions run as tasks of `tasks`.
@@ -106,6 +108,7 @@ class Loop:
         for name in self._finished:
             self.going.pop(name, None)
         self._finished.clear()
+        revision = self._rooms.desk.book.revision
         marked, before = self.agenda.take(), self.observed.instances or {}
         self.observed = await self._rooms.picture.look()
         self.looked = self._outside.now()
@@ -119,7 +122,7 @@ class Loop:
             for action in self._plan(self.observed.instances, marked):
                 self._take_up(action, self.observed.instances.get(action.name), tasks)
             self._keep_rights(self.observed.instances, tasks)
-        self.done = number
+        self.done, self.revision = number, revision
         turn, self._turn = self._turn, asyncio.Event()
         turn.set()
 

@@ -80,7 +80,7 @@ class Telling:
         found = await self.refreshed()
         return ProjectStatus(
             project=self._rooms.outside.project,
-            revision=self._rooms.desk.book.revision,
+            revision=self._loop.revision,
             at=self._rooms.outside.now(),
             conditions=self._rooms.journal.conditions(),
             plugins=[each for each in found if name is None or each.name == name],

@@ -174,7 +174,9 @@ def _running(
         case Stage.DRAINING:
             return _Verdict("Stopping", "drains")
         case Stage.READY | Stage.EXHAUSTED:
+            # A change that nobody could plan yet (where the bus is, is not known) is pending as well.
             pending = isinstance(action, Update | Push | Wait)
+            pending = pending or runs(record, instance) < record.generation
             word = "Running" if beat.stage is Stage.READY else "Exhausted"
             through = "all data is through" if beat.stage is Stage.EXHAUSTED else ""
             return _Verdict(word, _worry(beat) or through or troubled, ready=not pending)

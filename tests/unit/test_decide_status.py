@@ -58,6 +58,17 @@ def test_a_ready_plugin_is_running():
     ]  # fmt: skip
 
 
+def test_an_older_generation_is_not_ready_though_nothing_is_planned_yet():
+    made = world()
+    made.records["a"] = replace(made.records["a"], generation=2)
+    (found,) = [
+        each
+        for each in statuses(made.desired, made.observed(), [], now=made.now)
+        if each.name == "a"
+    ]
+    assert (found.state, found.ready, found.generation) == ("Running", False, 1)
+
+
 @pytest.mark.parametrize(
     ("how", "state", "message"),
     [
