@@ -69,7 +69,7 @@ class Watch:
                     self._obey()
 
     def end(self) -> tuple[int, int]:
-        """End what the plugin left running and the door; read what is left in the pipes.
+        """End what the plugin left running, the door and the verifier; read what is left in the pipes.
 
         Returns the wait status of the plugin's outermost process, and the largest memory of any one
         process of it in bytes: all that is known where no control group counts.
@@ -78,6 +78,9 @@ class Watch:
         if self._door:
             os.kill(self._door, SIGKILL)
             os.waitpid(self._door, 0)
+        if self._verifier:
+            os.kill(self._verifier, SIGKILL)
+            os.waitpid(self._verifier, 0)
         _, status, usage = os.wait4(self._settings.pid, 0)
         left, deadline = DRAIN_BYTES, time.monotonic() + DRAIN_S
         for fd, stream in self._streams.items():
