@@ -107,6 +107,7 @@ def test_the_demo_adds_up_and_leaves_nothing_but_its_page(start, tmp_path):
         assert f'<td class="number">{float(book["fees"]):,.2f}</td>' in page
 
 
+@pytest.mark.long
 def test_a_controller_killed_meanwhile_changes_no_figure(start):
     first = start("-o", "json")
     _, undisturbed = first.end()

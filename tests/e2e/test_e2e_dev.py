@@ -186,6 +186,7 @@ def test_a_save_reloads_that_plugin_alone_and_it_is_warm(project):
     assert "nothing of project 'authored'" in project.ntpctl("status", exit_code=3).stderr
 
 
+@pytest.mark.long
 def test_a_project_that_ran_stays_and_can_go_back(project):
     mine = write(project)
     project.ntpctl("apply", "--yes")
@@ -231,6 +232,7 @@ def test_a_plugin_alone_has_a_project_of_its_own_that_leaves_nothing(project):
         assert found.communicate()[0] == ""
 
 
+@pytest.mark.long
 def test_a_folder_that_fails_at_its_start_falls_back_to_the_last_good_one(project):
     folder = project.folder / "my-strategy"
     folder.mkdir()
@@ -259,6 +261,7 @@ def test_a_folder_that_fails_at_its_start_falls_back_to_the_last_good_one(projec
         dev.end()
 
 
+@pytest.mark.long
 def test_a_whole_project_follows_its_own_files_too(project):
     mine = write(project)
     with developing(project, ".") as dev:

@@ -34,6 +34,7 @@ def waits(row) -> float:
     return row["report"].get("next_wait_s", 0.0)
 
 
+@pytest.mark.long
 def test_exchanges_that_cannot_be_reached_are_told_in_words_while_all_else_runs(users):
     """Here nothing outside can be reached; where it can, there is nothing to be seen of that."""
     users.environment["POLYGON_API_KEY"] = "not-to-be-seen"

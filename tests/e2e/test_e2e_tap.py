@@ -244,6 +244,7 @@ def test_who_does_not_run_is_waited_for_where_that_is_wanted(project):
         assert listener.ended() == 0
 
 
+@pytest.mark.long
 def test_who_listens_stays_while_all_else_is_replaced(project):
     """The controller is killed, then the broker; the plugin is stopped, and at last removed."""
     project.declare(FILE.format(speed=20))

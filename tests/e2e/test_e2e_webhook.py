@@ -51,6 +51,7 @@ def kill(project) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_who_is_on_duty_is_told_once_over_restarts_and_told_when_it_is_over(project, receiver):
     project.environment |= {"NTP_WEBHOOK": receiver.url, "NTP_WEBHOOK_SECRET": "s3cret-of-ours"}
     project.declare(FILE)

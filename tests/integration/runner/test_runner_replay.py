@@ -1,5 +1,7 @@
 """A plugin that starts is shown the last captured ticks first: it is warm, and nothing of that leaves."""
 
+import pytest
+
 from ntp.contract.names import Kind
 from orchestrator.spec.model import Input
 from tests.integration.runner.conftest import written
@@ -183,6 +185,7 @@ async def test_where_nobody_captures_it_starts_cold_and_says_so(bench, tmp_path)
     assert numbers(tmp_path / "notes", "BTC") == [float(number) for number in range(30)]
 
 
+@pytest.mark.long
 async def test_the_capture_keeps_ticks_behind_a_quiet_source(bench, tmp_path):
     """Watermarks come every second, for ever: they must not push out what was sent before them."""
     bench.add("src", Kind.DATA_SOURCE, TICKING, config={"count": 30})
