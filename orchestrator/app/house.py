@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from ntp.package.wheels import Pip
 from orchestrator.app import STORE
 from orchestrator.app.background import leave_no_trace
 from orchestrator.app.edits import Edits
@@ -22,7 +23,6 @@ from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
-from orchestrator.catalog.wheels import Pip
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ntp.contract.manifest import Manifest, expand
+from ntp.package.interpreter import platform_tag
+from ntp.package.lock import Lock, LockError
+from ntp.package.tree import TreeError, read_file
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found
-from orchestrator.catalog.layers import digest, platform_tag
-from orchestrator.catalog.lock import Lock, LockError
-from orchestrator.catalog.tree import TreeError, read_file
+from orchestrator.catalog.layers import digest
 from orchestrator.spec.model import Artifact, Unusable, Wanted
 
 _ARTIFACTS, _LOCKS, _SAME = "artifacts", "pins", "same"

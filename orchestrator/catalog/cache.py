@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.catalog.tree import Tree, TreeError, read_folder
+from ntp.package.tree import Tree, TreeError, read_folder
 from orchestrator.errors import ActionError
 
 LOCK_S = 600.0

@@ -8,6 +8,9 @@ from pathlib import Path
 from ntp.contract.manifest import FILE, Manifest
 from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
+from ntp.package.interpreter import platform_tag
+from ntp.package.lock import Lock
+from ntp.package.wheels import Pip
 from orchestrator.catalog.artifacts import Artifacts, lock_at, lock_beside, write_lock
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.describe import Descriptions, from_document
@@ -15,10 +18,7 @@ from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Limits
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, find
-from orchestrator.catalog.layers import platform_tag
-from orchestrator.catalog.lock import Lock
 from orchestrator.catalog.lying import Lying, look
-from orchestrator.catalog.wheels import Pip
 from orchestrator.errors import ActionError
 from orchestrator.ports import Environment
 from orchestrator.spec.model import Artifact, Wanted

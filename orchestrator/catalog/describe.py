@@ -11,14 +11,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ntp.contract.manifest import FILE, Manifest, read
+from ntp.package.lock import Lock
+from ntp.package.wheels import unmet
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Answer, Limits, ask
 from orchestrator.catalog.fault import Fault, FaultError, ImportFaultError
 from orchestrator.catalog.find import TAKEN, Found
 from orchestrator.catalog.layers import digest
-from orchestrator.catalog.lock import Lock
-from orchestrator.catalog.wheels import unmet
 from orchestrator.errors import ActionError, ConfigError
 from orchestrator.ports import Environment
 from orchestrator.spec import source

@@ -1,28 +1,18 @@
 """From an artifact to folders for sys.path: the SDK, its own wheels, the SDK's distributions."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from ntp.package.fault import PackageError
+from ntp.package.given import Given
+from ntp.package.interpreter import compile_folder, interpreter, platform_tag
+from ntp.package.lock import Lock, Pin
+from ntp.package.wheels import REASON, Pip
 from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.layers import (
-    SDK,
-    Base,
-    base,
-    compile_folder,
-    digest,
-    interpreter,
-    platform_tag,
-)
-from orchestrator.catalog.lock import Lock, Pin
-from orchestrator.catalog.wheels import REASON, Pip, unmet
+from orchestrator.catalog.layers import Base, base, digest
 from orchestrator.errors import ActionError
 from orchestrator.ports import Environment
-
-_SOFT = frozenset({"numpy", "websockets"})
-"""What a plugin may have in another version than the SDK has: the wire's own libraries are not."""
 
 Progress = Callable[[str, str], None]
 """Called from a worker thread with (plugin, what happens)."""
@@ -40,7 +30,8 @@ class Environments:
     def base(self) -> Base:
         """The copies that this process began with, even if ntp is upgraded under it."""
         if self._base is None or not (self._base.sdk.is_dir() and self._base.runtime.is_dir()):
-            self._base = base(self._cache)
+            with _told():
+                self._base = base(self._cache)
         return self._base
 
     def bare(self) -> Environment:
@@ -77,26 +68,14 @@ class Environments:
         Raises:
             ActionError: RequirementsFailed.
         """
-        if not renew and self._pins(requirements, known) is not None:
-            return known
-        versions = self.base().versions
-        self._refuse_other_sdk(requirements)
-        wanted = [text for text in requirements if canonicalize_name(Requirement(text).name) != SDK]
-        soft = {name: versions[name] for name in _SOFT & versions.keys()}
-        if known is not None and not renew:
-            # Another machine's lock: take its versions, so that both run the same.
-            soft |= {pin.name: pin.version for pins in known.pins.values() for pin in pins}
-        keep = {
-            name: version
-            for name, version in versions.items()
-            if name not in _SOFT and name != canonicalize_name(SDK)
-        }
-        pins = self._pip.resolve(
-            wanted, keep=keep, prefer=soft, progress=lambda line: self._progress(plugin, line)
-        )
-        before = known if known is not None and known.fits(requirements) and not renew else None
-        fresh = before or Lock(tuple(sorted(requirements)))
-        return fresh.with_pins(platform_tag(), pins)
+        with _told():
+            return self._given().lock(
+                self._pip,
+                requirements,
+                known,
+                progress=lambda line: self._progress(plugin, line),
+                renew=renew,
+            )
 
     def install(self, plugin: str, requirements: Sequence[str], lock: Lock | None) -> Environment:
         """Return the environment; the wheels of `lock` are installed once, by their hashes.
@@ -118,20 +97,18 @@ class Environments:
                 self._pip.install(own, site, progress=lambda line: self._progress(plugin, line))
                 compile_folder(site)
 
-            self._cache.folder("env", self._own_digest(own), make)
+            with _told():
+                self._cache.folder("env", self._own_digest(own), make)
         return self._environment(pins)
 
+    def _given(self) -> Given:
+        return Given(self.base().versions, platform_tag())
+
     def _pins(self, requirements: Sequence[str], lock: Lock | None) -> tuple[Pin, ...] | None:
-        """The wheels to have, if that is known without asking anybody."""
-        tag = platform_tag()
-        if lock is not None and lock.fits(requirements) and tag in lock.pins:
-            return lock.pins[tag]
-        return () if not unmet(requirements, self.base().versions) else None
+        return self._given().pins(requirements, lock)
 
     def _own(self, pins: Sequence[Pin]) -> tuple[Pin, ...]:
-        """What the SDK's own distributions do not have already, in that very version."""
-        versions = self.base().versions
-        return tuple(pin for pin in pins if versions.get(pin.name) != pin.version)
+        return self._given().own(pins)
 
     def _own_digest(self, own: Sequence[Pin]) -> str:
         return digest("wheels", platform_tag(), *map(str, own))
@@ -150,12 +127,11 @@ class Environments:
             digest=digest(made.digest, self._own_digest(own) if own else ""),
         )
 
-    def _refuse_other_sdk(self, requirements: Sequence[str]) -> None:
-        for text in unmet(requirements, self.base().versions):
-            if canonicalize_name(Requirement(text).name) == SDK:
-                raise ActionError(
-                    f"the plugin needs {text}, and {self.base().versions[SDK]} runs it; update "
-                    "ntp-orchestrator, or take a version of the plugin that fits",
-                    reason=REASON,
-                    permanent=True,
-                )
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Say in our own tree of errors what went wrong with wheels."""
+    try:
+        yield
+    except PackageError as error:
+        raise ActionError(str(error), reason=error.reason, permanent=error.permanent) from error

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ntp.contract.manifest import FILE
 from ntp.contract.names import is_name, object_name
+from ntp.package.tree import Tree, TreeError, read_file, read_folder
 from orchestrator.catalog.fault import Fault, FaultError
-from orchestrator.catalog.tree import Tree, TreeError, read_file, read_folder
 from orchestrator.spec.model import Wanted
 
 TAKEN = sys.stdlib_module_names | {"ntp", "nats", "nkeys", "nacl", "msgspec", "numpy", "websockets"}

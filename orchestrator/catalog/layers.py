@@ -7,11 +7,7 @@ changes nothing for it; and only what runs is copied.
 import hashlib
 import importlib.metadata
 import importlib.util
-import platform
 import shutil
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,17 +16,15 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ntp.package.given import SDK
+from ntp.package.interpreter import compile_folder, platform_tag
+from ntp.package.needed import is_needed
+from ntp.package.tree import TreeError, read_folder
 from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.tree import TreeError, read_folder
 from orchestrator.errors import ActionError
-
-SDK = "ntp-sdk"
-COMPILE_S = 300.0
 
 _FORM = "1"
 """Changes whenever this module makes other folders of the same input."""
-_LEFT_OUT = frozenset({"__pycache__", "tests", "include", "pkgconfig"})
-_LEFT_OUT_SUFFIXES = frozenset({".pyc", ".pyi", ".a", ".h", ".pxd", ".c"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +35,6 @@ class Base:
     runtime: Path
     versions: Mapping[str, str]
     digest: str
-
-
-def interpreter() -> Path:
-    """The real program behind this Python: not a virtual environment's link, which brings its site."""
-    base: str = getattr(sys, "_base_executable", sys.executable)
-    return Path(base).resolve()
-
-
-def platform_tag() -> str:
-    """What compiled files fit: implementation, version, machine."""
-    abi = str(sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag)
-    machine = platform.machine().lower()
-    return abi if machine in abi else f"{abi}-{machine}"
 
 
 def base(store: Cache) -> Base:
@@ -98,32 +79,6 @@ def base(store: Cache) -> Base:
         versions=versions,
         digest=digest(sdk_digest, runtime_digest),
     )
-
-
-def compile_folder(folder: Path) -> None:
-    """Write .pyc files that are never checked against their source: both are read-only.
-
-    In a process of its own: it takes seconds of CPU, and the files may be anybody's.
-    """
-    command = [str(interpreter()), "-I", "-S", "-m", "compileall", "-q", "-q", "-j", "1"]
-    command += ["--invalidation-mode", "unchecked-hash", "-s", str(folder), str(folder)]
-    # A file that does not compile (a template, a test of syntax errors) is no failure: exit code 1.
-    try:
-        subprocess.run(
-            command,
-            check=False,
-            timeout=COMPILE_S,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin"},
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ActionError(
-            f"compiling took more than {COMPILE_S:.0f} s; the machine is overloaded, or a "
-            "requirement has very many files",
-            reason="EnvironmentFailed",
-        ) from error
 
 
 @cache
@@ -179,7 +134,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> str:
 
 def _copy(distribution: importlib.metadata.Distribution, site: Path) -> None:
     for file in distribution.files or ():
-        if ".." in file.parts or file.is_absolute() or not _is_needed(file):
+        if ".." in file.parts or file.is_absolute() or not is_needed(file):
             continue
         source = Path(str(distribution.locate_file(file)))
         if not source.is_file():
@@ -187,14 +142,6 @@ def _copy(distribution: importlib.metadata.Distribution, site: Path) -> None:
         target = site / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-
-
-def _is_needed(file: PurePosixPath) -> bool:
-    if _LEFT_OUT.intersection(file.parts) or file.suffix in _LEFT_OUT_SUFFIXES:
-        return False
-    # Programs find a distribution by its metadata; nothing reads the rest of it.
-    in_metadata = file.parts[0].endswith(".dist-info")
-    return not in_metadata or file.name in {"METADATA", "entry_points.txt"}
 
 
 def digest(*parts: str) -> str:

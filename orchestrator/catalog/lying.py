@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ntp.package.tree import TreeError, read_file
 from orchestrator.catalog.fault import FaultError
 from orchestrator.catalog.find import Places, find
-from orchestrator.catalog.tree import TreeError, read_file
 from orchestrator.errors import Problem
 from orchestrator.spec.model import Wanted
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ntp.contract.config_schema import SchemaError, expand
 from ntp.contract.pattern import is_tame
-from orchestrator.catalog.lock import Lock, LockError, Pin
-from orchestrator.catalog.tree import Tree
+from ntp.package.lock import Lock, LockError, Pin
+from ntp.package.tree import Tree
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,10}(-[a-z0-9]{1,5})?", fullmatch=True)
 versions = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}((a|rc|\.post)[0-9])?", fullmatch=True)

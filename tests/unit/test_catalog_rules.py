@@ -7,9 +7,9 @@ import pytest
 
 from ntp import stand_in
 from ntp.declared import declared
+from ntp.package.wheels import unmet
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.describe import undeclared
-from orchestrator.catalog.wheels import unmet
 from orchestrator.errors import ActionError
 
 VERSIONS = {"numpy": "2.4.6", "msgspec": "0.22.0", "ntp-sdk": "0.1.0"}

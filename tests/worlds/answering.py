@@ -6,9 +6,9 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 
+from ntp.package.wheels import Pip
 from orchestrator.app.places import packaged
 from orchestrator.catalog.catalog import LocalCatalog
-from orchestrator.catalog.wheels import Pip
 from orchestrator.control.server import serving
 from tests.worlds.house import House
 from tests.worlds.memory_bus import MemoryCatalog

@@ -11,9 +11,9 @@ from textwrap import dedent
 
 import pytest
 
+from ntp.package.wheels import Pip
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.extraction import Limits
-from orchestrator.catalog.wheels import Pip
 from orchestrator.spec.model import Artifact, Place, Unusable, Wanted
 
 STRATEGY = """\

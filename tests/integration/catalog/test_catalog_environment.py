@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ntp.confine import sandbox
+from ntp.package.wheels import Pip
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.environment import Environments
-from orchestrator.catalog.wheels import Pip
 from orchestrator.errors import ActionError
 
 pytestmark = pytest.mark.skipif(sandbox.best_tier() == 0, reason="no sandbox works here")

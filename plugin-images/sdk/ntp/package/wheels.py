@@ -21,9 +21,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from orchestrator.catalog.layers import interpreter
-from orchestrator.catalog.lock import LockError, Pin
-from orchestrator.errors import ActionError
+from ntp.package.fault import PackageError
+from ntp.package.interpreter import interpreter
+from ntp.package.lock import LockError, Pin
 
 REASON = "RequirementsFailed"
 _KEPT = re.compile(
@@ -73,7 +73,7 @@ class Pip:
             progress: called with one line at a time.
 
         Raises:
-            ActionError: RequirementsFailed, with what pip said last.
+            PackageError: RequirementsFailed, with what pip said last.
         """
         with tempfile.TemporaryDirectory(prefix="ntp-pip-") as folder:
             try:
@@ -102,7 +102,7 @@ class Pip:
         """Put exactly these wheels into `folder`, each compared with its hash before it is opened.
 
         Raises:
-            ActionError: RequirementsFailed, with what pip said last.
+            PackageError: RequirementsFailed, with what pip said last.
         """
         with tempfile.TemporaryDirectory(prefix="ntp-pip-") as scratch:
             wanted = _write(scratch, "requirements.txt", map(str, pins))
@@ -146,7 +146,7 @@ class Pip:
             finally:
                 timer.cancel()
         if late:
-            raise ActionError(
+            raise PackageError(
                 f"pip took longer than {self.timeout_s:.0f} s; try again, or use a nearer registry "
                 "(PIP_INDEX_URL)",
                 reason=REASON,
@@ -155,7 +155,7 @@ class Pip:
             raise _failure(said)
 
 
-class _ConflictError(ActionError):
+class _ConflictError(PackageError):
     """The constraints and the requirements exclude each other."""
 
 
@@ -189,7 +189,7 @@ def _command() -> list[str]:
         bundled = Path(ensurepip.__file__).parent / "_bundled"
         for wheel in sorted(bundled.glob("pip-*.whl")):
             return [str(interpreter()), "-I", str(wheel / "pip")]
-    raise ActionError(
+    raise PackageError(
         "no pip is here to install requirements with; install it beside ntpctl: "
         "'uv tool install ntp-orchestrator --with pip', or 'pipx inject ntp-orchestrator pip'",
         reason=REASON,
@@ -206,7 +206,7 @@ def _pins(report: Path) -> tuple[Pin, ...]:
             metadata = item["metadata"]
             found.append(Pin(metadata["name"], metadata["version"], hashes["sha256"]))
     except (OSError, ValueError, KeyError, TypeError, LockError) as error:
-        raise ActionError(
+        raise PackageError(
             f"pip's report cannot be read ({type(error).__name__}: {error}); pip 23.0 or newer is "
             "needed",
             reason=REASON,
@@ -214,7 +214,7 @@ def _pins(report: Path) -> tuple[Pin, ...]:
     return tuple(sorted(found))
 
 
-def _failure(said: Sequence[str]) -> ActionError:
+def _failure(said: Sequence[str]) -> PackageError:
     text = "\n".join(said)
     errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
     last = (errors or [line for line in said if line] or ["it said nothing"])[-1]
@@ -224,19 +224,19 @@ def _failure(said: Sequence[str]) -> ActionError:
             f"{last}; loosen the versions that exclude each other", reason=REASON, permanent=True
         )
     if "do not match the hashes" in text.lower():
-        return ActionError(
+        return PackageError(
             f"{last} The registry has another file under the same version: find out why, then "
             "delete the lock beside the plugin to make a new one",
             reason=REASON,
             permanent=True,
         )
     if any(sign in text for sign in _UNREACHABLE):
-        return ActionError(
+        return PackageError(
             f"no package registry answered: {last}; connect, or set PIP_INDEX_URL or "
             "PIP_FIND_LINKS to one that you can reach",
             reason=REASON,
         )
-    return ActionError(
+    return PackageError(
         f"{last}; correct the requirement (only wheels are installed), or set PIP_INDEX_URL or "
         "PIP_FIND_LINKS to a registry that has it",
         reason=REASON,
