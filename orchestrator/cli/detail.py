@@ -59,7 +59,7 @@ def show(row: Mapping[str, Any]) -> None:
     lines += [
         (
             "condition",
-            f"{each['type']}={each['status']} {each['reason']} {each['message']}".rstrip(),
+            f"{each['type']}={each['status']} {each['reason']} {_unsaid(each['message'], row)}".rstrip(),
         )
         for each in row["conditions"]
     ]
@@ -75,6 +75,11 @@ def show(row: Mapping[str, Any]) -> None:
             out.print(
                 f"{'' if number else title:<12} {part}".rstrip(), markup=False, soft_wrap=True
             )
+
+
+def _unsaid(message: str, row: Mapping[str, Any]) -> str:
+    """What a condition adds to the line of the state, which says most of it already."""
+    return "" if message == row["message"] else message
 
 
 _KILLED_FOR = {
@@ -112,11 +117,15 @@ def _own(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _figures(told: Any) -> str:
     if isinstance(told, Mapping):
         within = {
-            name: f"({_figures(value)})" if isinstance(value, Mapping) else _figures(value)
+            name: f"({_figures(value)})"
+            if isinstance(value, Mapping) and value
+            else _figures(value)
             for name, value in told.items()
         }
-        return ", ".join(f"{name} {value}" for name, value in within.items())
-    if told is None:
+        return ", ".join(f"{name} {value}" for name, value in within.items()) or "-"
+    if isinstance(told, list | tuple):
+        return ", ".join(_figures(each) for each in told) or "-"
+    if told is None or told == "":
         return "-"
     # A price has at most so many figures that mean something; what is whole stays whole.
     return f"{told:.10g}" if isinstance(told, float) else str(told)

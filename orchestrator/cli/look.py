@@ -139,4 +139,7 @@ def _event(event: Mapping[str, Any], output: str) -> None:
         return
     times = f" (x{event['count']})" if event["count"] > 1 else ""
     who = event["name"] or "project"
-    click.echo(f"{event['at'][:19]}  {who:<22} {event['reason']:<20} {event['message']}{times}")
+    head = f"{event['at'][:19]}  {who:<22} {event['reason']:<20} "
+    # A problem has its fix on a line of its own: it stays in the column of the text.
+    text = event["message"].replace("\n", "\n" + " " * len(head))
+    click.echo(f"{head}{text}{times}")

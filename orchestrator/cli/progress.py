@@ -39,7 +39,8 @@ class Progress:
     def tell(self, message: dict[str, Any]) -> None:
         words = f"{message['ready']}/{message['total']} {self._done}  {message['name']} {message['state']}"
         if message["message"]:
-            words += f": {message['message']}"
+            # The fix of a problem is told at the end; progress is a line each.
+            words += f": {message['message'].splitlines()[0]}"
         if self._status is not None:
             from rich.text import Text
 

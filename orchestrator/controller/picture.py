@@ -9,12 +9,12 @@ from orchestrator.controller.desk import Desk
 from orchestrator.controller.journal import Journal
 from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
-from orchestrator.decide.causes import ending, fell_back
+from orchestrator.decide.causes import fell_back
 from orchestrator.decide.memory import remember, renew
 from orchestrator.decide.push import runs
 from orchestrator.decide.silence import hearing
 from orchestrator.decide.state import Instance, Observed, Record
-from orchestrator.decide.words import reason
+from orchestrator.decide.words import reason, sentence
 from orchestrator.errors import ActionError, UnreachableError
 
 BROKER = "broker"
@@ -112,7 +112,8 @@ class Picture:
     def _tell(self, before: Record, after: Record, name: str, observed: Observed) -> None:
         end, instance = after.last_exit, (observed.instances or {}).get(name)
         if end is not None and end != before.last_exit:
-            self._journal.warn(name, reason(end), ending(end, instance))
+            limit = instance.usage.memory_limit if instance else 0
+            self._journal.warn(name, reason(end), sentence(end, memory_limit=limit))
         if instance is not None and after.pushing is None and before.pushing is not None:
             cause = self._desk.between(name, runs(before, instance), after.pushed_generation)
             self._journal.note(name, "Pushed", cause or "its symbols were sent once more")

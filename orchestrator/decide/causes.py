@@ -16,7 +16,7 @@ def ending(end: Exit, instance: Instance | None) -> str:
 def why_again(end: Exit, record: Record, instance: Instance) -> str:
     lived = end.at - (instance.started or end.at)
     tries = f"; failure {record.failures} in a row" if record.failures > 1 else ""
-    return f"{ending(end, instance)}, after {span(lived)}{tries}"
+    return f"{ending(end, instance)}, after running {span(lived)}{tries}"
 
 
 def why_absent(record: Record, instance: Instance | None, revision: int) -> str:

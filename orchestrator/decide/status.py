@@ -1,7 +1,7 @@
 """Say how each plugin is, in one word and one sentence, and as conditions. Pure, as `plan` is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ntp.contract.beat import Beat, Stage
@@ -17,6 +17,8 @@ from orchestrator.spec.model import Desired, PluginSpec
 
 LOOPING = 3
 """Failures in a row that are a crash loop."""
+WORRIES = 3
+"""Warnings of one plugin that its sentence holds."""
 _DOWN_FOR_GOOD = "waits for a changed entry or `ntpctl start`"
 
 
@@ -97,7 +99,7 @@ def status(
         cpu_share=seen.cpu.get(name),
         last_exit=end,
         last_output=end.last_output if end else (),
-        flow=seen.flows.get(name),
+        flow=_flow(seen.flows.get(name), instance),
         signal=beat.signal if beat else None,
         replayed=beat.replayed if beat else None,
         indicators=beat.indicators if beat else {},
@@ -106,6 +108,14 @@ def status(
         egress_mapped=mapped(spec.detours),
         egress_refused=dict(instance.refused) if instance else {},
     )
+
+
+def _flow(heard: FlowTotals | None, instance: Instance | None) -> FlowTotals | None:
+    """What its last beat counted; a rate is of now, and who does not run sends nothing."""
+    runs_now = instance is not None and instance.phase is Phase.RUNNING
+    if heard is None or runs_now:
+        return heard
+    return replace(heard, sent_per_s=0.0, received_per_s=0.0)
 
 
 def _verdict(
@@ -183,11 +193,19 @@ def _running(
 
 
 def _worry(beat: Beat) -> str:
-    """The first warning of the plugin itself: one whose type is its reason, or a condition not met."""
-    for each in beat.conditions:
-        if not each.status or each.type == each.reason:
-            return f"{each.reason}: {each.message}"
-    return ""
+    """The plugin's own warnings: each whose type is its reason, or that is not met.
+
+    All of them: one that was over long ago may stand before the one that matters now.
+    """
+    told = [
+        f"{each.reason}: {each.message}"
+        for each in beat.conditions
+        if not each.status or each.type == each.reason
+    ]
+    more = len(told) - WORRIES
+    if more > 0:
+        told[WORRIES:] = [f"and {more} more, see `ntpctl status {beat.instance}`"]
+    return "; ".join(told)
 
 
 def _absent(

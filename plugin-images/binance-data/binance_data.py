@@ -128,8 +128,7 @@ class BinanceData(LiveSource):
             return None
         name = self.names[event.symbol]
         if trail.missed > missed and trail.gap:
-            words = f"{trail.missed - missed} trades of {name} were missed: {trail.gap[0]} to {trail.gap[1]}"
-            self._gap = (monotonic(), words)
+            self._gap = (monotonic(), _missed(trail.missed - missed, name, *trail.gap))
         bid, ask = self.books.get(event.symbol, (None, None))
         return MarketData(
             moment(event.time),
@@ -141,3 +140,9 @@ class BinanceData(LiveSource):
             {"buyer_maker": event.buyer_maker},
             f"{event.symbol}:{'a' if aggregate else ''}{number}",
         )
+
+
+def _missed(count: int, name: str, first: int, last: int) -> str:
+    if count == 1:
+        return f"1 trade of {name} was missed: {first}"
+    return f"{count} trades of {name} were missed: {first} to {last}"

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.cli.detail import show
 from orchestrator.cli.failure import agreed, guard
+from orchestrator.cli.look import _event as print_event
 from orchestrator.cli.output import Column, fitting, table
 from orchestrator.cli.overview import warn_of_bare
 from orchestrator.cli.progress import Progress
@@ -141,6 +142,15 @@ def test_a_failure_that_repeats_is_one_line(capsys):
     ]
 
 
+def test_progress_is_a_line_also_where_a_problem_has_two(capsys):
+    message = {"name": "a", "state": "SecretMissing", "message": "p.yaml:8:16: KEY is not set\n  fix: set it",
+               "ready": 0, "total": 2}  # fmt: skip
+    with Progress() as progress:
+        progress.tell(message)
+
+    assert capsys.readouterr().err == "0/2 ready  a SecretMissing: p.yaml:8:16: KEY is not set\n"
+
+
 def test_bare_ntpctl_prints_its_help_and_exits_2():
     run = ntpctl()
 
@@ -259,6 +269,49 @@ def test_what_a_plugin_says_of_itself_is_shown(capsys):
 
     assert "indicators   BTCUSDT: sma 61234.5, width 0.3\n             ETHUSDT: sma -\n" in out
     assert "report       momentum: signals 3, held (BTC 0.5)\n             phase: warm\n" in out
+
+
+def test_what_is_empty_is_told_as_such_and_lists_are_words(capsys):
+    report = {
+        "never_heard": [],
+        "last_end": "",
+        "missed": {},
+        "held": {"BTC": {}},
+        "heard": ["A", "B"],
+    }
+    lines = detail(capsys, report=report).splitlines()
+
+    told = [
+        line.split(maxsplit=1)[-1] if line.startswith("report") else line.strip() for line in lines
+    ]
+    assert told[-5:] == ["never_heard: -", "last_end: -", "missed: -", "held: BTC -", "heard: A, B"]
+
+
+def test_a_condition_does_not_repeat_the_line_of_the_state(capsys):
+    def condition(type_, status, reason, message):
+        return {"type": type_, "status": status, "reason": reason, "message": message}
+
+    out = detail(
+        capsys,
+        message="FeedStale: no data",
+        conditions=[
+            condition("Ready", True, "Running", "FeedStale: no data"),
+            condition("Reconciling", True, "Update", "memory 1GiB -> 2GiB"),
+        ],
+    )
+
+    assert "state        Running: FeedStale: no data\n" in out
+    assert "condition    Ready=True Running\n" in out
+    assert "condition    Reconciling=True Update memory 1GiB -> 2GiB\n" in out
+
+
+def test_the_fix_of_an_event_stays_in_the_column_of_its_text(capsys):
+    told = {"at": "2026-11-29T21:16:11.737", "name": "", "reason": "FileInvalid", "count": 2}
+    print_event({**told, "message": "plugins.yaml:7:16: unknown key\n  fix: another"}, "table")
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("unknown key")
+    assert second == " " * first.index("plugins.yaml") + "  fix: another (x2)"
 
 
 def test_what_was_replayed_is_told_with_the_signals_that_were_not_sent(capsys):

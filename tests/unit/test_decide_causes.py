@@ -20,7 +20,7 @@ def test_failures_in_a_row_are_counted():
     world.remember()
     world.now = world.records["paper"].not_before
     assert text(world.plan()) == (
-        "start paper 1.4: Exited: exit code 1, after 1 s; failure 2 in a row\n"
+        "start paper 1.4: Exited: exit code 1, after running 1 s; failure 2 in a row\n"
     )
 
 

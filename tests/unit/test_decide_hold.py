@@ -124,4 +124,4 @@ def test_only_a_first_life_is_held_back():
     world.remember()
     world.now = world.records["binance"].not_before
     assert world.now < NOON + world.policy.hold
-    assert text(world.plan()) == "start binance 1.2: Exited: exit code 1, after 2 s\n"
+    assert text(world.plan()) == "start binance 1.2: Exited: exit code 1, after running 2 s\n"

@@ -99,7 +99,7 @@ def test_a_source_that_crashed_is_not_held_back_again():
     world = settled()
     world.unready.add("paper")
     world.end("binance", code=3)
-    assert text(world.plan()) == "start binance 1.2: Exited: exit code 3, after 2 min 4 s\n"
+    assert text(world.plan()) == "start binance 1.2: Exited: exit code 3, after running 2 min 4 s\n"
 
 
 def test_nothing_is_planned_where_nothing_differs():
@@ -158,7 +158,7 @@ def test_other_limits_are_set_in_place_where_the_runtime_can(in_place, expected)
 def test_a_restart_says_how_the_last_life_ended(how, expected):
     world = settled()
     world.end("paper", **how)
-    assert text(world.plan()) == f"start paper 1.2: {expected}, after 2 min 5 s\n"
+    assert text(world.plan()) == f"start paper 1.2: {expected}, after running 2 min 5 s\n"
 
 
 def test_a_second_quick_failure_backs_off_and_says_until_when():
@@ -172,7 +172,7 @@ def test_a_second_quick_failure_backs_off_and_says_until_when():
     assert isinstance(wait, Wait)
     assert seconds(0.8) <= wait.until - world.now <= seconds(1)
     world.now = wait.until
-    assert text(world.plan()) == "start paper 1.3: Exited: exit code 1, after 2 s\n"
+    assert text(world.plan()) == "start paper 1.3: Exited: exit code 1, after running 2 s\n"
 
 
 def test_a_clock_that_was_set_back_holds_nobody_for_longer_than_a_back_off():

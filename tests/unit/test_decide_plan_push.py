@@ -179,7 +179,7 @@ def test_a_pushed_plugin_that_crashes_starts_with_what_was_pushed():
     world.remember()
     assert world.records["binance"].healthy_generation == 2
     world.end("binance", code=3)
-    assert text(world.plan()) == "start binance 2.2: Exited: exit code 3, after 4 min 8 s\n"
+    assert text(world.plan()) == "start binance 2.2: Exited: exit code 3, after running 4 min 8 s\n"
     world.step()
     assert running(world) == config(MORE)
     assert world.records["binance"].restarts == 1

@@ -12,6 +12,7 @@ from ntp.contract.messages import SignalType
 from ntp.contract.names import Kind
 from orchestrator.decide.actions import Remove, Stop
 from orchestrator.decide.memory import refused
+from orchestrator.decide.report import FlowTotals
 from orchestrator.decide.state import Exit, Hashes, Phase, Usage
 from orchestrator.decide.status import Seen, statuses
 from orchestrator.decide.wind_down import wind_down
@@ -211,6 +212,33 @@ def test_a_warning_of_the_plugin_itself_is_the_message():
     (status, _) = statuses(made.desired, replace(observed, beats=beats), [], now=made.now)
     assert status.message == "SlowConsumer: 3 lost"
     assert condition(status, "SlowConsumer").message == "3 lost"
+
+
+def test_all_that_a_plugin_says_is_wrong_is_told_the_first_three_in_words():
+    made = world()
+    observed = made.observed()
+    words = ("TradesMissed", "FeedStale", "SubscribeRefused", "FramesUnread", "ClockAhead")
+    said = [Said(word, status=True, reason=word, message="why", since=made.now) for word in words]
+
+    def message(warnings):
+        beats = {"a": changed_beat(observed.beats["a"], conditions=warnings)}
+        found = statuses(made.desired, replace(observed, beats=beats), [], now=made.now)
+        return found[0].message
+
+    three = "TradesMissed: why; FeedStale: why; SubscribeRefused: why"
+    assert message(said[:2]) == "TradesMissed: why; FeedStale: why"
+    assert message(said[:3]) == three
+    assert message(said) == f"{three}; and 2 more, see `ntpctl status a`"
+
+
+def test_who_does_not_run_sends_nothing_any_more():
+    made = world()
+    heard = FlowTotals(sent=7, received=9, sent_per_s=3.0, received_per_s=4.0)
+    seen = Seen(flows={"a": heard, "b": heard})
+    made.end("a", code=1)
+    found = told(made, seen=seen)
+    assert found["a"].flow == FlowTotals(sent=7, received=9)
+    assert found["b"].flow == heard
 
 
 def test_the_newest_signal_is_the_one_of_the_beat():

@@ -170,7 +170,7 @@ async def test_a_live_source_asks_on_each_connection_for_what_is_wanted_then():
         ]
         report = run.plugin.report()
         assert (report["ticks"], report["unread_frames"], report["never_heard"]) == (2, 1, ["c"])
-        assert "could not convert string to float: 'much': b'B much'" in report["last_unread"]
+        assert "could not convert string to float: 'much': B much" in report["last_unread"]
         await run.plugin.unsubscribe(["a", "b"])
         assert await caller.request() == {"on": False, "topics": ["A", "B"]}
         await caller.close()

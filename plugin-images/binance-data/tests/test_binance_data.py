@@ -240,6 +240,10 @@ async def test_repeated_trades_are_dropped_and_missing_ones_told():
         assert report["late"] == {"BTCUSDT": 1}, "4 came after 6: a source promises order"
         words = run.plugin.conditions()["TradesMissed"]
         assert words == "3 trades of BTCUSDT were missed: 3 to 5"
+        await caller.send(trade(9))
+        await run.tick()
+        words = run.plugin.conditions()["TradesMissed"]
+        assert words == "1 trade of BTCUSDT was missed: 8"
 
 
 async def test_trades_missed_while_it_was_away_are_told():

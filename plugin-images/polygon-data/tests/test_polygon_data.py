@@ -152,7 +152,7 @@ async def test_any_other_refusal_of_the_login_is_tried_again(word, message):
         await caller.request()
         await caller.send([status(word, message)])
         words = await run.until(lambda: run.plugin.conditions().get("Disconnected"))
-        assert f"{word}: {message}" in words
+        assert f"{word}: {message.removesuffix('.')}; " in words
         caller, _ = await opened(server, 1)
         await caller.send([trade(1)])
         await run.tick()

@@ -204,7 +204,9 @@ class Line:
     async def _wait(self, reason: str, words: str) -> None:
         self._failures += 1
         self._last_end = words
-        self._trouble = (reason, words if self._place in words else f"{self._place}: {words}")
+        # More is said behind it, and an exchange may end its words with a full stop.
+        told = words.rstrip(".")
+        self._trouble = (reason, told if self._place in told else f"{self._place}: {told}")
         wait = self._backoff.next()
         log.warning("feed.down reason=%s wait_s=%.1f why=%s", reason, wait, words)
         self._next_try = monotonic() + wait

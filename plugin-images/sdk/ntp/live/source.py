@@ -175,7 +175,7 @@ class LiveSource(DataSourcePlugin):
         try:
             yield from self.take(frame)
         except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-            self.pass_over(f"{error}: {frame[:120]!r}")
+            self.pass_over(f"{error}: {frame[:120].decode(errors='replace')}")
 
     async def _greet(self, socket: ClientConnection) -> None:
         # What was the best bid before the connection was lost says nothing of now.
