@@ -55,7 +55,7 @@ def guard() -> Iterator[None]:
         say(f"error: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has gone.
+        # The reader (head, less) went while what was buffered was written.
         _drop_output()
         sys.exit(READER_GONE)
     except OSError as error:
@@ -64,6 +64,24 @@ def guard() -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{(error.strerror or str(error)).lower()}")
         sys.exit(ActionError.exit_code)
+
+
+@contextmanager
+def reader() -> Iterator[None]:
+    """End a command where whoever reads its output (head, less) has gone.
+
+    Inside of click and rich, that is: out of them it would come as an exit with code 1, as for a bug.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_output()
+        raise click.exceptions.Exit(READER_GONE) from None
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        _drop_output()
+        raise click.exceptions.Exit(READER_GONE) from None
 
 
 @contextmanager

@@ -167,6 +167,35 @@ def test_a_result_that_cannot_be_written_is_said_and_is_no_success():
     assert run.stderr == "error: no space left on device\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "orchestrator schema plugins",
+        "orchestrator validate --help",
+        "orchestrator --help",
+        "orchestrator --version",
+        "orchestrator doctor",  # printed by rich
+        "ntp.cli --help",
+        "ntp.cli exchange --list-faults",
+        "ntp.cli exchange --port 0",
+    ],
+)
+def test_a_reader_that_has_gone_ends_every_command_quietly_and_alike(command, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    os.close(writer)
+
+    assert (run.returncode, run.stderr) == (141, "")
+
+
 def test_a_closed_standard_output_is_no_bug():
     run = subprocess.run(
         ["/bin/sh", "-c", '"$0" -m orchestrator schema plugins >&-', sys.executable],

@@ -277,9 +277,9 @@ def test_a_recording_of_trades_alone_loops_too(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "No such file"),
+        (None, "frames.txt: no such file or directory; write the name of a recording"),
         (b"", "no frame of a trade"),
-        (b"hello\n", "frames.txt:1: no line of"),
+        (b"hello\n", "frames.txt:1: no line of '<receive time in ns> <frame JSON>'"),
         (b'1 {"stream":"x@trade"}\n', "frames.txt:1: no line of"),
         (b"1 []\n", "frames.txt:1: no line of"),
     ],

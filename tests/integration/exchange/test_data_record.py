@@ -280,6 +280,9 @@ def test_frames_of_another_exchange_are_refused(start, tmp_path):
         (["mine.py", "--set", "price"], "--set price: write NAME=VALUE"),
         (["mine.py", "--set", "key=${NO_SUCH_KEY}"], "the environment has no NO_SUCH_KEY"),
         (["mine.py", "--set", "key=3"], 'config.key: does not fit: type "string"'),
+        (["polygon_data"], "error: config: 'api_key' is missing; write --set api_key=VALUE\n"),
+        (["polygon_data", "--set", "api_key=${NO_KEY}"],
+         "error: --set api_key: the environment has no NO_KEY; export it\n"),
         (["mine.py", "--set", "prize=3"], "'prize' was unexpected"),
         (["binance_data", "--set", 'channels=["bookTicker"]'], "channels needs exactly one of"),
         (["empty"], "empty has no plugin.yaml"),
@@ -296,6 +299,7 @@ def test_what_is_wrong_with_the_command_is_told_and_nothing_written(tmp_path, op
     done = record(*options, "--out", "out.csv", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
+    assert words.count("\n") in (0, done.stderr.count("\n")), "nothing else is said"
     assert "Traceback" not in done.stderr
     assert there(tmp_path) == before
 

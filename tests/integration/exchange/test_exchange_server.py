@@ -400,6 +400,7 @@ async def test_plain_http():
         assert (await http(running, "/api/v3/ping", "POST"))[0] == 405
         assert (await http(running, "/ws"))[0] == 426
         assert (await http(running, "/fault?clos", "POST"))[0] == 400
+        assert (await http(running, "/fault"))[1].endswith(b"}\n"), "a shell's prompt comes below"
         assert (await http(running, "/fault", headers=["Origin: http://x"]))[0] == 403
 
 

@@ -4,9 +4,10 @@ import click
 
 from ntp.cli.data import data
 from ntp.cli.exchange import exchange
+from ntp.cli.reader import Commands
 
 
-@click.group(name="ntp")
+@click.group(name="ntp", cls=Commands)
 @click.version_option(package_name="ntp-sdk")
 def main() -> None:
     """Write trading plugins: data sources, indicators, strategies, executors."""

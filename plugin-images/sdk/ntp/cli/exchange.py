@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import ssl
 
     from ntp.exchange.faults import Fault
-    from ntp.exchange.server import Settings
+    from ntp.exchange.server import Exchange, Settings
 
 INTERRUPTED = 130
 REFUSED = 5
@@ -186,22 +187,36 @@ async def _serve(settings: "Settings") -> int:
         asyncio.get_running_loop().add_signal_handler(number, _end, ended, code)
     try:
         async with Exchange(settings).running() as running:
-            click.echo(" ".join(f"{name}={url}" for name, url in running.urls().items()))
-            click.echo(
-                f"Binance frames are recorded ({running.settings.recording.name}); "
-                "Polygon frames are synthetic."
-            )
-            sys.stdout.flush()
-            return await ended
+            try:
+                _greet(running)
+            except BrokenPipeError as error:
+                # Out of here it would come as a group of errors.
+                gone = error
+            else:
+                return await ended
+        raise gone
     except RecordingError as error:
         click.echo(f"error: {error}", err=True)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
+        # asyncio puts the address into its words once more.
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror or str(error)
         click.echo(
-            f"error: {settings.host}:{settings.port}: {error.strerror or error}; choose another with --port",
+            f"error: {settings.host}:{settings.port}: {why.lower()}; choose another with --port",
             err=True,
         )
         return REFUSED
+
+
+def _greet(running: "Exchange") -> None:
+    click.echo(" ".join(f"{name}={url}" for name, url in running.urls().items()))
+    click.echo(
+        f"Binance frames are recorded ({running.settings.recording.name}); "
+        "Polygon frames are synthetic."
+    )
 
 
 def _end(ended: "asyncio.Future[int]", code: int) -> None:

@@ -38,7 +38,7 @@ def play(
         return 405, _error(f"method was {method}; use GET or POST")
     if method == "POST":
         begin()
-    return 200, msgspec.json.encode(state())
+    return 200, _line(state())
 
 
 def faults(
@@ -71,8 +71,13 @@ def faults(
                     strike(fault)
         case _:
             return 405, _error(f"method was {method}; use GET, POST or DELETE")
-    return 200, msgspec.json.encode({"standing": [str(fault) for fault in board.standing]})
+    return 200, _line({"standing": [str(fault) for fault in board.standing]})
 
 
 def _error(message: str) -> bytes:
-    return msgspec.json.encode({"error": message})
+    return _line({"error": message})
+
+
+def _line(document: Mapping[str, Any]) -> bytes:
+    """JSON for `curl` in a terminal: the prompt comes below it."""
+    return msgspec.json.encode(document) + b"\n"

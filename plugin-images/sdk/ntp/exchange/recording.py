@@ -85,7 +85,8 @@ def read(path: Path) -> Recording:
             for number, line in enumerate(lines, 1):
                 _read_line(f"{path}:{number}", line, frames, snapshots)
     except (OSError, EOFError) as error:
-        raise RecordingError(f"{path}: {error}; write the name of a recording") from error
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise RecordingError(f"{path}: {why}; write the name of a recording") from error
     if not frames:
         raise RecordingError(f"{path}: no frame of a trade, bookTicker or depth@100ms stream")
     frames.sort(key=lambda frame: frame.at_ns)
@@ -143,9 +144,7 @@ def _read_line(
                 Frame(at_ns, stream.partition("@")[0].upper(), kind, bytes(message["data"]))
             )
     except (ValueError, KeyError) as error:
-        raise RecordingError(
-            f"{place}: no line of '<receive time in ns> <frame JSON>' ({error})"
-        ) from error
+        raise RecordingError(f"{place}: no line of '<receive time in ns> <frame JSON>'") from error
 
 
 def _survey(frames: list[Frame], snapshots: list[dict[str, Any]]) -> Recording:

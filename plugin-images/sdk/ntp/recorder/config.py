@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +36,8 @@ def assemble(
     """
     config: dict[str, Any] = {}
     wrong: list[str] = []
+    unknown: set[str] = set()
+    """Fields whose value is not known, so that nothing can be said of it."""
     if symbols:
         config["symbols"] = list(symbols)
     if url is not None:
@@ -52,13 +54,12 @@ def assemble(
         if not equals or not name:
             wrong.append(f"--set {field}: write NAME=VALUE")
             continue
-        wrong += [
-            f"--set {name}: the environment has no {variable}; export it"
-            for variable in _VARIABLE.findall(text)
-            if variable not in environment
-        ]
+        missing = [each for each in _VARIABLE.findall(text) if each not in environment]
+        wrong += [f"--set {name}: the environment has no {each}; export it" for each in missing]
+        if missing:
+            unknown.add(name)
         config[name] = _value(_VARIABLE.sub(lambda found: environment.get(found[1], ""), text))
-    wrong += _refusals(schema, config)
+    wrong += _refusals(schema, config, but=unknown)
     if wrong:
         raise RecordError("\n".join(wrong), usage=True)
     return config
@@ -79,17 +80,26 @@ def _value(text: str) -> Any:
         return text
 
 
-def _refusals(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+def _refusals(
+    schema: Mapping[str, Any], config: Mapping[str, Any], *, but: Collection[str]
+) -> list[str]:
     found = Draft202012Validator(dict(schema)).iter_errors(config)
     # The value stays out of the words: it may be a key.
     return sorted(
-        f"config{''.join(f'.{step}' for step in error.absolute_path)}: "
-        + (error.message if error.validator in _TELLING else f"does not fit: {_rule(error)}")
+        f"config{''.join(f'.{step}' for step in error.absolute_path)}: {_refusal(error)}"
         for error in found
+        if not (error.absolute_path and error.absolute_path[0] in but)
     )
 
 
-_TELLING = frozenset({"additionalProperties", "required"})
+def _refusal(error: Any) -> str:
+    if error.validator == "required":
+        name = error.message.split("'")[1]
+        where = "" if error.absolute_path else f"; write --set {name}=VALUE"
+        return f"'{name}' is missing{where}"
+    if error.validator == "additionalProperties":
+        return str(error.message)
+    return f"does not fit: {_rule(error)}"
 
 
 def _rule(error: Any) -> str:
