@@ -202,8 +202,8 @@ async def _serve(settings: "Settings") -> int:
         raise
     except OSError as error:
         # asyncio puts the address into its words once more.
-        number = error.errno or 0
-        why = os.strerror(number) if number > 0 else error.strerror or str(error)
+        cause = error.errno or 0
+        why = os.strerror(cause) if cause > 0 else error.strerror or str(error)
         click.echo(
             f"error: {settings.host}:{settings.port}: {why.lower()}; choose another with --port",
             err=True,
