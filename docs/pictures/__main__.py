@@ -16,9 +16,9 @@ from orchestrator.app import demonstration, past
 from orchestrator.app.demonstration import SECONDS
 from orchestrator.app.overheard import Transcript, listening
 from orchestrator.cli import demo_page
-from orchestrator.cli.demo import clean
 from orchestrator.cli.demo_follow import Glance, follow
 from orchestrator.cli.demo_view import Picture, View
+from orchestrator.cli.temporary import clean
 from tests.worlds.environment import python_with
 
 DOCS = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def main() -> None:
                 pass
             seen = _watch(run, exchange)
         finally:
-            clean(folder)
+            clean(demonstration.settings(folder), folder)
     terminal, glance, heard = seen
     (DOCS / "demo.svg").write_text(terminal, encoding="utf-8")
     summary = glance.summary(run)

@@ -100,6 +100,35 @@ def ended_like_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def first_signal_waits(words: str) -> Iterator[None]:
+    """Answer Ctrl-C, SIGTERM and a closed terminal with `words`, and end us once all within is done.
+
+    The second ends it at once; each by KeyboardInterrupt.
+    """
+    came = False
+
+    def wait(number: int, frame: object) -> None:
+        nonlocal came
+        del number, frame
+        if came:
+            raise KeyboardInterrupt
+        came = True
+        with suppress(OSError):
+            # Not by print: it may be in the middle of one.
+            os.write(2, words.encode())
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, wait) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _open_streams() -> None:
     """Replace what the shell has closed (`>&-`): Python hands out None, on which every print fails."""
     for name in ("stdout", "stderr"):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from orchestrator import app
-from orchestrator.cli.failure import say
+from orchestrator.cli.failure import first_signal_waits, say
 from orchestrator.errors import NtpError
 from orchestrator.settings import Settings
 
@@ -44,11 +44,12 @@ def clean(settings: Settings, folder: Path) -> None:
         f" --delete-data --yes; rm -r {folder}"
     )
     try:
-        take_down(settings, delete_data=True)
+        with first_signal_waits("\ncleaning up; once more ends it as it is\n"):
+            take_down(settings, delete_data=True)
+            shutil.rmtree(folder, ignore_errors=True)
     except NtpError as error:
         say(f"cleaning up: {error}\n  fix: {by_hand}")
-        return
     except KeyboardInterrupt:
-        say(f"\ninterrupted while cleaning up; what is left goes by:  {by_hand}")
+        if folder.exists():
+            say(f"\ninterrupted while cleaning up; what is left goes by:  {by_hand}")
         raise
-    shutil.rmtree(folder, ignore_errors=True)

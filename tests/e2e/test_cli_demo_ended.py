@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.demo import next_command
+from orchestrator.cli.demo_run import next_command
 from orchestrator.cli.temporary import own_name
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,39 @@ def test_a_demo_that_is_ended_in_the_middle_cleans_up(number, tmp_path):
     assert code == 130, rest
     assert list(tmp_path.glob("ntp-demo-*")) == []
     assert _processes_of(tmp_path) == []
+
+
+def test_a_signal_while_it_cleans_up_waits_until_that_is_done(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        for line in demo.stderr:
+            if "/6 ready  " in line and not line.startswith("0/"):
+                break
+        demo.send_signal(signal.SIGTERM)
+        (log,) = tmp_path.glob("ntp-demo-*/state/demo/controller.log")
+        while '"reason": "Stopped"' not in log.read_text():
+            assert demo.poll() is None, "it ended before it could be interrupted"
+        demo.send_signal(signal.SIGTERM)
+        rest = demo.stderr.read()
+        code = demo.wait(timeout=60)
+
+    assert code == 130, rest
+    assert "cleaning up; once more ends it as it is" in rest
+    assert list(tmp_path.glob("ntp-demo-*")) == []
+    assert _processes_of(tmp_path) == []
+
+
+def test_what_takes_long_is_loaded_when_a_signal_is_answered_already():
+    told = (
+        "import sys, orchestrator.cli.demo; print('orchestrator.app.demonstration' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "False\n", run.stderr
 
 
 def test_the_next_command_fits_where_one_stands(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import click
 import pytest
 
 from orchestrator.cli.detail import show
-from orchestrator.cli.failure import agreed, guard
+from orchestrator.cli.failure import agreed, first_signal_waits, guard
 from orchestrator.cli.look import _event as print_event
 from orchestrator.cli.output import Column, fitting, table
 from orchestrator.cli.overview import warn_of_bare
@@ -194,6 +195,27 @@ def test_a_reader_that_has_gone_ends_every_command_quietly_and_alike(command, tm
     os.close(writer)
 
     assert (run.returncode, run.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_waits_the_second_does_not(number, capfd):
+    handler = signal.getsignal(number)
+    done = []
+
+    def signalled(times):
+        with first_signal_waits("once more ends it\n"):
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+            done.append(times)
+
+    with pytest.raises(KeyboardInterrupt):
+        signalled(1)
+    assert (done, capfd.readouterr().err) == ([1], "once more ends it\n")
+    with pytest.raises(KeyboardInterrupt):
+        signalled(2)
+    signalled(0)
+    assert done == [1, 0]
+    assert signal.getsignal(number) is handler
 
 
 def test_a_closed_standard_output_is_no_bug():
