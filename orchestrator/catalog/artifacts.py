@@ -1,9 +1,7 @@
 """What plugins were resolved to, by digest: so that what was applied can be had again."""
 
-import contextlib
 import json
 import os
-import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 from ntp.contract.manifest import Manifest, expand
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Lock, LockError
-from ntp.package.tree import TreeError, read_file
+from ntp.package.lock_file import read_lock, write_lock
+from ntp.package.tree import TreeError
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found
@@ -151,7 +150,7 @@ def lock_beside(found: Found) -> Lock | None:
     if not os.path.lexists(found.lock):
         return None
     try:
-        return _parse(found.lock)
+        return read_lock(found.lock)
     except (TreeError, LockError) as error:
         raise FaultError(
             Fault(
@@ -164,37 +163,9 @@ def lock_beside(found: Found) -> Lock | None:
 def lock_at(path: Path) -> Lock | None:
     """Read a lock for what it may be good for: what is none is written over."""
     try:
-        return _parse(path)
+        return read_lock(path)
     except (TreeError, LockError):
         return None
-
-
-def write_lock(lock: Lock, path: Path) -> bool:
-    """Write the lock beside the plugin; False where that folder cannot be written."""
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        owner = path.parent.stat()
-        fd = os.open(scratch, flags, 0o644)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            if os.geteuid() == 0:
-                # A lock that only root can change would surprise the author.
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            file.write(lock.render())
-        scratch.replace(path)
-    except OSError:
-        return False
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
-    return True
-
-
-def _parse(path: Path) -> Lock:
-    try:
-        return Lock.parse(read_file(path).decode())
-    except UnicodeDecodeError as error:
-        raise LockError("it is not UTF-8") from error
 
 
 def _name(code: str, requirements: tuple[str, ...], wheels: str) -> str:

@@ -10,8 +10,9 @@ from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Lock
+from ntp.package.lock_file import write_lock
 from ntp.package.wheels import Pip
-from orchestrator.catalog.artifacts import Artifacts, lock_at, lock_beside, write_lock
+from orchestrator.catalog.artifacts import Artifacts, lock_at, lock_beside
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.describe import Descriptions, from_document
 from orchestrator.catalog.environment import Environments

@@ -11,13 +11,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ntp.contract.manifest import FILE, Manifest, read
+from ntp.package.entrypoint import mistake
 from ntp.package.lock import Lock
 from ntp.package.wheels import unmet
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Answer, Limits, ask
 from orchestrator.catalog.fault import Fault, FaultError, ImportFaultError
-from orchestrator.catalog.find import TAKEN, Found
+from orchestrator.catalog.find import Found
 from orchestrator.catalog.layers import digest
 from orchestrator.errors import ActionError, ConfigError
 from orchestrator.ports import Environment
@@ -55,25 +56,9 @@ def from_document(found: Found) -> Manifest:
     manifest, problems = read(document.value, file=shown, locate=document.place)
     if manifest is None:
         raise FaultError(*(Fault(p.message, p.fix, (p.file, p.line, p.column)) for p in problems))
-    module = manifest.entrypoint.partition(":")[0]
-    at = (shown, *document.place(("entrypoint",)))
-    path = module.replace(".", "/")
-    if not {f"{path}.py", f"{path}/__init__.py"} & found.tree.files.keys():
-        raise FaultError(
-            Fault(
-                f"the entrypoint's module '{module}' is not in the folder",
-                f"add {path}.py, or name a module that is there",
-                at,
-            )
-        )
-    if module.partition(".")[0] in TAKEN:
-        raise FaultError(
-            Fault(
-                f"the module '{module}' would hide one that Python or ntp needs",
-                "rename it, and the entrypoint with it",
-                at,
-            )
-        )
+    wrong = mistake(found.tree, manifest.entrypoint)
+    if wrong is not None:
+        raise FaultError(Fault(*wrong, (shown, *document.place(("entrypoint",)))))
     return manifest
 
 

@@ -2,7 +2,6 @@
 
 import keyword
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,11 +9,10 @@ from pathlib import Path
 
 from ntp.contract.manifest import FILE
 from ntp.contract.names import is_name, object_name
+from ntp.package.entrypoint import TAKEN
 from ntp.package.tree import Tree, TreeError, read_file, read_folder
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.spec.model import Wanted
-
-TAKEN = sys.stdlib_module_names | {"ntp", "nats", "nkeys", "nacl", "msgspec", "numpy", "websockets"}
 
 
 @dataclass(frozen=True, slots=True)

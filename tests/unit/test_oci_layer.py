@@ -13,7 +13,7 @@ import pytest
 from ntp.oci import archive, image, layer
 from ntp.oci.descriptor import LAYER, Descriptor, digest_of, dump
 from ntp.oci.fault import OciError
-from ntp.oci.layer import File, Held, Link
+from ntp.oci.layer import File, Form, Held, Link
 from ntp.oci.layout import Layout
 from ntp.oci.referrer import attach, attached
 from ntp.oci.wrapped import Wrapped
@@ -26,9 +26,9 @@ PLAIN = {
 }
 
 
-def _made(folder: Path, entries=PLAIN, **options):
+def _made(folder: Path, entries=PLAIN, **form):
     layout = Layout.create(folder)
-    made = layer.write(layout, entries, comment="for a test", **options)
+    made = layer.write(layout, entries, Form(**form), comment="for a test")
     built = image.build(
         layout,
         base=None,

@@ -4,6 +4,7 @@ import click
 
 from ntp.cli.data import data
 from ntp.cli.exchange import exchange
+from ntp.cli.plugin import plugin
 from ntp.cli.reader import Commands
 
 
@@ -15,3 +16,4 @@ def main() -> None:
 
 main.add_command(data)
 main.add_command(exchange)
+main.add_command(plugin)

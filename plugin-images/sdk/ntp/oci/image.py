@@ -96,33 +96,50 @@ def check(layout: Layout, image: Image) -> None:
 
 
 def choose(layout: Layout, wanted: str | None, *, architecture: str) -> Image:
-    """Return the one image of a layout.
+    """Return the one image of a layout; OciError if it has none or several such."""
+    return choose_from(
+        layout, layout.index(), wanted, architecture=architecture, shown=str(layout.root)
+    )
+
+
+def choose_from(
+    layout: Layout,
+    index: Sequence[Descriptor],
+    wanted: str | None,
+    *,
+    architecture: str,
+    shown: str,
+) -> Image:
+    """Return the one image of an index.
 
     Args:
-        layout: where.
-        wanted: the name in its index, or a digest; None: the only image there.
+        layout: has the blobs.
+        index: what is to choose from.
+        wanted: a name there, or a digest; None: the only image.
         architecture: of which there may be several, in the words of Go: amd64, arm64.
+        shown: what a person calls it.
 
     Raises:
         OciError: it has none or several such.
     """
+    every = [
+        each
+        for each in index
+        if each.artifact_type is None and each.media_type in MANIFESTS | INDEXES
+    ]
+    names = ", ".join(sorted({each.annotations.get(REF, each.digest) for each in every})[:10])
     found = [
         each
-        for each in layout.index()
-        if each.artifact_type is None
-        and each.media_type in MANIFESTS | INDEXES
-        and (wanted is None or wanted in (each.annotations.get(REF), each.digest))
+        for each in every
+        if wanted is None or wanted in (each.annotations.get(REF), each.digest)
     ]
-    what = f"named '{wanted}'" if wanted else "at all"
     if not found:
-        names = sorted(each.annotations.get(REF, each.digest) for each in layout.index())
-        fix = f"it has {', '.join(names[:10])}" if names else "make it again"
-        raise OciError(f"{layout.root} has no image {what}", fix=fix)
-    if len({each.digest for each in found}) > 1:
-        names = sorted(each.annotations.get(REF, each.digest) for each in found)
+        what = f"named '{wanted}'" if wanted else "in it"
         raise OciError(
-            f"{layout.root} has several images", fix=f"name one of {', '.join(names[:10])}"
+            f"{shown} has no image {what}", fix=f"it has {names}" if names else "make it again"
         )
+    if len({each.digest for each in found}) > 1:
+        raise OciError(f"{shown} has several images", fix=f"name one: {shown}#NAME, of {names}")
     return resolve(layout, found[0], architecture=architecture)
 
 

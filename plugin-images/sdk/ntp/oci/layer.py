@@ -67,35 +67,44 @@ class Layer:
     comment: str
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How layers are written.
+
+    `epoch`: seconds since 1970 that every file has (SOURCE_DATE_EPOCH). `compress`: or else the gzip is
+    one that only wraps. What deflate makes of the same bytes differs from one zlib to another (zlib,
+    zlib-ng, Apple's), so only without it the digest is the same on every machine; and a plain tar would
+    be compressed by whoever copies it, which changes its digest too. The image's id (the digest of its
+    config) is the same either way.
+    """
+
+    epoch: int = 0
+    compress: bool = False
+
+
+PLAIN = Form()
+
+
 def write(
-    layout: Layout,
-    entries: Mapping[str, Entry],
-    *,
-    epoch: int = 0,
-    compress: bool = False,
-    comment: str = "",
+    layout: Layout, entries: Mapping[str, Entry], form: Form = PLAIN, *, comment: str = ""
 ) -> Layer:
     """Write a layer into the layout: sorted, one time, owner root, two modes.
 
     Args:
         layout: where to.
         entries: by absolute path inside the image.
-        epoch: seconds since 1970 that every file has (SOURCE_DATE_EPOCH).
-        compress: or else the gzip is one that only wraps. What deflate makes of the same bytes differs
-            from one zlib to another (zlib, zlib-ng, Apple's), so only without it the digest is the same
-            on every machine; and a plain tar would be compressed by whoever copies it, which changes
-            its digest too. The image's id (the digest of its config) is the same either way.
+        form: how.
         comment: for the image's history.
     """
     inner = hashlib.sha256()
 
     def produce(out: IO[bytes]) -> None:
-        if compress:
+        if form.compress:
             with gzip.GzipFile("", "wb", compresslevel=6, fileobj=out, mtime=0) as packed:
-                _tar(_Tee(packed, inner), entries, epoch)
+                _tar(_Tee(packed, inner), entries, form.epoch)
             return
         wrapped = Wrapped(out)
-        _tar(_Tee(wrapped, inner), entries, epoch)
+        _tar(_Tee(wrapped, inner), entries, form.epoch)
         wrapped.end()
 
     descriptor = layout.produce(produce, LAYER_GZIP)

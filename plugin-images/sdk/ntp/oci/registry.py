@@ -127,6 +127,23 @@ class Registry:
         tagged = self._tagged(reference, reference.digest)
         return self._listed(tagged) if tagged is not None else ()
 
+    def pull_attached(self, reference: Reference, into: Layout) -> tuple[Descriptor, ...]:
+        """Fetch what is attached to the digest of `reference`, and return what it is.
+
+        Raises:
+            OciError: as `pull`.
+        """
+        found = []
+        for listed in self.referrers(reference):
+            descriptor, content = self._manifest(reference.at(listed.digest))
+            into.take(iter((content,)), descriptor)
+            manifest = load(content, f"the manifest {descriptor.digest}")
+            layers = manifest.get("layers")
+            for blob in [manifest.get("config"), *(layers if isinstance(layers, list) else ())][:8]:
+                self._fetch(reference, parse(blob, f"the manifest {descriptor.digest}"), into)
+            found.append(listed)
+        return tuple(found)
+
     def _listed(self, content: bytes) -> tuple[Descriptor, ...]:
         manifests = load(content, "the list of referrers").get("manifests")
         if not isinstance(manifests, list) or len(manifests) > 1000:

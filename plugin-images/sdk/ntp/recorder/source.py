@@ -10,12 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ntp import extract
 from ntp.contract.config_schema import SchemaError, expand
-from ntp.contract.manifest import FILE, Manifest, read
+from ntp.contract.manifest import FILE, Manifest
 from ntp.contract.names import Kind, is_name, object_name
+from ntp.package.manifest_file import parse
 from ntp.plugin import DataSourcePlugin
 from ntp.recorder.fault import RecordError
 from ntp.runner.ending import EndError
@@ -95,10 +94,9 @@ def _known(plugin_dir: Path | None) -> Iterator[str]:
 
 def _manifest(file: Path) -> Manifest:
     try:
-        document = yaml.safe_load(file.read_bytes())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecordError(f"{file} cannot be read: {error}", usage=True) from error
-    manifest, problems = read(document, file=str(file))
+        manifest, problems = parse(file.read_bytes(), file=str(file))
+    except OSError as error:
+        raise RecordError(f"{file} cannot be read: {error.strerror}", usage=True) from error
     if manifest is None:
         raise RecordError("\n".join(map(str, problems)), usage=True)
     return manifest

@@ -1,0 +1,172 @@
+"""From an author's plugin to its image in a file: what `ntp plugin package` does."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntp.contract.config_schema import expand
+from ntp.contract.names import object_name
+from ntp.oci import archive, base, source
+from ntp.oci.fault import OciError
+from ntp.oci.layer import Form
+from ntp.oci.layout import REF, Layout, named
+from ntp.oci.plugin_image import Built, Plugin, build
+from ntp.oci.source import Sourced
+from ntp.package.author import Authored
+from ntp.package.fault import PackageError
+from ntp.package.given import Given
+from ntp.package.lock import Lock, LockError, Pin
+from ntp.package.lock_file import read_lock, write_lock
+from ntp.package.tree import TreeError
+from ntp.package.wheels import REASON, Pip
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for. `base`: as `source.fetch` takes it. `out`: file or folder; None: by name."""
+
+    plugin: Authored
+    base: str
+    out: Path | None
+    as_archive: bool
+    form: Form
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """`lock`: the file that was written beside the plugin, if one was."""
+
+    built: Built
+    base: Sourced
+    plugin: Plugin
+    out: Path
+    tag: str
+    lock: Path | None
+
+
+def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
+    """Build the image and write it; nothing is left where that fails.
+
+    Raises:
+        OciError: the base, or the place to write to.
+        PackageError: the wheels.
+    """
+    manifest = order.plugin.manifest
+    tag = manifest.version.replace("+", "_")
+    out = order.out or Path(
+        f"{object_name(manifest.name)}-{tag}{'.tar' if order.as_archive else ''}"
+    )
+    _check_target(out, as_archive=order.as_archive)
+    pip = Pip(order.environment)
+    with tempfile.TemporaryDirectory(prefix="ntp-image-") as scratch:
+        layout = Layout.create(Path(scratch))
+        progress(f"base {order.base}")
+        found = source.fetch(order.base, layout, environment=order.environment, progress=progress)
+        facts = base.facts(found.image, found.name)
+        lock, wrote = _lock(order, facts.given, pip, progress)
+        pins = facts.given.pins(manifest.requirements, lock)
+        plugin = from_manifest(order.plugin, pins or ())
+        built = build(layout, plugin, found, facts, pip=pip, form=order.form, progress=progress)
+        name = f"ntp/{object_name(manifest.name)}"
+        if order.as_archive:
+            _write_archive(layout, built, out, name=name, tag=tag)
+        else:
+            _write_layout(layout, built, out, tag=tag)
+    return Packed(built, found, plugin, out, tag, wrote)
+
+
+def from_manifest(authored: Authored, pins: tuple[Pin, ...]) -> Plugin:
+    manifest = authored.manifest
+    return Plugin(
+        name=manifest.name,
+        version=manifest.version,
+        manifest=manifest.model_dump(mode="json", exclude_defaults=True),
+        schema=expand(manifest.config_schema),
+        tree=authored.tree,
+        pins=pins,
+        revision=authored.revision,
+        texts={"description": manifest.description, "authors": manifest.author},
+    )
+
+
+def _lock(
+    order: Order, given: Given, pip: Pip, progress: Progress
+) -> tuple[Lock | None, Path | None]:
+    """Return the lock, and its file if that was written now."""
+    path = order.plugin.lock
+    known = None
+    if os.path.lexists(path):
+        try:
+            known = read_lock(path)
+        except (TreeError, LockError) as error:
+            raise PackageError(
+                f"{path} cannot be used: {error}\n  fix: delete it, and pack again: that makes a new one",
+                reason=REASON,
+                permanent=True,
+            ) from error
+    lock = given.lock(pip, order.plugin.manifest.requirements, known, progress=progress)
+    if lock is None or lock == known:
+        return lock, None
+    if not write_lock(lock, path):
+        raise PackageError(
+            f"the lock {path} cannot be written\n  fix: check the permissions of its folder",
+            reason=REASON,
+        )
+    return lock, path
+
+
+def _check_target(out: Path, *, as_archive: bool) -> None:
+    if not out.parent.is_dir():
+        raise OciError(f"the folder {out.parent} does not exist", fix="make it, or name another")
+    if not os.path.lexists(out):
+        return
+    if as_archive:
+        if out.is_file() and _begins(out) in (b"", b"oci-layout"):
+            return
+        raise OciError(f"{out} is there and no OCI archive", fix="name another file, or remove it")
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "oci-layout").is_file()):
+        raise OciError(f"{out} is there and no OCI layout", fix="name another folder, or remove it")
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(10)
+
+
+def _write_archive(layout: Layout, built: Built, out: Path, *, name: str, tag: str) -> None:
+    fd, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            archive.write(
+                layout, built.image, file, name=name, tag=tag, attachments=built.attachments
+            )
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(scratch).chmod(0o666 & ~umask)
+        Path(scratch).replace(out)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+
+
+def _write_layout(layout: Layout, built: Built, out: Path, *, tag: str) -> None:
+    """Add the image to the layout there, in place of one of the same name."""
+    target = Layout.create(out)
+    for blob in archive.blobs_of(built.image, built.attachments):
+        if not target.has(blob):
+            shutil.copyfile(layout.path(blob.digest), scratch := out / f".{blob.hexadecimal}")
+            scratch.replace(target.path(blob.digest))
+    mine = [named(built.image.descriptor, tag), *(each.descriptor for each in built.attachments)]
+    with target.locked():
+        digests = {each.digest for each in mine}
+        others = [
+            each
+            for each in target.index()
+            if each.annotations.get(REF) != tag and each.digest not in digests
+        ]
+        target.write_index([*mine, *others])
