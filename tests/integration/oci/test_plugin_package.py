@@ -1,5 +1,6 @@
 """`ntp plugin package`: the same plugin is the same image, and what cannot be packed says why."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -109,6 +111,16 @@ def _package_elsewhere(*arguments, shelf, umask, **environment):
         os.umask(before)
     assert run.returncode == 0, run.stdout + run.stderr
     return run
+
+
+def _with_environment(pair):
+    """Processes that were started with this in their environment: pip, or what it started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if pair.encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found
 
 
 def _read(file, folder):
@@ -360,7 +372,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, base):
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 30
-        while not list(scratch.glob("ntp-pip-*")):
+        while len(_with_environment(f"TMPDIR={scratch}")) < 2:  # the command, and pip
             assert time.monotonic() < deadline
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
@@ -371,6 +383,10 @@ def test_ctrl_c_leaves_nothing(tmp_path, base):
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert [path for path in scratch.iterdir() if path.name.startswith("ntp-")] == []
+    ended = time.monotonic() + 10
+    while _with_environment(f"TMPDIR={scratch}"):
+        assert time.monotonic() < ended, "pip goes on"
+        time.sleep(0.05)
     assert sorted(path.name for path in plugin.iterdir()) == ["mine.py", "plugin.yaml"]
 
 

@@ -136,13 +136,19 @@ class Pip:
                     os.killpg(process.pid, signal.SIGKILL)
 
             timer = threading.Timer(self.timeout_s, end)
-            timer.start()
+            timer.daemon = (
+                True  # Ctrl-C may come before it can be cancelled, and it is not waited for
+            )
             try:
+                timer.start()
                 for line in process.stdout or ():
                     said.append(line.strip())
                     del said[:-200]
                     if line.startswith(("Collecting ", "Downloading ", "Installing ")):
                         progress(line.strip())
+            except BaseException:
+                end()  # whoever interrupts us means pip too, which is in a session of its own
+                raise
             finally:
                 timer.cancel()
         if late:
