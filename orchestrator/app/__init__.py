@@ -142,17 +142,14 @@ def apply(
     )
 
 
-def problems(
-    declared: Declaration, *, complete: bool = True, findable: bool = True
-) -> list[Problem]:
-    """Return every problem of the files, plugins' own config schemas included; start nothing.
+def check(declared: Declaration) -> tuple[Sequence[Problem], Sequence[Problem]]:
+    """Return every problem of the files, plugins' own config schemas included; and the missing secrets.
 
-    Not `complete`: there are files that could not be read. Not `findable`: nor is it known where
-    plugins are, so none is looked for.
+    Nothing is started. Secrets are looked for where there is no problem.
     """
     from orchestrator.app import checking
 
-    return checking.problems(declared, complete=complete, findable=findable)
+    return checking.check(declared)
 
 
 def prevented(problems: Sequence[Problem]) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from ntp.contract.problem import Problem
 from orchestrator.app import Declaration
 from orchestrator.app.house import catalog
 from orchestrator.app.places import packaged
-from orchestrator.controller.reading import Readable, understand
+from orchestrator.controller.reading import Declared, Readable, understand, withheld
 from orchestrator.errors import ConfigError
 from orchestrator.spec.load import gather
 from orchestrator.spec.schema import render
+from orchestrator.store.secrets import LocalSecrets
 
 
 def problems(declared: Declaration, *, complete: bool, findable: bool) -> list[Problem]:
@@ -26,16 +27,34 @@ def problems(declared: Declaration, *, complete: bool, findable: bool) -> list[P
             project=declared.settings.project,
             complete=complete,
         )[1]
-    asked = Readable(declared.sources, declared.decisive, {}, complete=complete)
     try:
-        found = asyncio.run(
-            understand(
-                asked, catalog(declared.settings), project=declared.settings.project, revision=0
-            )
-        )
+        found = _understood(declared, complete=complete)
     except ConfigError as error:
         return list(error.problems)
     return list(found.entry_problems())
+
+
+def check(declared: Declaration) -> tuple[list[Problem], list[Problem]]:
+    """Return every problem, and of files without any each secret that is not there as of now.
+
+    That is no mistake of the files: they may be checked where the secrets are not.
+    """
+    try:
+        found = _understood(declared, complete=True)
+    except ConfigError as error:
+        return list(error.problems), []
+    if problems := found.entry_problems():
+        return list(problems), []
+    where = declared.settings
+    secrets = LocalSecrets(where.state, folder=where.folder, environment=where.environment)
+    missing = withheld(found.desired, secrets).values()
+    return [], sorted(each for why in missing for each in why.problems)
+
+
+def _understood(declared: Declaration, *, complete: bool) -> Declared:
+    asked = Readable(declared.sources, declared.decisive, {}, complete=complete)
+    where = declared.settings
+    return asyncio.run(understand(asked, catalog(where), project=where.project, revision=0))
 
 
 def schemas() -> Mapping[str, bytes]:

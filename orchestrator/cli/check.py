@@ -18,30 +18,40 @@ from orchestrator.errors import ConfigError, Problem
 def validate(files: tuple[str, ...], project: str | None, output: str) -> None:
     """Check plugins.yaml: every problem at once, with its place and a fix. Nothing is started.
 
+    A secret that is not there is told, and no mistake of the file: exit 0.
+
     \b
     Examples:
       ntpctl validate
       ntpctl validate -f config/plugins.yaml
       cat plugins.yaml | ntpctl validate -f -
     """
-    names, problems = _read(files, project)
+    names, problems, missing = _read(files, project)
     if output != "table":
-        emit({"problems": app.prevented(problems)["problems"]}, output)
+        told = {"problems": problems, "missing_secrets": missing}
+        emit({key: app.prevented(each)["problems"] for key, each in told.items()}, output)
     if problems:
         raise ConfigError(problems)
-    if output == "table":
-        say(f"{', '.join(names)}: good")
+    if output != "table":
+        return
+    for problem in missing:
+        say(str(problem))
+    waiting = sorted({problem.entry for problem in missing if problem.entry})
+    but = f"; {', '.join(waiting)} cannot be started without it" if waiting else ""
+    say(f"{', '.join(names)}: good{but}")
 
 
-def _read(files: tuple[str, ...], project: str | None) -> tuple[Sequence[str], Sequence[Problem]]:
-    """Return the names of the files, and every problem."""
+def _read(
+    files: tuple[str, ...], project: str | None
+) -> tuple[Sequence[str], Sequence[Problem], Sequence[Problem]]:
+    """Return the names of the files, every problem, and the secrets that are missing."""
     try:
         declared = app.declare(files, project)
     except ConfigError as error:
-        return (), error.problems
+        return (), error.problems, ()
     if not declared.settings.sandbox:
         warn_of_no_sandbox()
-    return [name for name, _ in declared.sources], app.problems(declared)
+    return [name for name, _ in declared.sources], *app.check(declared)
 
 
 @click.command()

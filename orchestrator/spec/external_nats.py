@@ -35,7 +35,7 @@ def read(environment: Mapping[str, str], problems: list[Problem]) -> ExternalNat
 def _address(text: str, problems: list[Problem]) -> str:
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, PORT if parts.port is None else parts.port
+        host, port = parts.hostname or "", PORT if parts.port is None else parts.port
         rest = parts.username or parts.password or parts.path.strip("/") or parts.fragment
         good = host and port and not rest and parts.scheme in ("nats", "tls")
     except ValueError:
@@ -46,7 +46,7 @@ def _address(text: str, problems: list[Problem]) -> str:
         fix = f"write {_WRITE}, with a host that is reached over a network of your own"
         problems.append(_problem("was a tls address; NATS is spoken without TLS so far", fix))
         return ""
-    return f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _none(problems: list[Problem]) -> str:

@@ -94,3 +94,28 @@ def test_who_asks_for_no_sandbox_is_told_loudly_by_every_command_on_files(tmp_pa
     assert [
         "plugins run WITHOUT A SANDBOX, with your own rights" in run.stderr for run in runs
     ] == [True] * 4
+
+
+def test_a_missing_secret_is_told_and_no_mistake_of_the_file(tmp_path):
+    (tmp_path / "plugins.yaml").write_text(
+        "plugins:\n"
+        "  data_sources:\n"
+        "    - name: polygon_data\n"
+        '      config: {api_key: "${NTP_TEST_KEY}", symbols: [AAPL]}\n'
+        "  strategies:\n"
+        "    - name: momentum_strategy\n"
+    )
+    run = ntpctl("validate", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == (
+        "plugins.yaml:4:16: the variable NTP_TEST_KEY is not set\n"
+        "  fix: put NTP_TEST_KEY=… into .env beside plugins.yaml,"
+        " or into the environment of `ntpctl apply`\n"
+        "plugins.yaml: good; polygon_data cannot be started without it\n"
+    )
+    document = json.loads(ntpctl("validate", "-o", "json", cwd=tmp_path).stdout)
+    assert document["problems"] == []
+    assert [each["entry"] for each in document["missing_secrets"]] == ["polygon_data"]
+
+    (tmp_path / ".env").write_text("NTP_TEST_KEY=k\n")
+    assert ntpctl("validate", cwd=tmp_path).stderr == "plugins.yaml: good\n"

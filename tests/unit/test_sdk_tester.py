@@ -256,3 +256,9 @@ def test_an_executor_alone_cannot_be_tested():
 async def test_within_a_loop_it_is_awaited():
     result = await PluginTester(Rising, {}).run_async(ticks(1.0, 2.0))
     assert len(result.signals) == 1
+
+
+def test_the_ticks_that_it_was_given_stay_as_they_are():
+    rows = [MarketData(NOON, "BTC", 1.0, 1.0, metadata={"mine": 1}), *ticks(2.0, 3.0)]
+    PluginTester(Valued, {}, indicators={"twice": Twice({})}).run(rows)
+    assert [tick.metadata for tick in rows] == [{"mine": 1}, {}, {}]

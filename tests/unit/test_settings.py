@@ -128,6 +128,8 @@ def test_every_mistake_of_the_settings_is_told(desk):
     [
         ("nats://host:4222?keys=nats-keys", "host:4222", "nats-keys"),
         (" nats://host?keys=/etc/ntp/keys ", "host:4222", "/etc/ntp/keys"),
+        ("nats://[::1]:4222?keys=k", "[::1]:4222", "k"),
+        ("nats://[fd00::7]?keys=k", "[fd00::7]:4222", "k"),
         ("nats://10.0.0.7:5222/?keys=~/a+b%26c#d", "10.0.0.7:5222", "~/a+b&c#d"),
     ],
 )

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from ntp import recording
 from ntp.contract.launch import Trading
 from ntp.contract.messages import Fill, MarketData, SignalMessage, TradingSignal
@@ -241,7 +243,11 @@ def _ticks(rows: Rows, refusals: border.Refusals, limit: int | None) -> Iterator
     identify = Identify(SOURCE, finite=True)
     for row in islice(rows, limit):
         try:
-            tick = row if isinstance(row, MarketData) else recording.read(row)
+            if isinstance(row, MarketData):
+                # A copy: indicators, and the plugin itself, write into a tick's metadata.
+                tick = replace(row, metadata=dict(row.metadata))
+            else:
+                tick = recording.read(row)
             yield border.tick(tick, identify)
         except border.RefusedError as error:
             refusals.note(error)
