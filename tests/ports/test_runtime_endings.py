@@ -57,3 +57,18 @@ async def test_a_callback_that_does_not_return_is_named_with_its_place(world, tm
     end = await world.ended("alpha")
     assert end.reason == "CallbackTimeout"
     assert "it was at stuck.py:6 in analyze; make it shorter" in end.message
+
+
+async def test_an_exit_code_that_shells_take_for_a_signal_is_not_called_one(world):
+    words = json.dumps({"reason": "Exited", "message": "sys.exit(137) (a.py:5)"}).encode()
+    code = WRITE.format(words=words).replace("sys.exit(1)", "sys.exit(137)")
+    await world.run("alpha", code)
+    end = await world.ended("alpha")
+    assert (end.code, end.signal) == (137, None)
+    assert (end.reason, end.message) == ("Exited", "sys.exit(137) (a.py:5)")
+
+
+async def test_where_only_the_plugin_knows_both_are_told(world):
+    await world.run("alpha", "import os; os._exit(137)")
+    end = await world.ended("alpha")
+    assert end.code == 137 or "exit code 137" in end.message

@@ -233,3 +233,25 @@ async def test_a_stop_that_takes_longer_than_its_grace_says_what_is_left(bench):
     await bench.exhausted("src")
     assert await bench.stop("one") == 0
     assert "the grace of 1 s was too short" in bench.log("one")
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "reason", "words"),
+    [
+        ("exit(137)", 137, "Exited", "sys.exit(137) (written.py:7)"),
+        ("exit()", 0, "ExitedZero", "sys.exit() (written.py:7); a plugin runs until"),
+        ("exit('no licence')", 1, "Exited", "sys.exit('no licence') (written.py:7)"),
+    ],
+)
+async def test_a_plugin_that_ends_its_process_is_told_by_the_line(bench, call, code, reason, words):
+    bench.add("src", Kind.DATA_SOURCE, SOURCE)
+    ending = RAISING.replace('raise KeyError("no such level")', f"__import__('sys').{call}")
+    bench.add("one", Kind.STRATEGY, ending)
+    await bench.open()
+    bench.start("one")
+    await bench.ready("one")
+    bench.start("src")
+    assert await bench.ended("one") == code
+    end = bench.termination("one")
+    assert (end.reason, end.permanent) == (reason, False)
+    assert end.message.startswith(words)

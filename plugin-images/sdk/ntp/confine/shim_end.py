@@ -18,6 +18,8 @@ MESSAGE_CHARS = 2000
 _WORD = re.compile(r"[A-Z][A-Za-z0-9]{0,39}")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 LONGER = "make it shorter, or give the entry a longer `timeout`"
+_ITSELF = frozenset({"Exited", "ExitedZero"})
+"""What a runner says where the plugin called sys.exit."""
 OURS = frozenset({"OOMKilled", "Stopped", "StorageFull", "SupervisorLost"})
 """What only the runtime can know; a plugin that says it of itself is not believed."""
 
@@ -108,6 +110,8 @@ def ending(
     `peak` in bytes counts where the group does not.
     """
     code, signum = sandbox.outcome(status)
+    by_code = os.WEXITSTATUS(status) if signum and os.WIFEXITED(status) else None
+    """bubblewrap's word for a signal, which a plugin's own exit code may be as well."""
     usage = group.usage() if group else None
     oom = watched.reason == "OOMKilled" or bool(group and group.oom_kills())
     reason, message, permanent = "", "", False
@@ -117,11 +121,15 @@ def ending(
         reason, message = watched.reason, watched.cause
     elif termination:
         reason, message, permanent = last_words(termination, code_folder)
+    if by_code and reason in _ITSELF:
+        code, signum = by_code, None
     if not message and usage and usage.pids_refused and (code != 0):
         message = (
             f"was refused a new process or thread {usage.pids_refused} times: "
             "raise resources.pids, or let it start fewer"
         )
+    if by_code and signum and not (reason or message):
+        message = f"killed by {_named(signum)}, or it ended itself with exit code {by_code}"
     return Ending(
         at=time.time(),
         code=code,
@@ -133,6 +141,15 @@ def ending(
         memory_peak=(usage.memory_peak if usage else 0) or peak,
         last_output=watched.last,
     )
+
+
+def _named(signum: int) -> str:
+    import signal  # late: 0.8 MB
+
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
 
 
 def last_words(termination: bytes, code_folder: str) -> tuple[str, str, bool]:

@@ -41,6 +41,11 @@ def main() -> int:
         watch.arm()
         _live(launch, folder, watch)
         watch.disarm()
+    except SystemExit as asked:
+        if where := place(asked, code):
+            # Of the plugin; SIGTERM's comes from here.
+            words.say(_exited(asked, where))
+        raise
     except Exception as error:  # noqa: BLE001 - the edge of the process: it is told and ends it
         end = _end(_first(error), code)
         words.say(end)
@@ -133,6 +138,16 @@ def _end(error: BaseException, code: Path) -> Termination:
         where = place(error, code)
         reason = "PluginRaised" if where else "RunnerFailed"
         end = Termination(reason, f"{type(error).__name__}: {error}{where}{what_to_raise(error)}")
+    say(f"{end.reason}: {end.message}")
+    return end
+
+
+def _exited(asked: SystemExit, where: str) -> Termination:
+    """Say where a plugin ended its process itself."""
+    zero = asked.code in (None, 0)
+    given = "" if asked.code is None else repr(asked.code)
+    more = "; a plugin runs until it is told to stop" if zero else ""
+    end = Termination("ExitedZero" if zero else "Exited", f"sys.exit({given}){where}{more}")
     say(f"{end.reason}: {end.message}")
     return end
 
