@@ -1,7 +1,7 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,3 +230,20 @@ def left_behind(settings: Settings) -> list[str]:
     from orchestrator.app import house
 
     return house.left_behind(settings)
+
+
+def build_images(
+    settings: Settings, names: Sequence[str], base: str | None, told: Callable[[str, str], None]
+) -> list[dict[str, Any]]:
+    """Build what is missing of these plugins' images, or of all; return each, and whether it was built."""
+    from orchestrator.app import images
+
+    made = images.build(settings, names, base, told)
+    return [{**images.row(each), "built": each.made} for each in made]
+
+
+def listed_images(settings: Settings) -> list[dict[str, Any]]:
+    """Return the images that are here, and whether each is the newest of its plugin."""
+    from orchestrator.app import images
+
+    return [{**images.row(each), "newest": newest} for each, newest in images.listed(settings)]

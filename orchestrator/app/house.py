@@ -23,6 +23,7 @@ from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.images import Images
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
@@ -58,6 +59,10 @@ def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalC
         plugin_dir=Path(plugin_dir) if plugin_dir else settings.plugin_dir,
         pip=Pip(settings.environment),
     )
+
+
+def images(settings: Settings) -> Images:
+    return Images(settings.cache, Pip(settings.environment), settings.environment)
 
 
 def runtime(settings: Settings) -> ProcessRuntime:

@@ -18,7 +18,7 @@ from orchestrator.catalog.describe import Descriptions, from_document
 from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Limits
 from orchestrator.catalog.fault import Fault, FaultError
-from orchestrator.catalog.find import Found, Places, find
+from orchestrator.catalog.find import Found, Places, available, find
 from orchestrator.catalog.lying import Lying, look
 from orchestrator.errors import ActionError
 from orchestrator.ports import Environment
@@ -104,6 +104,19 @@ class LocalCatalog:
     async def prepare(self, artifact: Artifact) -> Environment:
         async with self._installing:
             return await asyncio.to_thread(self._prepare, artifact)
+
+    async def wheels(self, artifact: Artifact) -> Lock | None:
+        """Return the lock that `prepare` installs, made where there is none yet; None: nothing to install.
+
+        Raises:
+            ActionError: RequirementsFailed, ArtifactGone.
+        """
+        async with self._installing:
+            return await asyncio.to_thread(self._lock, artifact)
+
+    def available(self) -> tuple[str, ...]:
+        """Return the names of all plugins that an entry could name without `source`; blocks."""
+        return available(self._places)
 
     async def renew(self, artifact: Artifact) -> None:
         """Ask the registry for newer wheels and lock them beside the plugin.

@@ -76,7 +76,8 @@ def available(places: Places) -> tuple[str, ...]:
         if folder is None or not folder.is_dir():
             continue
         for path in folder.iterdir():
-            if path.suffix == ".py" and path.is_file():
+            # Bundled plugins are folders, each with its manifest.
+            if path.suffix == ".py" and path.is_file() and folder != places.bundled:
                 names.add(path.stem)
             elif (path / FILE).is_file():
                 names.add(path.name.replace("-", "_"))

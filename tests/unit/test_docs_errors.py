@@ -23,6 +23,10 @@ NO_REASON = {
     *("ResolutionImpossible", "NewConnectionError", "ConnectTimeoutError", "ProxyError"),
     *("SSLError", "Pillow", "Cf", "Zs", "Connection", "Origin", "Null", "True", "False"),
     *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid", "Threads"),
+    # fields of images, of their archives, and of Debian's packages
+    *("Config", "Entrypoint", "Env", "Labels", "Layers", "StopSignal", "User", "WorkingDir"),
+    *("RepoTags", "Architecture", "Depends", "Description", "Filename", "Maintainer", "Package"),
+    *("Priority", "Section", "Source", "Version", "Accept", "Authorization"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # a note of `ntp data record`

@@ -61,8 +61,13 @@ def test_parts_and_marks_belong_together(page, words):
 def test_every_command_and_option_is_in_the_reference():
     page = parts()["ntpctl"]
     with click.Context(group) as context:
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
+        commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
+        for name, outer in list(commands.items()):
+            if isinstance(outer, click.Group):
+                del commands[name]
+                commands |= {f"{name} {inner}": each for inner, each in outer.commands.items()}
+        assert "images build" in commands
+        for name, command in commands.items():
             _, _, section = page.partition(f"### ntpctl {name}\n")
             section = section.partition("\n### ")[0]
             assert "Example" in section, name

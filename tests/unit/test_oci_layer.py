@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ntp.oci import archive, image, layer
+from ntp.oci.archive import Item
 from ntp.oci.descriptor import LAYER, Descriptor, digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.layer import File, Form, Held, Link
@@ -148,7 +149,7 @@ def test_an_image_is_read_back_from_its_archive_with_what_is_attached(tmp_path):
     about = attach(layout, built, b'{"a":1}', "application/vnd.cyclonedx+json")
     file = tmp_path / "image.tar"
     with file.open("wb") as out:
-        archive.write(layout, built, out, name="ntp/x", tag="1.0.0", attachments=[about])
+        archive.write(layout, [Item(built, "ntp/x", "1.0.0", [about])], out)
     other = Layout.create(tmp_path / "to")
     index = archive.take(file, other)
     other.write_index(index)
@@ -162,7 +163,7 @@ def test_an_image_is_read_back_from_its_archive_with_what_is_attached(tmp_path):
 def test_the_archive_is_what_docker_load_reads(tmp_path):
     layout, made, built = _made(tmp_path)
     out = io.BytesIO()
-    archive.write(layout, built, out, name="ntp/x", tag="1.0.0")
+    archive.write(layout, [Item(built, "ntp/x", "1.0.0")], out)
     out.seek(0)
     with tarfile.open(fileobj=out) as tar:
         (said,) = json.load(tar.extractfile("manifest.json"))
@@ -178,7 +179,7 @@ def test_an_archive_with_an_altered_blob_is_refused(tmp_path):
     layout, _, built = _made(tmp_path / "from")
     file = tmp_path / "image.tar"
     with file.open("wb") as out:
-        archive.write(layout, built, out, name="ntp/x", tag="1")
+        archive.write(layout, [Item(built, "ntp/x", "1")], out)
     content = file.read_bytes()
     file.write_bytes(content.replace(b"c = 2\n", b"c = 3\n"))
     with pytest.raises(OciError, match="altered"):

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -16,44 +17,58 @@ from ntp.oci.untar import Limits, Member, members
 _BLOBS = "blobs/sha256/"
 
 
-def write(
-    layout: Layout,
-    image: Image,
-    out: IO[bytes],
-    *,
-    name: str,
-    tag: str,
-    attachments: Sequence[Attached] = (),
-) -> None:
-    """Write the image with what is attached to it; the bytes depend on nothing else.
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An image in an archive.
+
+    `name`: what an engine calls it: `ntp/bollinger-strategy`. `tag`: of that name. `attachments`: SBOM,
+    provenance; an engine needs none.
+    """
+
+    image: Image
+    name: str
+    tag: str
+    attachments: Sequence[Attached] = ()
+
+
+def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
+    """Write images with what is attached to them; the bytes depend on nothing else.
 
     manifest.json is what `docker load` reads, up to today's engines without containerd's image store.
+    Several images share their blobs, so that an engine is sent a base once.
 
     Args:
         layout: has the blobs; each is compared with its digest on the way.
-        image: which.
+        items: in the index a single image goes by its tag, several by name and tag.
         out: where to.
-        name: what an engine calls it: `ntp/bollinger-strategy`.
-        tag: of that name, and its name in the archive's index.
-        attachments: SBOM, provenance; an engine needs none.
     """
-    listed = [named(image.descriptor, tag), *(each.descriptor for each in attachments)]
+    alone = len(items) == 1
     index = {
         "schemaVersion": 2,
         "mediaType": INDEX,
-        "manifests": [each.to_json() for each in listed],
+        "manifests": [
+            each.to_json()
+            for item in items
+            for each in (
+                named(item.image.descriptor, item.tag if alone else f"{item.name}:{item.tag}"),
+                *(attached.descriptor for attached in item.attachments),
+            )
+        ],
     }
-    old = {
-        "Config": _BLOBS + image.config_descriptor.hexadecimal,
-        "RepoTags": [f"{name}:{tag}"],
-        "Layers": [_BLOBS + layer.hexadecimal for layer in image.layers],
-    }
+    old = [
+        {
+            "Config": _BLOBS + item.image.config_descriptor.hexadecimal,
+            "RepoTags": [f"{item.name}:{item.tag}"],
+            "Layers": [_BLOBS + layer.hexadecimal for layer in item.image.layers],
+        }
+        for item in items
+    ]
     small = {
         "oci-layout": MARK,
         "index.json": dump(index),
-        "manifest.json": dump([old]),
+        "manifest.json": dump(old),
     }
-    blobs = {each.digest: each for each in _blobs(image, attachments)}
+    blobs = {each.digest: each for item in items for each in _blobs(item.image, item.attachments)}
     with tarfile.open(fileobj=out, mode="w|", bufsize=CHUNK, format=tarfile.PAX_FORMAT) as tar:
         tar.copybufsize = CHUNK  # type: ignore[attr-defined] # 16 KiB at a time costs seconds
         for path, content in small.items():

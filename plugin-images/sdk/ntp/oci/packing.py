@@ -143,9 +143,7 @@ def _write_archive(layout: Layout, built: Built, out: Path, *, name: str, tag: s
     fd, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
         with os.fdopen(fd, "wb") as file:
-            archive.write(
-                layout, built.image, file, name=name, tag=tag, attachments=built.attachments
-            )
+            archive.write(layout, [archive.Item(built.image, name, tag, built.attachments)], file)
         umask = os.umask(0)
         os.umask(umask)
         Path(scratch).chmod(0o666 & ~umask)

@@ -1,5 +1,6 @@
 """A plugin's image: the layers of a base, one of its locked wheels, one of its code."""
 
+import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ntp import __version__
 from ntp.oci import image as images
 from ntp.oci import layer, provenance, sbom
 from ntp.oci.base import CODE, OCI, OWN, WHEELS_FOLDER, Facts, files, settings
@@ -63,7 +63,7 @@ def key(plugin: Plugin, base: Image, form: Form) -> str:
     """Return one digest of all that the image follows from: where it is known, nothing has to be built."""
     said = {
         "form": FORM,
-        "sdk": __version__,
+        "sdk": _packer(),
         "base": base.digest,
         "tree": plugin.tree.digest,
         "manifest": dict(plugin.manifest),
@@ -133,6 +133,11 @@ def build(
         epoch=form.epoch,
     )
     return Built(made, _about(layout, made, plugin, base, own))
+
+
+def _packer() -> str:
+    """The version of what packs: this distribution."""
+    return importlib.metadata.version(SDK)
 
 
 def _wheels(layout: Layout, own: Sequence[Pin], pip: Pip, form: Form, progress: Progress) -> Layer:
@@ -210,7 +215,7 @@ def _about(
             **({"revision": plugin.revision} if plugin.revision else {}),
         },
         materials=materials,
-        builder_version=__version__,
+        builder_version=_packer(),
     )
     return (
         attach(layout, made, document, sbom.MEDIA_TYPE),

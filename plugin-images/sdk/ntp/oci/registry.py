@@ -4,13 +4,8 @@ Methods block. No answer of a registry is believed: what it sends has to have th
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit
-
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from ntp.oci.archive import blobs_of
 from ntp.oci.descriptor import (
@@ -31,12 +26,11 @@ from ntp.oci.image import Image, one_platform, read
 from ntp.oci.layout import CHUNK, Layout
 from ntp.oci.reference import Reference
 from ntp.oci.referrer import Attached
-from ntp.oci.registry_access import Access, Credentials
+from ntp.oci.registry_access import Credentials
+from ntp.oci.registry_line import Line, body
 
-CONNECT_S, READ_S = 10.0, 60.0
 TRIES = 3
 _ACCEPTED = ", ".join(sorted(MANIFESTS | INDEXES))
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 Progress = Callable[[str], None]
 
@@ -47,17 +41,10 @@ class Registry:
     def __init__(
         self, host: str, *, credentials: Credentials | None = None, plain: bool = False
     ) -> None:
-        bare = urlsplit(f"//{host}").hostname or ""
-        scheme = "http" if plain or bare in ("localhost", "127.0.0.1", "::1") else "https"
-        self._root = f"{scheme}://{host}"
-        self._host = host
-        self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S), retries=False
-        )
-        self._access = Access(self._pool, credentials)
+        self._line = Line(host, credentials=credentials, plain=plain)
 
     def close(self) -> None:
-        self._pool.clear()
+        self._line.close()
 
     def resolve(self, reference: Reference) -> Descriptor:
         """Return what the reference means now; by a digest it is exactly that one.
@@ -121,9 +108,9 @@ class Registry:
         if reference.digest is None:
             raise OciError(f"{reference} has no digest: resolve it first")
         path = f"/v2/{reference.repository}/referrers/{reference.digest}"
-        with self._ask("GET", path, reference, headers={"Accept": INDEX}) as answer:
+        with self._line.ask("GET", path, reference, headers={"Accept": INDEX}) as answer:
             if answer.status == 200 and answer.headers.get("content-type", "").startswith(INDEX):
-                return self._listed(_content(answer, MAX_DOCUMENT))
+                return self._listed(body(answer, MAX_DOCUMENT))
         tagged = self._tagged(reference, reference.digest)
         return self._listed(tagged) if tagged is not None else ()
 
@@ -153,8 +140,8 @@ class Registry:
     def _tagged(self, reference: Reference, digest: str) -> bytes | None:
         """The fallback of OCI 1.1 for registries without the referrers' API: an index under a tag."""
         path = f"/v2/{reference.repository}/manifests/{digest.replace(':', '-')}"
-        with self._ask("GET", path, reference, headers={"Accept": INDEX}) as answer:
-            return _content(answer, MAX_DOCUMENT) if answer.status == 200 else None
+        with self._line.ask("GET", path, reference, headers={"Accept": INDEX}) as answer:
+            return body(answer, MAX_DOCUMENT) if answer.status == 200 else None
 
     def _list_by_tag(self, to: Reference, image: Image, attached: Attached) -> None:
         before = self._tagged(to, image.digest)
@@ -173,15 +160,15 @@ class Registry:
     def _manifest(self, reference: Reference) -> tuple[Descriptor, bytes]:
         wanted = reference.digest or reference.tag
         path = f"/v2/{reference.repository}/manifests/{wanted}"
-        with self._ask("GET", path, reference, headers={"Accept": _ACCEPTED}) as answer:
+        with self._line.ask("GET", path, reference, headers={"Accept": _ACCEPTED}) as answer:
             if answer.status == 404:
                 raise OciError(
                     f"{reference} is not there",
                     fix="check its name and tag",
                     reason="ImageNotFound",
                 )
-            self._expect(answer, reference, 200)
-            content = _content(answer, MAX_DOCUMENT)
+            self._line.expect(answer, reference, 200)
+            content = body(answer, MAX_DOCUMENT)
             media = answer.headers.get("content-type", "").partition(";")[0].strip()
         found = digest_of(content)
         claimed = reference.digest or answer.headers.get("docker-content-digest") or found
@@ -200,24 +187,24 @@ class Registry:
         path = f"/v2/{reference.repository}/blobs/{blob.digest}"
 
         def once() -> None:
-            with self._ask("GET", path, reference) as answer:
-                self._expect(answer, reference, 200)
+            with self._line.ask("GET", path, reference) as answer:
+                self._line.expect(answer, reference, 200)
                 into.take(answer.stream(CHUNK), blob)
 
         _again(once)
 
     def _has(self, to: Reference, blob: Descriptor) -> bool:
         path = f"/v2/{to.repository}/blobs/{blob.digest}"
-        with self._ask("HEAD", path, to, push=True) as answer:
+        with self._line.ask("HEAD", path, to, push=True) as answer:
             return bool(answer.status == 200)
 
     def _send(self, to: Reference, layout: Layout, blob: Descriptor) -> None:
         def once() -> None:
             path = f"/v2/{to.repository}/blobs/uploads/"
-            with self._ask("POST", path, to, push=True) as answer:
-                self._expect(answer, to, 202)
-                place = urljoin(self._root + path, answer.headers.get("location", ""))
-            if urlsplit(place).netloc != urlsplit(self._root).netloc:
+            with self._line.ask("POST", path, to, push=True) as answer:
+                self._line.expect(answer, to, 202)
+                place = urljoin(self._line.root + path, answer.headers.get("location", ""))
+            if urlsplit(place).netloc != urlsplit(self._line.root).netloc:
                 raise OciError(f"{to}: the registry wants the upload elsewhere")
             parts = urlsplit(place)
             query = "&".join(
@@ -227,7 +214,7 @@ class Registry:
                 "Content-Type": "application/octet-stream",
                 "Content-Length": str(blob.size),
             }
-            with self._ask(
+            with self._line.ask(
                 "PUT",
                 f"{parts.path}?{query}",
                 to,
@@ -235,7 +222,7 @@ class Registry:
                 headers=headers,
                 body=layout.chunks(blob),
             ) as answer:
-                self._expect(answer, to, 201)
+                self._line.expect(answer, to, 201)
 
         _again(once)
 
@@ -244,82 +231,12 @@ class Registry:
     ) -> Mapping[str, str]:
         path = f"/v2/{to.repository}/manifests/{tag or descriptor.digest}"
         headers = {"Content-Type": descriptor.media_type}
-        with self._ask("PUT", path, to, push=True, headers=headers, body=content) as answer:
-            self._expect(answer, to, 201)
+        with self._line.ask("PUT", path, to, push=True, headers=headers, body=content) as answer:
+            self._line.expect(answer, to, 201)
             said = answer.headers.get("docker-content-digest")
             if is_digest(said) and said != descriptor.digest:
                 raise OciError(f"{to}: the registry stored {said} in place of {descriptor.digest}")
             return {name.lower(): text for name, text in answer.headers.items()}
-
-    @contextmanager
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        reference: Reference,
-        *,
-        push: bool = False,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | Iterator[bytes] | None = None,
-    ) -> Iterator[Any]:
-        """Yield the answer; where the registry asks for it, with a token."""
-        url = self._root + path
-        scope = f"repository:{reference.repository}:{'pull,push' if push else 'pull'}"
-        answer = None
-        try:
-            for last in (False, True):
-                said = {**(headers or {}), **self._access.headers(scope)}
-                answer = self._pool.request(
-                    method, url, headers=said, body=body, preload_content=False, redirect=method == "GET",
-                    retries=urllib3.Retry(total=0, redirect=5, raise_on_redirect=True, raise_on_status=False)
-                    if method == "GET"
-                    else False,
-                )  # fmt: skip
-                if answer.status != 401 or last:
-                    break
-                answer.drain_conn()
-                answer.release_conn()
-                self._access.learn(answer.headers.get("www-authenticate", ""), scope, self._root)
-            yield answer
-        except HTTPError as error:
-            why = " ".join(str(getattr(error, "reason", None) or error).split())[:300]
-            raise OciError(
-                f"the registry {self._host} does not answer: {why}",
-                fix="check the name and the network",
-                reason="RegistryUnreachable",
-                transient=True,
-            ) from error
-        finally:
-            if answer is not None:
-                answer.close()
-
-    def _expect(self, answer: Any, reference: Reference, status: int) -> None:
-        if answer.status == status:
-            return
-        said = " ".join(_content(answer, 4096, strict=False).decode(errors="replace").split())[:300]
-        if answer.status in (401, 403):
-            raise OciError(
-                f"{reference}: the registry refuses ({answer.status}): {said}",
-                fix="log in: `docker login` or `skopeo login` write the file that is read here",
-                reason="RegistryRefused",
-            )
-        raise OciError(
-            f"{reference}: the registry answered {answer.status}: {said}",
-            fix="try again later" if answer.status in _TRANSIENT else "",
-            reason="RegistryRefused",
-            transient=answer.status in _TRANSIENT,
-        )
-
-
-def _content(answer: Any, limit: int, *, strict: bool = True) -> bytes:
-    content = bytearray()
-    for chunk in answer.stream(64 * 1024):
-        content += chunk
-        if len(content) > limit:
-            if strict:
-                raise OciError(f"the registry's answer has more than {limit:,} bytes")
-            break
-    return bytes(content[:limit])
 
 
 def _again(once: Callable[[], None]) -> None:
