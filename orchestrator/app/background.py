@@ -22,10 +22,20 @@ STORAGE = "storage"
 """What `down` leaves: the folders that plugins keep for themselves, ledgers among them."""
 RUN = "run"
 """A folder for each instance that a runtime has made."""
+MADE = "made-its-parent"
+"""There: the folder above is ours, and goes with its last project."""
 LOG_BYTES = 1 << 20
 PATIENCE_S = 30.0
 END_S = 5.0
 LOOK_S = 0.02
+
+
+def make_state(state: Path) -> None:
+    """Make a project's state folder; remember whether the folder of all projects was made with it."""
+    new = not state.parent.exists()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if new:
+        (state / MADE).touch(mode=0o600)
 
 
 def ensure(settings: Settings) -> bool:
@@ -37,7 +47,7 @@ def ensure(settings: Settings) -> bool:
     socket = settings.state / SOCKET
     if client.answers(socket):
         return False
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_state(settings.state)
     log = settings.state / LOG
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -92,9 +102,9 @@ def forget(settings: Settings, *, delete_data: bool) -> None:
         time.sleep(LOOK_S)
     kept = settings.state / STORAGE
     if delete_data or not (kept.is_dir() and any(kept.iterdir())):
-        shutil.rmtree(settings.state, ignore_errors=True)
+        _remove_state(settings.state)
         return
-    _remove_all(settings.state, but=(STORAGE,))
+    _remove_all(settings.state, but=(STORAGE, MADE))
 
 
 def leave_no_trace(settings: Settings) -> None:
@@ -103,9 +113,18 @@ def leave_no_trace(settings: Settings) -> None:
     if glance.applied_from(state / STORE) is not None or any((state / RUN).glob("*")):
         return
     # A background controller's log tells why it ended.
-    _remove_all(state, but=(STORAGE, LOG))
-    with contextlib.suppress(OSError):
-        state.rmdir()
+    with contextlib.suppress(FileNotFoundError):  # `down` removes it at the same time
+        _remove_all(state, but=(STORAGE, LOG, MADE))
+        if not any(each.name != MADE for each in state.iterdir()):
+            _remove_state(state)
+
+
+def _remove_state(state: Path) -> None:
+    ours = (state / MADE).exists()
+    shutil.rmtree(state, ignore_errors=True)
+    if ours:
+        with contextlib.suppress(OSError):  # other projects are in it
+            state.parent.rmdir()
 
 
 def _remove_all(folder: Path, *, but: Collection[str]) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from ntp.package.wheels import Pip
 from orchestrator.app import STORE
-from orchestrator.app.background import leave_no_trace
+from orchestrator.app.background import leave_no_trace, make_state
 from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -191,6 +191,7 @@ def serve(
     """Run the controller of a project until SIGTERM, Ctrl-C or `ntpctl down`."""
     configure()
     _raise_descriptors()
+    make_state(settings.state)
     edits = None if follow is None else Edits(settings, follow, named=named)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(settings, background=background, edits=edits))

@@ -64,7 +64,7 @@ def test_nothing_stays_where_nothing_was_applied(fresh, number):
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
-    assert not fresh.state.exists()
+    assert not fresh.state.parent.exists()
     status = fresh.ntpctl("status")
     assert status.returncode == 3
     assert "nothing of project 'fresh' was applied here" in status.stderr
@@ -86,7 +86,7 @@ def test_the_storage_of_a_project_that_is_down_stays(fresh):
     process = fresh.serve()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert [path.name for path in fresh.state.iterdir()] == ["storage"]
+    assert [path.name for path in fresh.state.iterdir()] == ["storage"], "its parent was there"
     assert ledger.read_text() == "fills"
 
 
@@ -133,3 +133,12 @@ def test_ctrl_c_while_a_command_starts_a_controller_ends_that_too(fresh):
     assert "Traceback" not in said
     with pytest.raises(ProcessLookupError):
         os.kill(controller, 0)
+
+
+def test_a_folder_of_all_projects_that_was_there_stays(fresh):
+    fresh.state.parent.mkdir()
+    process = fresh.serve()
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert list(fresh.state.parent.iterdir()) == []
