@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-long lint docs bench lock clean dist
+.PHONY: help setup demo test test-long lint docs bench lock clean dist images
 
 help:
 	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-long  crash and fuzz campaigns, up to an hour"
 	@echo "make lint       ruff, mypy, import-linter, generated files"
 	@echo "make docs       write the generated files: schemas/, docs/reference/"
+	@echo "make images     test, pack and compare the images of all bundled plugins"
 	@echo "make bench      the figures of docs/benchmarks.md"
 
 setup: $(READY)
@@ -55,6 +56,9 @@ lock: $(READY)
 dist: $(READY)
 	@$(BIN)/python -m build --no-isolation --wheel --outdir dist plugin-images/sdk
 	@$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
+images: $(READY)
+	@.ci/images
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,12 +4,15 @@ No root, no chroot, nothing is configured: apt compares each package with its si
 unpacks it, and only what Python needs is taken.
 """
 
+import hashlib
 import io
+import platform
 import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from ntp.oci.layer import Entry, File, Held, Link
@@ -48,7 +51,8 @@ class Package:
 
     @property
     def purl(self) -> str:
-        return f"pkg:deb/debian/{self.name}@{self.version.replace(':', '%3A').replace('+', '%2B')}?arch={self.architecture}"
+        version = self.version.replace(":", "%3A").replace("+", "%2B")
+        return f"pkg:deb/{_distribution()}/{self.name}@{version}?arch={self.architecture}"
 
 
 class DebianError(Exception):
@@ -122,6 +126,12 @@ def show(name: str) -> list[Package]:
     return _shown([name])
 
 
+@cache
+def _distribution() -> str:
+    """Whose packages apt has here: debian, ubuntu, or one made of these."""
+    return platform.freedesktop_os_release()["ID"]
+
+
 def _shown(names: list[str]) -> list[Package]:
     if not names:
         return []
@@ -158,8 +168,6 @@ def _depends(control: str) -> list[str]:
 
 
 def _is_right(path: Path, sha256: str) -> bool:
-    import hashlib
-
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     except OSError:

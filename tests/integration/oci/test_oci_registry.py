@@ -5,11 +5,13 @@ import http.server
 import json
 import shutil
 import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from ntp.oci import image, layer, reference
+from ntp.oci import archive, image, layer, reference
 from ntp.oci.descriptor import CONFIG, LAYER, MANIFEST, digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.layer import File, Held
@@ -19,6 +21,8 @@ from ntp.oci.registry import Registry
 from ntp.oci.registry_access import Credentials, logged_in
 from tests.worlds.environment import absent
 from tests.worlds.registry import HTPASSWD, PASSWORD, USER, registry
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,26 @@ def test_skopeo_copies_from_the_layout_and_we_read_what_it_copied(host, tmp_path
     found = image.choose(back, "1.0.0", architecture="amd64")
     image.check(back, found)
     assert found.digest == built.digest
+    there.close()
+
+
+def test_what_was_packed_is_published_with_what_is_attached(host, tmp_path):
+    layout, built = _image(tmp_path / "from", b"c = 3\n")
+    about = attach(layout, built, b"{}", "application/vnd.cyclonedx+json")
+    file = tmp_path / "published.tar"
+    with file.open("wb") as out:
+        archive.write(layout, [archive.Item(built, "ntp/published", "1.0.0", [about])], out)
+    run = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "publish_images.py", f"{host}/team", "main", file],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.stdout == f"{host}/team/published:main@{built.digest}\n", run.stderr
+    there = Registry(host)
+    (listed,) = there.referrers(reference.parse(run.stdout.strip()))
+    assert listed.digest == about.descriptor.digest
+    assert listed.artifact_type == "application/vnd.cyclonedx+json"
     there.close()
 
 
