@@ -113,6 +113,7 @@ class Launches:
                 grace_s=spec.grace.total_seconds(),
                 trading=trading(spec),
                 storage=STORAGE if spec.storage else None,
+                storage_bytes=spec.storage,
                 egress=[str(host) for host in spec.egress],
             )
         )

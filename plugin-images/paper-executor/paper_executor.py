@@ -5,6 +5,7 @@ from typing import Any
 
 from paper_ledger import Ledger, LedgerError
 from paper_restore import open_ledger
+from paper_share import FULL, Share
 
 from ntp import ExecutorPlugin, Fill, MarketData, PluginMetadata, TradingSignal
 from ntp.engine.desk import Desk
@@ -22,6 +23,8 @@ class PaperExecutor(ExecutorPlugin):
         self._desk: Desk | None = None
         self._ledger: Ledger | None = None
         self._tell_again: list[Fill] = []
+        self._full_refusals = 0
+        """Orders of this life for which the ledger had no room."""
 
     def get_metadata(self) -> PluginMetadata:
         return PluginMetadata(
@@ -49,7 +52,7 @@ class PaperExecutor(ExecutorPlugin):
         path = None
         if self.storage is not None:
             path = self.storage / f"ledger-{self.strategy or 'all'}.sqlite"
-        self._ledger = open_ledger(path, desk)
+        self._ledger = open_ledger(path, desk, Share(self.storage_bytes if path else 0))
         self._desk = desk
         # Whether they were published before the last end is not known; their ids stay the same.
         self._tell_again = self._ledger.newest_fills(_TOLD_AGAIN)
@@ -64,8 +67,18 @@ class PaperExecutor(ExecutorPlugin):
         signal_id, time = _cause(signal)
         if ledger.knows(signal_id, time):
             return self._told_again() + ledger.fills_of(signal_id)
-        ledger.keep_signal(signal_id, time, signal, desk.signal(signal_id, signal, time))
+        full = FULL if ledger.full else ""
+        outcome = desk.signal(signal_id, signal, time, closes_only=full)
+        self._full_refusals += full in str(outcome) if full else 0
+        ledger.keep_signal(signal_id, time, signal, outcome)
         return self._told_again()
+
+    def conditions(self) -> dict[str, str]:
+        """Say whether this strategy may open nothing any more, and how many of its orders that met."""
+        if self._ledger is None or not self._ledger.full:
+            return {}
+        met = f"{self._full_refusals} order{'' if self._full_refusals == 1 else 's'} refused"
+        return {"ShareFull": f"{self._ledger.share.words()}; {met}, what closes is still filled"}
 
     async def on_data(self, data: MarketData) -> list[Fill] | None:
         """Fill what waits, look at stops, and note the equity."""

@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from paper_share import Share
+
 from ntp.contract.messages import Fill, FillReason, Side, TradingSignal
 from ntp.engine.desk import Change, Desk
 from ntp.engine.orders import Order
-
-MAX_POINTS = 20_000
-"""Of the equity curve, besides those at fills; beyond it every second one goes."""
-MAX_IDLE_SIGNALS = 50_000
-"""Signals without an order whose ids are kept; of older ones only the time is."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,10 +28,11 @@ class Ledger:
     ledger, so every further call is refused: a restart resumes from what is durable.
     """
 
-    def __init__(self, connection: sqlite3.Connection, name: str, desk: Desk) -> None:
+    def __init__(self, connection: sqlite3.Connection, name: str, desk: Desk, share: Share) -> None:
         self.name = name
-        self.max_points = MAX_POINTS
-        self.max_idle_signals = MAX_IDLE_SIGNALS
+        self.share = share
+        self.max_points = share.points
+        self.max_idle_signals = share.idle_signals
         self._sql = connection
         self._desk = desk
         self.counts = {table: self._count(table) for table in ("signals", "orders", "fills")}
@@ -44,6 +42,11 @@ class Ledger:
     def touch(self, symbol: str) -> None:
         """Note that a tick of this symbol was seen; the next transaction keeps how far it came."""
         self._touched.add(symbol)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is to be opened any more, for what is kept of it has no room."""
+        return self.share.full(self._sql)
 
     def knows(self, signal_id: str, time: datetime) -> bool:
         """Whether this signal was consumed."""
@@ -87,7 +90,7 @@ class Ledger:
                         _text(outcome.take_profit),
                     ),
                 )
-            elif number is not None and number % 1000 == 0:
+            elif number is not None and number % self.share.look_every == 0:
                 self._forget_idle_signals(number)
         self.counts["signals"] += 1
         self.counts["orders"] += ordered
@@ -107,7 +110,7 @@ class Ledger:
                 number = sql.execute(
                     "INSERT INTO equity (time, equity, cash, fill) VALUES (?, ?, ?, ?)", row
                 ).lastrowid
-                if number is not None and number % 1000 == 0:
+                if number is not None and number % self.share.look_every == 0:
                     self._thin_out()
             self._keep_account(sql)
         self.counts["fills"] += len(change.fills)

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from paper_ledger import Ledger, LedgerError, moment
+from paper_share import Share
 
 from ntp.contract.messages import Side
 from ntp.engine.book import Book, Position
@@ -19,18 +20,20 @@ SCHEMA_VERSION = "1"
 _FIX = "move the file away to begin a new ledger, or put a good copy in its place"
 
 
-def open_ledger(path: Path | None, desk: Desk) -> Ledger:
+def open_ledger(path: Path | None, desk: Desk, share: Share | None = None) -> Ledger:
     """Return the ledger, and bring `desk` to the state that it holds.
 
     Args:
         path: the file; made if it is not there. None: in memory, for a test.
         desk: new; its capital is what the entry says now, and a difference to the ledger's is put
             in, or taken out.
+        share: how much it may fill; None: as much as it likes.
 
     Raises:
         LedgerError: another process has it open, it is damaged, it is another executor's or
             strategy's, or its figures contradict each other.
     """
+    share = share or Share()
     name = "the ledger in memory" if path is None else f"the ledger {path.name}"
     with ExitStack() as undo:
         try:
@@ -39,6 +42,7 @@ def open_ledger(path: Path | None, desk: Desk) -> Ledger:
             # Exclusive: one writer, and no shared memory file, which some sandboxes do not offer.
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
                 sql.execute(f"PRAGMA {pragma}")
+            share.bound_log(sql)
             sql.execute("BEGIN IMMEDIATE")
             if sql.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
                 _create(sql, desk)
@@ -52,7 +56,7 @@ def open_ledger(path: Path | None, desk: Desk) -> Ledger:
             fix = "stop that process first" if busy else _FIX
             raise LedgerError(f"{name} {found}; {fix}") from error
         undo.pop_all()
-    return Ledger(sql, name, desk)
+    return Ledger(sql, name, desk, share)
 
 
 def _create(sql: sqlite3.Connection, desk: Desk) -> None:

@@ -36,7 +36,8 @@ def work(plugin=Noting, *strategies):
         for i, name in enumerate(strategies or ("one", "two"), 1)
     ]
     refusals = Refusals()
-    made = ExecutorWork(Maker(plugin, {}, instance="paper"), listens, refusals=refusals)
+    maker = Maker(plugin, {}, instance="paper", storage_bytes=1001)
+    made = ExecutorWork(maker, listens, refusals=refusals)
     made.prepare()
     return made, refusals
 
@@ -145,3 +146,21 @@ async def test_symbols_without_end_are_counted_together_at_last():
         )
     assert len(mandate.signals) == 10_001
     assert (mandate.signals["A"], mandate.signals["*"]) == (2, 2)
+
+
+async def test_strategies_have_equal_parts_of_the_storage():
+    assert [one.storage_bytes for one in work()[0].all()] == [500, 500]
+    assert [one.storage_bytes for one in work(Noting, "one")[0].all()] == [1001]
+    assert [one.storage_bytes for one in work(Shared)[0].all()] == [1001]
+
+
+class Complaining(Noting):
+    def conditions(self):
+        return {"two": {"ShareFull": "full", "Late": "5 s"}, "three": {"ShareFull": "full as well"},
+                "four": ["ShareFull"]}.get(self.strategy, {})  # fmt: skip
+
+
+async def test_what_an_executor_says_is_wrong_is_told_with_the_strategy_that_it_is_about():
+    made, refusals = work(Complaining, "one", "two", "three", "four")
+    assert made.conditions() == {"ShareFull": "two: full; three: full as well", "Late": "two: 5 s"}
+    assert refusals.last == "conditions() returned list; give a dict of texts"

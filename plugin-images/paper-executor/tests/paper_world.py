@@ -44,10 +44,13 @@ def events(seed: int, count: int = 400) -> Iterator[Event]:
             )
 
 
-async def opened(storage: Path | None, trading: Trading = TRADING, **config) -> PaperExecutor:
+async def opened(
+    storage: Path | None, trading: Trading = TRADING, *, part: int = 0, **config
+) -> PaperExecutor:
     executor = PaperExecutor({**CONFIG, **config})
     executor.instance, executor.strategy = "paper", "st"
     executor.trading, executor.storage = trading, storage
+    executor.storage_bytes = part
     assert executor.validate_config()
     await executor.initialize()
     return executor

@@ -304,3 +304,53 @@ def test_the_manifest_says_what_the_code_does():
     assert said.pop("equity_every_s") == 60
     assert Costs.of(said) == Costs()
     assert TRADING.short
+
+
+PART = 512 * 1024
+
+
+def used(storage: Path) -> int:
+    return sum(file.stat().st_size for file in storage.iterdir())
+
+
+async def test_a_noisy_strategy_fills_its_own_part_of_the_storage_and_no_more(tmp_path: Path):
+    paper = await opened(tmp_path, Trading(capital="10000"), part=PART)
+    most = met = 0
+    for second in range(1, 2_501):
+        kind = SignalType.BUY if second % 2 else SignalType.SELL
+        await run(paper, tick(second, 100.0), signal(second, kind))
+        most = max(most, used(tmp_path))
+        met = second if not met and paper.conditions() else met
+    assert 0 < met < 1_250, "so half of the signals came when it was full"
+    assert PART // 2 < most < PART
+    ((word, words),) = paper.conditions().items()
+    assert word == "ShareFull"
+    assert words.startswith(
+        "its part of the storage is full (0.5 MiB); raise the executor's `storage`; "
+    )
+    assert f" {paper._full_refusals} orders refused" in words
+    assert paper._full_refusals > 600
+    await paper.shutdown()
+    (outcome,) = rows(
+        tmp_path, "SELECT outcome FROM signals WHERE type = 'BUY' ORDER BY number DESC LIMIT 1"
+    )
+    assert outcome[0] == "refused: its part of the storage is full"
+
+    paper = await opened(tmp_path, Trading(capital="10000"), part=4 * PART)
+    assert paper.conditions() == {}
+    assert await run(paper, signal(2_501), tick(2_502, 100.0)), "there is room again"
+    await paper.shutdown()
+
+
+async def test_what_is_held_when_it_is_full_can_be_closed_and_not_turned(tmp_path: Path):
+    paper = await opened(tmp_path, part=PART)
+    await run(paper, tick(1, 100.0), signal(1), tick(2, 100.0))
+    assert paper.report()["positions"]["BTC"]["quantity"] == "1"
+    paper._ledger.share.part = 1
+    await run(paper, signal(3), signal(4, SignalType.SELL), tick(5, 100.0))
+    assert paper.report()["positions"] == {}, "pyramid 2 and short: neither a layer nor a turn"
+    await run(paper, signal(6, SignalType.SELL), signal(7), tick(8, 100.0))
+    assert paper.report()["positions"] == {}
+    assert paper._full_refusals == 3
+    assert "3 orders refused, what closes is still filled" in paper.conditions()["ShareFull"]
+    await paper.shutdown()

@@ -54,10 +54,13 @@ class BasePlugin:
         config: the entry's `config`, a copy of its own for each object.
         instance: the entry's name.
         storage: a durable folder, where the entry declares `storage`.
+        storage_bytes: how much of it this object may fill, 0: it is not limited. Whoever fills more ends
+            the plugin (`StorageFull`); an executor's objects, one for each strategy, have equal parts.
     """
 
     instance: str = ""
     storage: Path | None = None
+    storage_bytes: int = 0
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -255,6 +258,10 @@ class ExecutorPlugin(BasePlugin, ABC):
     async def on_data(self, data: MarketData) -> Fills:  # noqa: ARG002 - for authors to override
         """See a tick of what the strategy trades; `data.id` names it."""
         return None
+
+    def conditions(self) -> dict[str, str]:
+        """Return what is wrong right now, as a data source does; asked about once a second."""
+        return {}
 
     async def finish(self) -> Fills:
         """Close the books: everything that this executor listens to has ended."""

@@ -77,6 +77,8 @@ class LaunchFile(msgspec.Struct, frozen=True):
     trading: Trading = Trading()
     storage: str | None = None
     """Durable folder as the plugin sees it."""
+    storage_bytes: int = 0
+    """What it may hold; 0: not limited."""
     egress: list[str] = []
     """host:port, for the words of a refusal."""
     plain_network: bool = False

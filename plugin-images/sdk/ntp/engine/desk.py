@@ -16,7 +16,7 @@ from ntp.contract.messages import Fill, FillReason, MarketData, Side, TradingSig
 from ntp.engine.book import Book, Position
 from ntp.engine.exact import LIMIT, exact, worth
 from ntp.engine.fills import Costs, market_price, protective_price, triggered
-from ntp.engine.orders import Order, Stand, order_for
+from ntp.engine.orders import Order, Stand, closing_part, order_for
 
 _REMEMBERED_IDS = 1024
 _WAITING = 10_000
@@ -84,8 +84,12 @@ class Desk:
         self.unusable = 0
         """Ticks whose price was no number of a usable size."""
 
-    def signal(self, signal_id: str, signal: TradingSignal, time: datetime) -> Order | str:
+    def signal(
+        self, signal_id: str, signal: TradingSignal, time: datetime, *, closes_only: str = ""
+    ) -> Order | str:
         """Take a signal; return its order, which waits for a tick now, or why there is none.
+
+        `closes_only`: why nothing may be opened any more, in words.
 
         The caller sees to it that each `signal_id` comes once. `time` is the event time of the tick that
         caused it.
@@ -98,6 +102,8 @@ class Desk:
         for order in waiting:
             stand = stand.after(order)
         outcome = order_for(signal_id, time, signal, stand, self.trading)
+        if closes_only and isinstance(outcome, Order):
+            outcome = closing_part(outcome, stand, closes_only)
         if isinstance(outcome, Order) and not waiting and len(self.orders) >= _WAITING:
             return f"refused: orders of {_WAITING:,} symbols wait for a tick"
         if isinstance(outcome, Order):

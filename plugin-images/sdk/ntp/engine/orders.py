@@ -86,5 +86,16 @@ def order_for(
     )
 
 
+def closing_part(order: Order, stand: Stand, why: str) -> Order | str:
+    """Return what of an order closes what is held; `refused:` and `why` where it only opens."""
+    held = stand.quantity
+    against = held < 0 if order.side is Side.BUY else held > 0
+    if not against:
+        return f"refused: {why}"
+    return msgspec.structs.replace(
+        order, quantity=abs(held), layers=0, stop_loss=None, take_profit=None
+    )
+
+
 def _level(price: float | None) -> Decimal | None:
     return None if price is None else exact(price)

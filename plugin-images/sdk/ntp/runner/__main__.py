@@ -67,6 +67,7 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
         launch.config,
         instance=launch.instance,
         storage=Path(launch.storage) if launch.storage else None,
+        storage_bytes=launch.storage_bytes,
         deadline=watch.deadline,
     )
     refusals = border.Refusals()

@@ -101,7 +101,7 @@ class ExecutorPart:
             ],
             newest=intake.newest,
             report=self._work.report(),
-            warnings=self._listener.warnings(),
+            warnings=self._listener.warnings() | self._work.conditions(),
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:

@@ -11,7 +11,7 @@ from ntp.contract.messages import ProgressMessage, SignalMessage
 from ntp.contract.names import Kind
 from ntp.contract.reading import reader
 from ntp.plugin import ExecutorPlugin
-from ntp.runner.core import border
+from ntp.runner.core import border, conditions
 from ntp.runner.core.lead import Lead, Run
 from ntp.runner.core.mandate import Mandate, Outcome
 from ntp.runner.core.objects import Maker, overrides
@@ -58,6 +58,8 @@ class ExecutorWork:
             if self._shared is None:
                 plugin.strategy = listen.instance
                 plugin.trading = listen.trading or Trading()
+                # Or one of them could fill it for all.
+                plugin.storage_bytes = self._maker.storage_bytes // len(self._inputs)
             self.mandates[listen.instance] = Mandate(
                 listen,
                 plugin,
@@ -121,6 +123,18 @@ class ExecutorWork:
         for mandate in self.mandates.values():
             if mandate.busy is not None:
                 yield mandate.busy
+
+    def conditions(self) -> dict[str, str]:
+        """Return what the objects say is wrong: reason -> message, which begins with the strategy's name."""
+        found: dict[str, list[str]] = {}
+        for plugin in self.all():
+            of = f"{plugin.strategy}: " if plugin.strategy else ""
+            try:
+                for word, message in conditions.checked(plugin.conditions()).items():
+                    found.setdefault(word, []).append(f"{of}{message}")
+            except border.RefusedError as error:
+                self._refusals.note(error)
+        return {word: "; ".join(messages) for word, messages in found.items()}
 
     def report(self) -> dict[str, Any]:
         """Return the figures by strategy; of a shared object plainly."""

@@ -42,12 +42,14 @@ class Maker(Generic[P]):
         *,
         instance: str,
         storage: Path | None = None,
+        storage_bytes: int = 0,
         deadline: Await = straight,
     ) -> None:
         self._make = make
         self._config = config
         self.instance = instance
         self.storage = storage
+        self.storage_bytes = storage_bytes
         self.deadline = deadline
         self.kept: Mapping[str, dict[str, Any]] = {}
 
@@ -80,6 +82,7 @@ class Maker(Generic[P]):
             plugin.config = config
         plugin.instance = self.instance
         plugin.storage = self.storage
+        plugin.storage_bytes = self.storage_bytes
 
     async def initialize(self, plugin: P) -> None:
         await self.deadline("initialize", plugin.initialize())
