@@ -29,6 +29,18 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a container engine has or can be given; it is run by its id, never by a name."""
+
+    reference: str
+    """A name that the engine may know it by."""
+    ids: frozenset[str]
+    """What engines call it: the digest of its config, or that of its manifest."""
+    archive: Path | None = None
+    """A file to load it from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """A read-only Python environment for one artifact: SDK plus hash-locked requirements.
 
@@ -43,6 +55,10 @@ class Environment:
     site: tuple[Path, ...]
     """Folders for sys.path, in order: the SDK, the plugin's own wheels, what the SDK needs."""
     digest: str
+    image: "Image | None" = None
+    """Where containers have images of their own: the one that holds all this, and the plugin's code
+    too. `python` and `site` are paths in it then.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,8 @@ class Launch:
     timeout: timedelta = timedelta(seconds=30)
     grace: timedelta = timedelta(seconds=5)
     sandbox: bool = True
+    home: Path | None = None
+    """The folder that a system instance reads and writes, where its view is made by us."""
 
 
 @dataclass(frozen=True, slots=True)

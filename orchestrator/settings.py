@@ -17,7 +17,7 @@ from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
 from orchestrator.spec.webhook import Webhook, webhook
 
-RUNTIMES = ("process",)
+RUNTIMES = ("process", "docker")
 DECISIVE = ("PLUGIN_DIR", "PLUGIN_MAX_MEMORY", "PLUGIN_SANDBOX", "PLUGIN_TIMEOUT")
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
 SUFFIXES = (".yaml", ".yml")
@@ -46,7 +46,8 @@ class Settings:
         sandbox: PLUGIN_SANDBOX; false is a named exception that `apply` has to confirm.
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
-        runtime: NTP_RUNTIME; `process` is the embedded one.
+        runtime: NTP_RUNTIME (`--runtime`): `process` or `docker`; empty: the one that the project was
+            applied on, else Docker where an engine answers, else processes.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
         egress: NTP_EGRESS_MAP and, as `egress_ca`, the text of the file that NTP_EGRESS_CA names.
@@ -61,7 +62,7 @@ class Settings:
     named_by: str = "option"
     plugin_dir: Path | None = None
     sandbox: bool = True
-    runtime: str = "process"
+    runtime: str = ""
     nats: ExternalNats | None = None
     webhook: Webhook | None = None
     egress: Mapping[str, str] = field(default_factory=dict)
@@ -289,8 +290,8 @@ def _egress(merged: Mapping[str, str], beside: Path, problems: list[Problem]) ->
 
 
 def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
-    runtime = merged.get("NTP_RUNTIME") or RUNTIMES[0]
-    if runtime not in RUNTIMES:
+    runtime = merged.get("NTP_RUNTIME", "")
+    if runtime and runtime not in RUNTIMES:
         fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime

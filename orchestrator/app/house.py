@@ -36,7 +36,8 @@ from orchestrator.errors import ConfigError, UnreachableError
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.monitor.webhook import HttpWebhook
-from orchestrator.ports import Lease
+from orchestrator.ports import Lease, Runtime
+from orchestrator.runtime.docker import presence
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.settings import Settings
@@ -65,13 +66,31 @@ def images(settings: Settings) -> Images:
     return Images(settings.cache, Pip(settings.environment), settings.environment)
 
 
-def runtime(settings: Settings) -> ProcessRuntime:
-    """Return the runtime that the settings name; today the embedded one is the only one."""
-    return ProcessRuntime(settings.project, settings.state)
+def runtime_name(settings: Settings) -> str:
+    """Return what the settings name; else what the last apply was on; else what is here."""
+    named = settings.runtime or glance.runtime_of(settings.state / STORE)
+    return named or ("docker" if presence.answers(settings.environment) else "process")
+
+
+def runtime(settings: Settings) -> Runtime:
+    if runtime_name(settings) == "process":
+        return ProcessRuntime(settings.project, settings.state)
+    # Its client library costs a quarter of a second: only where an engine is used.
+    from orchestrator.runtime.docker.runtime import DockerRuntime
+
+    engine = settings.environment.get("DOCKER_HOST")
+    return DockerRuntime(settings.project, settings.state, base_url=engine)
 
 
 def left_behind(settings: Settings) -> list[str]:
-    return leftovers.left_behind(settings.project, settings.state)
+    """Say what still exists of a project that was taken down, in whatever it ran."""
+    found = leftovers.left_behind(settings.project, settings.state)
+    if settings.runtime != "process" and presence.answers(settings.environment):
+        from orchestrator.runtime.docker import leftovers as in_engine
+
+        engine = settings.environment.get("DOCKER_HOST")
+        found += in_engine.left_behind(settings.project, settings.state, base_url=engine)
+    return found
 
 
 def version() -> str:

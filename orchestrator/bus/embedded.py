@@ -218,4 +218,5 @@ logtime: true
             resources=RESOURCES,
             grace=timedelta(seconds=10),
             sandbox=False,
+            home=self._folder,
         )

@@ -1,5 +1,6 @@
 """Options that many commands share, and how a command finds its project."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -9,7 +10,7 @@ import click
 
 from orchestrator import app
 from orchestrator.cli.failure import say
-from orchestrator.settings import Settings
+from orchestrator.settings import RUNTIMES, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,6 +28,22 @@ def _file_option(*names: str) -> Callable[[Command], Command]:
 
 project_option = click.option(
     "--project", metavar="NAME", help="The project; default: `name:` in the file, or its folder."
+)
+
+
+def _say_runtime(_context: click.Context, _option: click.Parameter, name: str | None) -> None:
+    """An option is what its variable is: the controller that a command starts has it too."""
+    if name is not None:
+        os.environ["NTP_RUNTIME"] = name
+
+
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    expose_value=False,
+    callback=_say_runtime,
+    help="What plugins run in; default: $NTP_RUNTIME, else what was applied last, else docker where "
+    "an engine answers, else process.",
 )
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 _TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'revisions'"
+_RUNTIME = "SELECT value FROM settings WHERE key = 'runtime'"
 _LAST = "SELECT json_extract(body, '$.settings.folder') FROM revisions ORDER BY number DESC LIMIT 1"
 
 
@@ -23,6 +24,20 @@ def applied_from(path: Path) -> str | None:
         # Damaged, or of another release: the controller that opens it says so.
         return ""
     return str(rows[0][0] or "") if rows else _unless_damaged(path)
+
+
+def runtime_of(path: Path) -> str:
+    """Return the runtime on which a project was applied; empty: none, or it cannot be read."""
+    if not path.exists():
+        return ""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)
+        ) as connection:
+            rows = connection.execute(_RUNTIME).fetchall()
+    except sqlite3.Error:
+        return ""
+    return str(rows[0][0]) if rows else ""
 
 
 def _unless_damaged(path: Path) -> str | None:

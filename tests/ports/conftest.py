@@ -18,8 +18,10 @@ import pytest
 from ntp.confine import sandbox
 from orchestrator.decide.state import Hashes, Phase
 from orchestrator.ports import Environment, Launch
+from orchestrator.runtime.docker.runtime import DockerRuntime
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources
+from tests.worlds.engine import AbsentEngineError, find
 
 MIB = 1024 * 1024
 DEADLINE_S = 30.0
@@ -160,6 +162,10 @@ class ProcessWorld:
             found |= {int(pid) for pid in _read(f"{folder}/cgroup.procs").split()}
         return found
 
+    def attendants(self, name):
+        """Who of ours may live on when a plugin has ended."""
+        return {self.shim(name)}
+
     def shims(self, name):
         """Shims without the children that they forked and that still look like them."""
         alike = {pid for pid in self.processes(name) if b"shim.py" in _words(pid)}
@@ -182,6 +188,66 @@ class ProcessWorld:
         return [*processes, *map(str, self.groups()), *mounts, *files]
 
 
+class DockerWorld(ProcessWorld):
+    """Plugins as containers of an engine."""
+
+    def __init__(self, state, *, engine):
+        self.engine = engine
+        self.made = []
+        super().__init__(state)
+
+    def again(self, **_):
+        made = DockerRuntime("trial", self.state, base_url=self.engine.url)
+        self.made.append(made)
+        return made
+
+    async def clear(self):
+        await super().clear()
+        for runtime in self.made:
+            runtime._engine.close()
+
+    def launch(self, name, program, **fields):
+        environment = Environment(
+            Path("/usr/bin/python3"), (Path("/opt/ntp/sdk"),), "digest", image=self.engine.image()
+        )
+        return super().launch(name, program, **{"environment": environment, **fields})
+
+    def container(self, name):
+        """What the engine says of the container of an instance."""
+        return self.engine.inspect(f"ntp-{self.runtime._owner}-{name}")
+
+    def signal(self, name, number):
+        self.engine.run("kill", "--signal", str(int(number)), self.container(name)["Id"])
+
+    def processes(self, name=None):
+        return {
+            int(pid)
+            for group in self.groups(name)
+            for pid in _read(f"{group}/cgroup.procs").split()
+        }
+
+    def groups(self, name=None):
+        names = [name] if name else self._containers()
+        ids = [self.container(each)["Id"] for each in names]
+        return [path for each in ids for path in Path("/sys/fs/cgroup").glob(f"*/docker/{each}")]
+
+    def _containers(self):
+        wanted = f"label=io.ntp.owner={self.runtime._owner}"
+        found = self.engine.run(
+            "ps", "--filter", wanted, "--format", '{{.Label "io.ntp.instance"}}'
+        )
+        return [name for name in found.split() if name]
+
+    def attendants(self, name):  # noqa: ARG002
+        return set()
+
+    def leftovers(self):
+        wanted = f"label=io.ntp.owner={self.runtime._owner}"
+        found = self.engine.run("ps", "--all", "--quiet", "--filter", wanted).split()
+        memory = [self.runtime._places.memory] if self.runtime._places.memory.exists() else []
+        return [*found, *map(str, memory), *[str(path) for path in self.state.rglob("*")]]
+
+
 def _pids():
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
@@ -202,17 +268,29 @@ def _parent(pid):
     return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
 
 
-def _worlds():
-    """The adapters to try here. An ordinary user has two kinds of sandbox, root one."""
-    yield pytest.param((ProcessWorld, {}), id="process")
-    if os.geteuid() != 0 and sandbox.best_tier() > 1:
-        yield pytest.param((ProcessWorld, {"tier": 1}), id="landlock")
+def _worlds(runtimes):
+    """The adapters to try here. An ordinary user has two kinds of process sandbox, root one."""
+    if "process" in runtimes:
+        yield pytest.param((ProcessWorld, {}), id="process")
+        if os.geteuid() != 0 and sandbox.best_tier() > 1:
+            yield pytest.param((ProcessWorld, {"tier": 1}), id="landlock")
+    if "docker" in runtimes:
+        yield pytest.param((DockerWorld, {}), id="docker", marks=pytest.mark.docker)
 
 
-@pytest.fixture(params=_worlds())
+def pytest_generate_tests(metafunc):
+    """A module that is about one runtime says so: RUNTIMES."""
+    if "world" in metafunc.fixturenames:
+        runtimes = getattr(metafunc.module, "RUNTIMES", ("process", "docker"))
+        metafunc.parametrize("world", list(_worlds(runtimes)), indirect=True)
+
+
+@pytest.fixture
 async def world(request, tmp_path):
     """A fresh world; the test fails if anything of it is left at the end."""
     make, options = request.param
+    if make is DockerWorld:
+        options = {"engine": request.getfixturevalue("engine")}
     made = make(tmp_path / "state", **options)
     yield made
     await made.clear()
@@ -224,3 +302,16 @@ def limited(world):
     if not world.can_limit:
         pytest.skip("limits need control groups that we may write")
     return world
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A Docker Engine; without one the tests that need it are skipped, or fail with NTP_REQUIRE=docker."""
+    try:
+        found = find()
+    except AbsentEngineError as error:
+        if "docker" in os.environ.get("NTP_REQUIRE", "").split(","):
+            pytest.fail(f"NTP_REQUIRE=docker, and {error}")
+        pytest.skip(str(error))
+    yield found
+    found.close()

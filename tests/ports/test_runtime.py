@@ -5,7 +5,6 @@ import os
 import signal
 from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -154,7 +153,7 @@ async def test_an_end_of_the_plugin_ends_everything_that_it_started(world):
         "alpha", ORPHANS.replace("while True:\n    signal.pause()\n", "raise SystemExit(4)")
     )
     assert (await world.ended("alpha")).code == 4
-    assert not world.processes("alpha") - {world.shim("alpha")}
+    assert not world.processes("alpha") - world.attendants("alpha")
 
 
 async def test_stopping_the_absent_and_the_stopped_is_success(world):
@@ -233,20 +232,6 @@ async def test_a_secret_is_in_no_file_of_the_state_folder_after_the_end(world):
     files = [path for path in world.state.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if b"canary" in path.read_bytes()]
-
-
-async def test_code_and_site_folders_are_seen_by_the_plugin(world, tmp_path):
-    (tmp_path / "site").mkdir(mode=0o755)
-    (tmp_path / "site" / "installed.py").write_text("NAME = 'installed'")
-    (tmp_path / "code").mkdir(mode=0o755)
-    (tmp_path / "code" / "main.py").write_text("import installed; print(installed.NAME)")
-    launch = world.launch("alpha", "", code=tmp_path / "code", argv=("/plugin/main.py",))
-    site = (tmp_path / "site",)
-    python = Path(launch.environment.python)
-    environment = type(launch.environment)(python, site, "digest")
-    await world.run("alpha", "", code=launch.code, argv=launch.argv, environment=environment)
-    await world.ended("alpha")
-    assert await world.lines("alpha", stream=None) == ["installed"]
 
 
 async def test_the_end_of_an_instance_is_an_event(world):

@@ -1,7 +1,5 @@
 """What every Runtime promises of limits: they hold, they are told, they change in place."""
 
-import os
-
 import pytest
 
 from orchestrator.decide.state import Phase
@@ -176,24 +174,3 @@ async def test_what_is_active_around_a_plugin_is_told(world):
     assert seen.active or seen.missing
     here = await world.runtime.isolation()
     assert here.tier >= seen.tier
-
-
-async def test_a_plugin_may_run_without_a_sandbox_and_that_is_told(world, tmp_path):
-    code = tmp_path / "code"
-    code.mkdir()
-    (code / "main.py").write_text(
-        "import json, os, signal\n"
-        "print(json.load(open(os.environ['NTP_LAUNCH'] + '/launch.json')))\n"
-        "open(os.environ['TMPDIR'] + '/mine', 'w').close()\n"
-        "print(os.getuid())\nprint('ready')\nsignal.pause()"
-    )
-    await world.run("alpha", "", code=code, argv=("/plugin/main.py",), sandbox=False)
-    seen = await world.until_isolated("alpha")
-    assert seen.tier == 0
-    assert seen.missing
-    assert await world.lines("alpha") == [
-        str({"code": str(code), "storage": "/storage"}),
-        str(os.getuid()),
-        "ready",
-    ]
-    await world.stop("alpha")

@@ -62,7 +62,7 @@ async def test_lines_of_an_earlier_life_are_still_there(world):
     assert await world.lines("alpha") == ["first", "second"]
 
 
-async def test_a_flood_is_bounded_and_counted(world):
+async def test_a_flood_is_bounded_and_told(world):
     flood = """
 import sys
 for number in range(30_000):
@@ -72,7 +72,7 @@ print('through')
     await world.run("alpha", flood)
     assert (await world.ended("alpha")).code == 0
     lines = await world.lines("alpha", stream=None)
-    assert any(line.startswith("dropped ") and "KiB/s" in line for line in lines)
+    assert any("dropped" in line for line in await world.lines("alpha", stream="ntp"))
     assert sum(map(len, lines)) <= 2 * MIB
 
 

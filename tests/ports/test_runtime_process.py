@@ -16,6 +16,7 @@ from orchestrator.decide.state import Phase
 from orchestrator.runtime.process.leftovers import left_behind
 from orchestrator.spec.model import HostPort
 
+RUNTIMES = ("process",)
 WAIT = "import signal; print('ready'); signal.pause()"
 STUBBORN = """
 import signal
@@ -306,3 +307,38 @@ async def test_a_server_of_shims_ends_with_its_controller(world):
         controller.kill()
     await world.until(lambda: not Path(f"/proc/{server}").exists())
     assert (await world.see("alpha")).phase is Phase.RUNNING
+
+
+async def test_code_and_site_folders_are_seen_by_the_plugin(world, tmp_path):
+    (tmp_path / "site").mkdir(mode=0o755)
+    (tmp_path / "site" / "installed.py").write_text("NAME = 'installed'")
+    (tmp_path / "code").mkdir(mode=0o755)
+    (tmp_path / "code" / "main.py").write_text("import installed; print(installed.NAME)")
+    launch = world.launch("alpha", "", code=tmp_path / "code", argv=("/plugin/main.py",))
+    site = (tmp_path / "site",)
+    python = Path(launch.environment.python)
+    environment = type(launch.environment)(python, site, "digest")
+    await world.run("alpha", "", code=launch.code, argv=launch.argv, environment=environment)
+    await world.ended("alpha")
+    assert await world.lines("alpha", stream=None) == ["installed"]
+
+
+async def test_a_plugin_may_run_without_a_sandbox_and_that_is_told(world, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "main.py").write_text(
+        "import json, os, signal\n"
+        "print(json.load(open(os.environ['NTP_LAUNCH'] + '/launch.json')))\n"
+        "open(os.environ['TMPDIR'] + '/mine', 'w').close()\n"
+        "print(os.getuid())\nprint('ready')\nsignal.pause()"
+    )
+    await world.run("alpha", "", code=code, argv=("/plugin/main.py",), sandbox=False)
+    seen = await world.until_isolated("alpha")
+    assert seen.tier == 0
+    assert seen.missing
+    assert await world.lines("alpha") == [
+        str({"code": str(code), "storage": "/storage"}),
+        str(os.getuid()),
+        "ready",
+    ]
+    await world.stop("alpha")

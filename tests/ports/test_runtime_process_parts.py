@@ -19,6 +19,7 @@ from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Environment
 from orchestrator.spec.model import HostPort, Resources
 
+RUNTIMES = ("process",)
 WAIT = "import signal; print('ready'); signal.pause()"
 
 

@@ -1,4 +1,4 @@
-from orchestrator.runtime.process import uids
+from orchestrator.runtime import uids
 
 RANGE = (1000, 50)
 

@@ -13,7 +13,8 @@ from ntp.confine import probe, seccomp, shim_files
 from ntp.confine.policy import ConfineError
 from orchestrator.errors import ActionError, ConflictError
 from orchestrator.ports import Launch
-from orchestrator.runtime.process import reap, uids
+from orchestrator.runtime import uids
+from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import RunFolder
 from orchestrator.runtime.process.instances import Instances
 from orchestrator.runtime.process.layout import (

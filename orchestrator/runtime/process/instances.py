@@ -14,7 +14,7 @@ from orchestrator.decide.state import Hashes, Instance, Phase, Usage
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import NAME, TRASH, Label, RunFolder
-from orchestrator.runtime.process.removal import remove_tree
+from orchestrator.runtime.removal import remove_tree
 
 USAGE_AGE_S = 2.0
 USAGES_A_PASS = 100

@@ -14,7 +14,7 @@ from ntp.confine import shim_files
 from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
 from orchestrator.runtime.process.folder import Label, RunFolder
-from orchestrator.runtime.process.removal import remove_tree
+from orchestrator.runtime.removal import remove_tree
 
 
 def write_down(folder: RunFolder, label: Label, order: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ntp.confine import hierarchy, tree
-from orchestrator.runtime.process.uids import owner_of
+from orchestrator.runtime.uids import owner_of
 
 COMMAND_CHARS = 120
 

@@ -11,11 +11,8 @@ from ntp.confine import sandbox
 from ntp.confine.policy import Bind, Policy
 from ntp.contract import launch as contract
 from orchestrator.ports import Launch
+from orchestrator.runtime.view import CODE, NOFILE, STORAGE, environment
 from orchestrator.spec.model import Resources
-
-CODE, STORAGE = "/plugin", "/storage"
-NOFILE = 256
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +120,6 @@ def policy_of(launch: Launch, place: Place, *, resources: Resources | None = Non
         fsize=max(launch.storage, limits.tmp) or None,
         scratch=str(place.scratch),
     )
-
-
-def environment(launch: Launch, *, tmp: str, files: str) -> dict[str, str]:
-    """The whole environment of a plugin: nothing of the controller's, nothing secret."""
-    site = launch.environment.site if launch.environment else ()
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": tmp,
-        "TMPDIR": tmp,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": ":".join(map(str, site)),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONNOUSERSITE": "1",
-        "NTP_LAUNCH": files,
-        **(
-            {"SSL_CERT_FILE": f"{files}/{contract.CA_FILE}"}
-            if contract.CA_FILE in launch.files
-            else {}
-        ),
-        # BLAS starts a thread for each core of the host otherwise, and meets the pids limit.
-        **dict.fromkeys(_ONE_THREAD, "1"),
-    }
 
 
 def _files(files: Mapping[str, bytes], *, code: str, storage: str) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 from ntp.confine import shim_end, shim_files
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process.folder import Label, RunFolder
-from orchestrator.runtime.process.removal import remove_tree
+from orchestrator.runtime.removal import remove_tree
 
 SCRATCH = "scratch"
 

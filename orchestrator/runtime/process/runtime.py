@@ -23,8 +23,8 @@ from orchestrator.runtime.process import lives, logs, reap
 from orchestrator.runtime.process.birth import Births
 from orchestrator.runtime.process.folder import TRASH, RunFolder
 from orchestrator.runtime.process.instances import Instances
-from orchestrator.runtime.process.removal import remove_tree
-from orchestrator.runtime.process.uids import owner_of
+from orchestrator.runtime.removal import remove_tree
+from orchestrator.runtime.uids import owner_of
 from orchestrator.spec.model import Resources
 
 PATIENCE = timedelta(seconds=15)

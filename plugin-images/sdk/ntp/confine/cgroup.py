@@ -223,6 +223,24 @@ def attach(name: str, *, layout: Layout | None = None) -> Group | None:
     return Group(name, tuple(folders.items()), tuple(limits.enforced(folders)))
 
 
+def of_process(pid: int, name: str) -> Group | None:
+    """The group that a process is in, made by somebody else (a container engine).
+
+    None: the process is gone, or its group cannot be seen from here.
+    """
+    mounts = hierarchy.mounts()
+    folders: dict[str, str] = {}
+    for line in read(f"/proc/{pid}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(",") if controllers else ("v2",):
+            folder = mounts.get(controller)
+            if folder is not None and path != "/" and os.path.isdir(f"{folder}{path}"):
+                folders[controller] = f"{folder}{path}"
+    if not folders:
+        return None
+    return Group(name, tuple(folders.items()), tuple(limits.enforced(folders)))
+
+
 def _make(parent: str, name: str, *, v2: bool) -> None:
     for attempt in range(10):
         try:

@@ -101,11 +101,21 @@ class Door:
         self._tokens = BURST
         self._counted = monotonic()
         self._names: Names | None = None
+        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll.register(self._stopping, select.EPOLLIN)
+
+    def stop(self) -> None:
+        """Have `run` return soon; from any thread. What was handed over stays with the plugin."""
+        os.eventfd_write(self._stopping, 1)
 
     def run(self) -> None:
         while True:
             self._listen()
             for file, _ in self._poll.poll(self._patience()):
+                if file == self._stopping:
+                    for visit in list(self._visits):
+                        self._end(visit)
+                    return
                 step = self._steps.get(file)
                 if step is not None:
                     step()

@@ -33,8 +33,14 @@ class Layout:
 
 def find() -> Layout:
     """Read the mounts. What is listed is there; whether it may be written shows when tried."""
-    v1: dict[str, str] = {}
-    v2: str | None = None
+    found = mounts()
+    v2 = found.pop("v2", None)
+    return Layout(found, None if v2 is None else delegated(v2, own_group()))
+
+
+def mounts() -> dict[str, str]:
+    """Where each version 1 controller that matters is mounted, and version 2 (as `v2`)."""
+    found: dict[str, str] = {}
     for line in read("/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         folder = before.split()[4].replace("\\040", " ")
@@ -42,10 +48,10 @@ def find() -> Layout:
         if kind == "cgroup":
             for name in V1_CONTROLLERS:
                 if name in options.split(","):
-                    v1.setdefault(name, folder)
-        elif kind == "cgroup2" and v2 is None:
-            v2 = delegated(folder, own_group())
-    return Layout(v1, v2)
+                    found.setdefault(name, folder)
+        elif kind == "cgroup2":
+            found.setdefault("v2", folder)
+    return found
 
 
 def own_group() -> str:

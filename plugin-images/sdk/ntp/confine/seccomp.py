@@ -8,10 +8,12 @@ on 64) end the process.
 
 import errno
 import hashlib
+import json
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -100,28 +102,82 @@ def compiled(*, inet: bool) -> bytes:
             "pyseccomp"
         ) from e
     made = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.ENOSYS))
-    for action, name, arguments in _rules(pyseccomp, inet=inet):
+    actions = {_Answer.ALLOW: pyseccomp.ALLOW, _Answer.REFUSE: pyseccomp.ERRNO(errno.EPERM)}
+    for answer, name, conditions in _rules(inet=inet):
         try:
             number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
         except OSError:
             continue  # this libseccomp is older than the call: it stays ENOSYS
+        arguments = [
+            pyseccomp.Arg(index, pyseccomp.EQ, value)
+            if mask is None
+            else pyseccomp.Arg(index, pyseccomp.MASKED_EQ, mask, value)
+            for index, mask, value in conditions
+        ]
         if number >= 0:  # negative: not on this architecture
-            made.add_rule(action, number, *arguments)
+            made.add_rule(actions[answer], number, *arguments)
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)
         file.seek(0)
         return file.read()
 
 
-def _rules(library: Any, *, inet: bool) -> Iterator[tuple[int, str, tuple[object, ...]]]:
-    allow, refuse, arg = library.ALLOW, library.ERRNO(errno.EPERM), library.Arg
+def profile(*, inet: bool) -> str:
+    """The same filter as the JSON that a container engine takes.
+
+    An engine from before `defaultErrnoRet` answers EPERM to what is on no list; `clone3`, where the C
+    library falls back on ENOSYS alone, has its own line.
+    """
+    kinds = {_Answer.ALLOW: "SCMP_ACT_ALLOW", _Answer.REFUSE: "SCMP_ACT_ERRNO"}
+    plain: dict[_Answer, list[str]] = {}
+    calls: list[dict[str, Any]] = []
+    for answer, name, conditions in _rules(inet=inet):
+        if not conditions:
+            plain.setdefault(answer, []).append(name)
+            continue
+        arguments = [
+            {"index": index, "value": value, "valueTwo": 0, "op": "SCMP_CMP_EQ"}
+            if mask is None
+            else {"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
+            for index, mask, value in conditions
+        ]
+        calls.append({"names": [name], "action": kinds[answer], "args": arguments})
+    refusal = {_Answer.REFUSE: {"errnoRet": int(errno.EPERM)}}
+    calls += [
+        {"names": names, "action": kinds[answer], **refusal.get(answer, {})}
+        for answer, names in plain.items()
+    ]
+    calls.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": int(errno.ENOSYS)})
+    return json.dumps(
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "defaultErrnoRet": int(errno.ENOSYS),
+            "archMap": [
+                {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
+                {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},
+            ],
+            "syscalls": calls,
+        }
+    )
+
+
+class _Answer(Enum):
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+_Condition = tuple[int, int | None, int]
+"""Index of the argument, mask (None: all of it), and what it has to equal."""
+
+
+def _rules(*, inet: bool) -> Iterator[tuple[_Answer, str, tuple[_Condition, ...]]]:
     for name in ALLOWED.split():
-        yield allow, name, ()
+        yield _Answer.ALLOW, name, ()
     for name in REFUSED.split():
-        yield refuse, name, ()
+        yield _Answer.REFUSE, name, ()
     # clone3 hides its flags behind a pointer; on ENOSYS the C library falls back to clone.
-    yield allow, "clone", (arg(0, library.MASKED_EQ, _NAMESPACES, 0),)
-    yield allow, "socketpair", (arg(0, library.EQ, int(socket.AF_UNIX)),)
+    yield _Answer.ALLOW, "clone", ((0, _NAMESPACES, 0),)
+    yield _Answer.ALLOW, "socketpair", ((0, None, int(socket.AF_UNIX)),)
     kinds = [(socket.AF_UNIX, socket.SOCK_STREAM, 0), (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)]
     if inet:
         kinds += [
@@ -130,9 +186,8 @@ def _rules(library: Any, *, inet: bool) -> Iterator[tuple[int, str, tuple[object
             for protocol in (0, socket.IPPROTO_TCP)
         ]
     for family, kind, protocol in kinds:
-        conditions = (
-            arg(0, library.EQ, int(family)),
-            arg(1, library.MASKED_EQ, _TYPE, int(kind)),
-            arg(2, library.EQ, int(protocol)),
+        yield (
+            _Answer.ALLOW,
+            "socket",
+            ((0, None, int(family)), (1, _TYPE, int(kind)), (2, None, int(protocol))),
         )
-        yield allow, "socket", conditions

@@ -114,33 +114,39 @@ def ending(
     """bubblewrap's word for a signal, which a plugin's own exit code may be as well."""
     usage = group.usage() if group else None
     oom = watched.reason == "OOMKilled" or bool(group and group.oom_kills())
-    reason, message, permanent = "", "", False
-    if oom:
-        reason, message = "OOMKilled", watched.cause
-    elif watched.reason:
-        reason, message = watched.reason, watched.cause
-    elif termination:
-        reason, message, permanent = last_words(termination, code_folder)
-    if by_code and reason in _ITSELF:
-        code, signum = by_code, None
-    if not message and usage and usage.pids_refused and (code != 0):
-        message = (
-            f"was refused a new process or thread {usage.pids_refused} times: "
-            "raise resources.pids, or let it start fewer"
-        )
-    if by_code and signum and not (reason or message):
-        message = f"killed by {_named(signum)}, or it ended itself with exit code {by_code}"
+    reason, message, permanent = verdict(
+        "OOMKilled" if oom else watched.reason,
+        watched.cause,
+        termination=termination,
+        code_folder=code_folder,
+        refused=usage.pids_refused if usage and code != 0 else 0,
+    )
+    if by_code and signum:
+        code, signum, message = told_apart(by_code, signum, reason, message)
     return Ending(
         at=time.time(),
         code=code,
         signal=signum,
         oom=oom,
         reason=reason,
-        message=message[:MESSAGE_CHARS],
+        message=message,
         permanent=permanent,
         memory_peak=(usage.memory_peak if usage else 0) or peak,
         last_output=watched.last,
     )
+
+
+def told_apart(
+    by_code: int, signum: int, reason: str, message: str
+) -> tuple[int | None, int | None, str]:
+    """Return (code, signal, message) where an init told 128 + N, which may be an exit code as well.
+
+    Whoever said why it ends (`reason`) ended itself; without a word both are possible.
+    """
+    if reason in _ITSELF:
+        return by_code, None, message
+    doubt = f"killed by {_named(signum)}, or it ended itself with exit code {by_code}"
+    return None, signum, message if reason or message else doubt
 
 
 def _named(signum: int) -> str:
@@ -150,6 +156,25 @@ def _named(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
+
+
+def verdict(
+    reason: str, cause: str, *, termination: bytes, code_folder: str, refused: int
+) -> tuple[str, str, bool]:
+    """Return (reason, message, permanent), from the surest witness to the least.
+
+    `reason`: what the runtime knows, with its `cause`; empty: nothing. `termination`: what the plugin
+    wrote before it ended. `refused`: how often it was refused a new process or thread.
+    """
+    message, permanent = cause if reason else "", False
+    if not reason and termination:
+        reason, message, permanent = last_words(termination, code_folder)
+    if not message and refused:
+        message = (
+            f"was refused a new process or thread {refused} times: "
+            "raise resources.pids, or let it start fewer"
+        )
+    return reason, message[:MESSAGE_CHARS], permanent
 
 
 def last_words(termination: bytes, code_folder: str) -> tuple[str, str, bool]:

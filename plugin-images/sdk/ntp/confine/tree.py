@@ -10,6 +10,7 @@ from ntp.confine.files import field, read, until
 
 _APPEARS_S = 5.0
 """How long bubblewrap may take to get from its own start to that of the plugin."""
+_ENGINE_INITS = ("docker-init", "tini", "catatonit")
 
 
 def children(pid: int) -> list[int]:
@@ -24,9 +25,14 @@ def plugin(pid: int) -> int | None:
     """The process that runs the plugin's program, seen from `pid`, the outermost one.
 
     bubblewrap's first child is pid 1 of the namespace, and pid 1's first child, which is number 2
-    in there, is the plugin. None: it is not there yet (after a short wait), or no longer.
+    in there, is the plugin. An engine's init is pid 1 itself, its first child the plugin.
+    None: it is not there yet (after a short wait), or no longer.
     """
-    if read(f"/proc/{pid}/comm").strip() != "bwrap":
+    outermost = _comm(pid)
+    if outermost in _ENGINE_INITS:
+        until(lambda: bool(children(pid)) or not alive(pid), _APPEARS_S)
+        return min(children(pid), default=None)
+    if outermost != "bwrap":
         return pid if alive(pid) else None
     found: list[int] = []
 

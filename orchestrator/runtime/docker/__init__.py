@@ -1,0 +1,1 @@
+"""Plugins as containers of a Docker Engine. Port `Runtime`."""

@@ -1,0 +1,55 @@
+"""docker-py's client with what docker-py has no parameters for, in its own manner."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import docker
+import docker.types
+import docker.utils
+
+READ_S = 10.0
+Json = Mapping[str, Any]
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class Client(docker.APIClient):  # type: ignore[misc] # docker-py has no types
+    """One connection pool; belongs to one thread."""
+
+    def create(self, name: str, body: Json) -> str:
+        answer = self._post_json(self._url("/containers/create"), data=body, params={"name": name})
+        return str(self._result(answer, json=True)["Id"])
+
+    def limit(self, container: str, limits: Json) -> None:
+        answer = self._post_json(self._url("/containers/{0}/update", container), data=limits)
+        self._result(answer, json=True)
+
+    def output(
+        self, container: str, *, follow: bool, tail: int, opened: Callable[[Closable], None]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield (stream, `time text`) for each message that the engine kept."""
+        params = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+        params["tail"] = "all" if tail < 0 else tail  # type: ignore[assignment]
+        url = self._url("/containers/{0}/logs", container)
+        response = self._get(url, params=params, stream=True, timeout=None if follow else READ_S)
+        self._raise_for_status(response)
+        opened(docker.types.CancellableStream(iter(()), response))
+        try:
+            while head := response.raw.read(8):
+                size = int.from_bytes(head[4:], "big")
+                yield ("stderr" if head[0] == 2 else "stdout"), response.raw.read(size)
+        finally:
+            response.close()
+
+    def heard(self, filters: Json, *, opened: Callable[[Closable], None]) -> Iterator[Json]:
+        """Yield events as they come."""
+        params = {"filters": docker.utils.convert_filters(filters)}
+        response = self._get(self._url("/events"), params=params, stream=True, timeout=None)
+        self._raise_for_status(response)
+        opened(docker.types.CancellableStream(iter(()), response))
+        try:
+            yield from self._stream_helper(response, decode=True)
+        finally:
+            response.close()

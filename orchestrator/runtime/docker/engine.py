@@ -1,0 +1,260 @@
+"""The Docker Engine: one client a worker thread, a deadline for each call, and only our own errors.
+
+docker-py is known to this package alone, and stands in no signature outside of this file.
+"""
+
+import asyncio
+import contextvars
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import requests
+import urllib3
+
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.runtime.docker.client import Client, Closable, Json
+
+CALL_S = 10.0
+START_S = 60.0
+"""A start on a loaded machine; the engine itself gives up on containerd after this long."""
+LOAD_S = 600.0
+AT_ONCE = 4
+"""Starts are bound by the processor: more at once gain nothing (measured with 50)."""
+WAITING = 64
+"""Plugins that are given a grace at the same time."""
+OLDEST_API = "1.41"
+"""Engine 20.10: `PidsLimit` can be updated, a cgroup namespace can be private."""
+
+_BROKEN = (
+    requests.exceptions.RequestException,
+    docker.errors.DockerException,
+    urllib3.exceptions.HTTPError,  # while a stream is read, docker-py lets these through
+)
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=CALL_S)
+T = TypeVar("T")
+
+
+class AbsentError(ActionError):
+    """The engine knows no such container, image or network."""
+
+
+class _StaleError(UnreachableError):
+    """The other end of a connection that we had kept is gone."""
+
+
+class Engine:
+    """One engine, asked from threads. `base_url` None: as DOCKER_HOST and the context say."""
+
+    def __init__(self, base_url: str | None = None) -> None:
+        self._base_url = base_url
+        self._api: str | None = None
+        self._clients: list[Client] = []
+        self._open()
+
+    def _open(self) -> None:
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="docker")
+        self._waiting = ThreadPoolExecutor(WAITING, thread_name_prefix="docker-wait")
+
+    def close(self) -> None:
+        """Hang up; whoever asks later is connected anew."""
+        before = self._pool, self._waiting
+        clients, self._clients = self._clients, []
+        self._open()
+        for pool in before:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for client in clients:
+            client.close()
+
+    async def run(self, work: Callable[[], T], *, deadline_s: float = CALL_S) -> T:
+        """Run `work`, which asks this engine, in a thread; each of its calls has that deadline."""
+        return await self._in(self._pool, work, deadline_s)
+
+    async def wait(self, work: Callable[[], T]) -> T:
+        """As `run`, for what waits for a plugin: it holds up no other work."""
+        return await self._in(self._waiting, work, CALL_S)
+
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Begin `work` without waiting for it; what goes wrong is tried again by who asked."""
+        return self._waiting.submit(work)
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float) -> T:
+        context = contextvars.copy_context()
+        context.run(_deadline.set, deadline_s)
+        return await asyncio.get_running_loop().run_in_executor(pool, context.run, work)
+
+    # What follows blocks, and is called in threads only.
+
+    def info(self) -> Json:
+        found: Json = self._read("its facts", lambda client: client.info())
+        return found
+
+    def containers(self, labels: Sequence[str]) -> Sequence[Json]:
+        """One listing, those that ended included."""
+        filters = {"label": list(labels)}
+        found: Sequence[Json] = self._read(
+            "the list of containers", lambda client: client.containers(all=True, filters=filters)
+        )
+        return found
+
+    def inspect(self, container: str) -> Json:
+        found: Json = self._read(
+            f"container {container}", lambda client: client.inspect_container(container)
+        )
+        return found
+
+    def image(self, reference: str) -> Json:
+        found: Json = self._read(
+            f"image {reference}", lambda client: client.inspect_image(reference)
+        )
+        return found
+
+    def _read(self, what: str, ask: Callable[[Client], T]) -> T:
+        """Ask what changes nothing; once more where the connection was an older engine's."""
+        try:
+            with self._asked(what) as client:
+                return ask(client)
+        except _StaleError:
+            with self._asked(what) as client:
+                return ask(client)
+
+    def create(self, name: str, body: Json) -> str:
+        """ConflictError: the name is taken."""
+        with self._asked(f"creation of {name}") as client:
+            return client.create(name, body)
+
+    def start(self, container: str) -> None:
+        with self._asked(f"start of {container}") as client:
+            client.start(container)
+
+    def kill(self, container: str, signal: int) -> None:
+        """Success if it does not run."""
+        with self._asked(f"signal to {container}") as client:
+            try:
+                client.kill(container, signal)
+            except docker.errors.APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def unpause(self, container: str) -> None:
+        with self._asked(f"unpausing {container}") as client:
+            client.unpause(container)
+
+    def ended(self, container: str, *, within_s: float) -> bool:
+        """Wait until it does not run; False: not within that time. Absent has ended."""
+        with self._asked(f"end of {container}") as client:
+            try:
+                client.wait(container, timeout=max(within_s, 0.05), condition="not-running")
+            except docker.errors.NotFound:
+                return True
+            except requests.exceptions.RequestException as error:
+                # docker-py lets a timeout through in two forms, by the moment it comes.
+                if "timed out" in str(error).lower():
+                    return False
+                raise
+            return True
+
+    def remove(self, container: str) -> None:
+        """With its anonymous volumes, running or not. Absent is success."""
+        with self._asked(f"removal of {container}") as client:
+            try:
+                client.remove_container(container, v=True, force=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                # 409: somebody else is removing it just now.
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def limit(self, container: str, limits: Json) -> None:
+        with self._asked(f"limits of {container}") as client:
+            client.limit(container, limits)
+
+    def import_root(self, tar: bytes, repository: str, tag: str) -> None:
+        """Make an image of one layer; its only configuration is what a container sets."""
+        with self._asked(f"import of {repository}:{tag}") as client:
+            client.import_image_from_data(tar, repository=repository, tag=tag)
+
+    def load(self, archive: Path) -> None:
+        """Take every image of an archive (`docker load`)."""
+        with self._asked(f"image in {archive}") as client, archive.open("rb") as file:
+            client.timeout = LOAD_S
+            for said in client.load_image(file):
+                if "error" in said:
+                    raise ActionError(
+                        f"the engine refused {archive}: {said['error']}", reason="ImageRefused"
+                    )
+
+    def output(
+        self,
+        container: str,
+        *,
+        follow: bool,
+        tail: int,
+        opened: Callable[[Closable], None] = lambda _: None,
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield (stream, `time text`) for each message; `opened` is given what ends the following."""
+        with self._asked(f"output of {container}") as client:
+            yield from client.output(container, follow=follow, tail=tail, opened=opened)
+
+    def events(self, label: str, opened: Callable[[Closable], None]) -> Iterator[str]:
+        """Yield the id at each event of a container with that label; `opened` is given what ends it."""
+        with self._asked("its events") as client:
+            filters = {"type": "container", "label": label}
+            for event in client.heard(filters, opened=opened):
+                yield str(event.get("id", ""))
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[Client]:
+        try:
+            yield self._client()
+        except docker.errors.NotFound as error:
+            raise AbsentError(_words(error), reason="Absent") from error
+        except docker.errors.APIError as error:
+            if error.status_code == requests.codes.conflict:
+                raise ConflictError(_words(error)) from error
+            raise ActionError(
+                f"the engine refused the {what}: {_words(error)}", reason="EngineRefused"
+            ) from error
+        except _BROKEN as error:
+            kind = _StaleError if "aborted" in str(error) else UnreachableError
+            raise kind(
+                f"the Docker Engine did not answer the question for {what}: {_short(error)}"
+            ) from error
+        except (OSError, json.JSONDecodeError) as error:
+            raise UnreachableError(f"the Docker Engine broke off: {error}") from error
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            given = {} if self._base_url is None else {"base_url": self._base_url}
+            if not given:
+                given = docker.utils.kwargs_from_env()
+            client = Client(version=self._api or "auto", timeout=CALL_S, **given)
+            self._api = client.api_version
+            self._local.client = client
+            self._clients.append(client)
+        client.timeout = _deadline.get()
+        return client
+
+
+def _words(error: docker.errors.APIError) -> str:
+    return str(error.explanation or error).strip().removesuffix(".")
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    if "No such file" in text or "Connection refused" in text:
+        return "nobody listens at its socket"
+    if "Permission denied" in text:
+        return "its socket is closed to you: join the group `docker`, or run as root"
+    if "timed out" in text.lower():
+        return "no answer in time"
+    return text[:200]

@@ -1,0 +1,230 @@
+"""Every instance of one project, from one listing of the engine. Blocking: called in its threads.
+
+What an engine lists says no more than the state; the rest is asked once and remembered until that
+changes or an event says that something may have. What a plugin uses is read from the kernel.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ntp.confine import cgroup, shim_storage, verify
+from ntp.confine.cgroup import Group
+from ntp.confine.policy import Policy
+from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
+from orchestrator.runtime.docker import ends, identity, places
+from orchestrator.runtime.docker.births import is_ours
+from orchestrator.runtime.docker.client import Json
+from orchestrator.runtime.docker.engine import AbsentError, Engine
+from orchestrator.runtime.docker.identity import Label
+from orchestrator.runtime.docker.places import Places
+from orchestrator.runtime.docker.system import System
+from orchestrator.runtime.view import NOFILE
+
+USAGE_AGE_S = 2.0
+USAGES_A_PASS = 100
+PHASES = {
+    "created": Phase.CREATED,
+    "running": Phase.RUNNING,
+    "paused": Phase.RUNNING,
+    "restarting": Phase.RUNNING,
+    "removing": Phase.EXITED,
+    "exited": Phase.EXITED,
+    "dead": Phase.EXITED,
+}
+
+
+@dataclass
+class Life:
+    """What is remembered of one container."""
+
+    label: Label
+    state: str
+    facts: Json
+    group: Group | None = None
+    usage: Usage = field(default_factory=Usage)
+    read_at: float = 0.0
+    isolation: Isolation | None = None
+    exit: Exit | None = None
+    peak: int = 0
+    refused: int = 0
+    breach: tuple[str, str] | None = None
+    """Reason and cause for which it has to be stopped: something that no engine enforces."""
+
+    @property
+    def pid(self) -> int | None:
+        return int(self.facts["State"]["Pid"]) or None
+
+
+@dataclass
+class Picture:
+    """One listing: instances by name, the containers that serve all of them, and what has to go."""
+
+    instances: dict[str, Instance] = field(default_factory=dict)
+    system: dict[str, Json] = field(default_factory=dict)
+    breaches: dict[str, tuple[str, str]] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    """Containers that carry our labels and are none of ours."""
+
+
+class Look:
+    def __init__(self, owner: str, engine: Engine, there: Places, system: System) -> None:
+        self._owner = owner
+        self._engine = engine
+        self._places = there
+        self._system = system
+        self._lives: dict[str, Life] = {}
+        self._looking = threading.Lock()
+        self._marking = threading.Lock()
+        self._stale: set[str] = set()
+        self._all_stale = False
+
+    def may_have_changed(self, container: str | None = None) -> None:
+        """The next look asks anew for what it remembers: of one container, or of all."""
+        with self._marking:
+            if container is None:
+                self._all_stale = True
+            else:
+                self._stale.add(container)
+
+    def life(self, name: str) -> tuple[str, Life] | None:
+        """The container of an instance and what was last seen of it."""
+        with self._looking:
+            for container, life in self._lives.items():
+                if life.label.name == name:
+                    return container, life
+        return None
+
+    def now(self) -> Picture:
+        with self._looking:
+            with self._marking:
+                stale, self._stale = self._stale, set()
+                everything, self._all_stale = self._all_stale, False
+            for container, life in self._lives.items():
+                if life.exit is None and (everything or container in stale):
+                    life.state = ""
+            picture = Picture()
+            lives: dict[str, Life] = {}
+            for each in self._engine.containers([f"{identity.OWNER}={self._owner}"]):
+                role = each["Labels"].get(identity.ROLE, "")
+                if role in {"network", "door"}:
+                    picture.system[role] = each
+                    continue
+                label = identity.read(each["Labels"])
+                if label is None or not is_ours(each, label, self._owner, self._places):
+                    picture.strangers.append(str(each["Id"]))
+                    continue
+                with suppress(AbsentError):
+                    lives[each["Id"]] = self._life(each, label)
+            self._lives = lives
+            self._measure()
+            for container, life in lives.items():
+                picture.instances[life.label.name] = self._instance(container, life)
+                if life.breach is not None:
+                    picture.breaches[life.label.name] = life.breach
+            return picture
+
+    def _life(self, each: Json, label: Label) -> Life:
+        known = self._lives.get(each["Id"])
+        if known is not None and known.state == each["State"]:
+            return known
+        # What is listed may be older than the event that had us look; this is not.
+        facts = self._engine.inspect(each["Id"])
+        life = Life(label, str(facts["State"]["Status"]), facts)
+        if known is not None:
+            life.peak, life.refused = known.peak, known.refused
+            if known.pid == life.pid:
+                life.isolation, life.usage, life.read_at = (
+                    known.isolation,
+                    known.usage,
+                    known.read_at,
+                )
+        if PHASES.get(life.state) is Phase.EXITED:
+            folder = self._places.run(label.name)
+            life.exit = ends.of(
+                self._engine, folder, self._places.launch(label.name), each["Id"], life
+            )
+            self._places.clear_launch(label.name)
+        elif life.pid is not None:
+            life.group = cgroup.of_process(life.pid, label.name)
+        return life
+
+    def _measure(self) -> None:
+        """Read figures of use, the oldest first, for some of those that run."""
+        due = time.monotonic() - USAGE_AGE_S
+        running = [
+            life for life in self._lives.values() if life.exit is None and life.group is not None
+        ]
+        for life in sorted(running, key=lambda life: life.read_at)[:USAGES_A_PASS]:
+            if life.read_at > due:
+                return
+            group = life.group
+            if group is None:
+                continue
+            usage = Usage(**asdict(group.usage()))
+            life.usage = replace(usage, at=datetime.now(UTC))
+            life.read_at = time.monotonic()
+            life.peak = max(life.peak, usage.memory_peak)
+            life.refused = max(life.refused, usage.pids_refused)
+            life.breach = self._breach(life, group)
+
+    def _breach(self, life: Life, group: Group) -> tuple[str, str] | None:
+        if group.oom_kills():
+            return "OOMKilled", "a process of it was killed for want of memory"
+        if life.label.storage:
+            used, complete = shim_storage.used(str(self._places.storage(life.label.name)))
+            if used > life.label.storage or not complete:
+                found = f"{used} bytes" if complete else f"more than {shim_storage.ENTRIES} files"
+                cause = (
+                    f"its storage holds {found}, the quota is {life.label.storage} bytes: raise "
+                    "`storage`, or let it write less"
+                )
+                return "StorageFull", cause
+        return None
+
+    def _instance(self, container: str, life: Life) -> Instance:
+        label, folder = life.label, self._places.run(life.label.name)
+        phase = PHASES.get(life.state, Phase.EXITED)
+        if phase is Phase.RUNNING and (folder / places.STOPPING).exists():
+            phase = Phase.STOPPING
+        if life.isolation is None and phase is Phase.RUNNING:
+            life.isolation = self._isolation(life)
+        started = str(life.facts["State"].get("StartedAt", ""))
+        return Instance(
+            name=label.name,
+            generation=label.generation,
+            attempt=label.attempt,
+            hashes=label.hashes,
+            phase=phase,
+            id=container,
+            pid=life.pid,
+            created=label.created,
+            started=ends.moment(started),
+            exit=life.exit,
+            isolation=life.isolation,
+            usage=life.usage,
+            refused=self._system.refused(label.name),
+        )
+
+    def _isolation(self, life: Life) -> Isolation | None:
+        if life.pid is None or life.label.kind == "broker":
+            return None
+        found = verify.isolation(
+            life.pid, policy_of(life.label, self._limits(life.label)), life.group
+        )
+        return None if found is None else Isolation(*found)
+
+    def _limits(self, label: Label) -> Mapping[str, Any]:
+        recorded = places.recorded(self._places.run(label.name) / places.LIMITS)
+        return recorded if isinstance(recorded, dict) else asdict(label.resources)
+
+
+def policy_of(label: Label, limits: Mapping[str, Any]) -> Policy:
+    """The policy that a container with this label was made from, as far as it can be looked at."""
+    return Policy(
+        name=label.name, nofile=NOFILE, uid=label.uid, gid=label.uid, inet=label.inet, **limits
+    )

@@ -1,0 +1,341 @@
+"""What the Docker runtime survives and refuses: drift, copies, hostile images, an engine that is away."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import aclosing, closing, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.decide.state import Phase
+from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.ports import Environment, Image
+from orchestrator.spec.model import HostPort
+from tests.ports.conftest import until
+
+RUNTIMES = ("docker",)
+pytestmark = [
+    pytest.mark.docker,
+    # docker-py leaves a socket behind for each connection that was refused.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket"),
+]
+WAIT = "import signal; print('ready'); signal.pause()"
+CANARY = b"canary-never-to-be-seen"
+
+
+async def test_every_control_is_set_from_outside(world):
+    await world.run("alpha", WAIT)
+    found = world.container("alpha")
+    config, host = found["Config"], found["HostConfig"]
+    assert config["User"] not in {"", "0", "0:0"}
+    assert (host["ReadonlyRootfs"], host["Privileged"], host["CapDrop"]) == (True, False, ["ALL"])
+    assert host["CapAdd"] in (None, [])
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert any(option.startswith("seccomp={") for option in host["SecurityOpt"])
+    assert host["Memory"] == host["MemorySwap"] == 64 << 20
+    assert (host["PidsLimit"], host["CpuQuota"], host["OomScoreAdj"]) == (32, 100_000, 500)
+    assert host["NetworkMode"].startswith("container:")
+    assert (host["IpcMode"], host["CgroupnsMode"], host["PidMode"]) == ("private", "private", "")
+    assert host["RestartPolicy"]["Name"] == "no"
+    assert host["LogConfig"]["Type"] == "local"
+    assert config["Healthcheck"] == {"Test": ["NONE"]}
+    assert all(
+        not mount["RW"] or mount["Destination"].endswith("termination") for mount in found["Mounts"]
+    )
+
+
+PROBE = """
+import ctypes, errno, json, os, socket
+found = {}
+def attempt(name, work):
+    try:
+        work()
+        found[name] = 'held not'
+    except OSError as e:
+        found[name] = errno.errorcode[e.errno]
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *words):
+    if libc.syscall(number, *words) < 0:
+        raise OSError(ctypes.get_errno(), '')
+attempt('inet', lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+attempt('netlink', lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
+attempt('root is written', lambda: open('/etc/mine', 'w'))
+attempt('launch is written', lambda: open('/run/ntp/launch.json', 'w'))
+attempt('setuid', lambda: os.setuid(0))
+attempt('unshare', lambda: call(272, 0x10000000))
+attempt('mount', lambda: call(165, 0, 0, 0, 0, 0))
+attempt('ptrace', lambda: call(101, 0, 0, 0, 0))
+attempt('keyctl', lambda: call(250, 0, 0))
+attempt('io_uring', lambda: call(425, 1, 0))
+attempt('bpf', lambda: call(321, 0, 0, 0))
+attempt('host disk', lambda: os.mknod('/tmp/disk', 0o60600, os.makedev(8, 0)))
+def execute():
+    with open('/tmp/tool', 'w') as file:
+        file.write('#!/bin/true')
+    os.chmod('/tmp/tool', 0o700)
+    os.execv('/tmp/tool', ['tool'])
+attempt('execute in tmp', execute)
+status = dict(line.split(':', 1) for line in open('/proc/self/status') if ':' in line)
+found['capabilities'] = {status[name].strip() for name in ('CapEff', 'CapPrm', 'CapBnd')} == {'0' * 16}
+found['no new privileges'] = status['NoNewPrivs'].strip()
+found['filter'] = status['Seccomp'].strip()
+found['processes'] = sum(name.isdigit() for name in os.listdir('/proc'))
+found['interfaces'] = sorted(os.listdir('/sys/class/net'))
+found['uid'] = os.getuid()
+print(json.dumps(found))
+"""
+
+
+async def test_every_control_has_its_effect_from_inside(world):
+    await world.run("alpha", PROBE)
+    await world.ended("alpha")
+    found = json.loads((await world.lines("alpha"))[-1])
+    assert found.pop("uid") == int(world.container("alpha")["Config"]["User"].partition(":")[0])
+    assert found.pop("processes") == 2, "its init and itself"
+    assert (found.pop("capabilities"), found.pop("no new privileges"), found.pop("filter")) == (
+        True,
+        "1",
+        "2",
+    )
+    assert found.pop("interfaces") in ([], ["lo"])
+    assert {name for name, answer in found.items() if answer == "held not"} == set()
+
+
+async def test_a_secret_is_nowhere_but_in_the_plugin_s_folder(world, engine):
+    await world.run("alpha", WAIT, files={"launch.json": b"{}", "bus.creds": CANARY})
+    told = json.dumps(world.container("alpha")).encode()
+    assert CANARY not in told
+    for folder in (*engine.folders, world.state):
+        for path in Path(folder).rglob("*"):
+            if "overlay2" not in path.parts and path.is_file() and not path.is_symlink():
+                with suppress(OSError):
+                    assert CANARY not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("how", ["pause", "rename"])
+async def test_what_somebody_did_to_a_container_does_not_hide_it(world, how):
+    before = await world.run("alpha", WAIT)
+    words = [before.id] if how == "pause" else [before.id, f"other-{before.id[:8]}"]
+    world.engine.run(how, *words)
+    seen = await world.see("alpha")
+    assert (seen.id, seen.phase) == (before.id, Phase.RUNNING)
+    await world.runtime.start(world.launch("alpha", WAIT))
+    assert (await world.see("alpha")).id == before.id, "adopted"
+    await world.stop("alpha")
+
+
+async def test_a_copy_with_our_labels_is_none_of_ours(world):
+    mine = await world.run("alpha", WAIT)
+    labels = world.container("alpha")["Config"]["Labels"]
+    marks = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    copy = world.engine.run(
+        "run", "--detach", "--network", "none", *marks, world.engine.image().reference,
+        "python3", "-c", "import signal; signal.pause()",
+    ).strip()  # fmt: skip
+    try:
+        assert (await world.see("alpha")).id == mine.id
+        await world.stop("alpha")
+        await world.runtime.remove("alpha", delete_data=True)
+        assert await world.see("alpha") is None
+        assert world.engine.inspect(copy)["State"]["Running"], "never touched"
+    finally:
+        world.engine.run("rm", "--force", copy)
+
+
+async def test_a_foreign_container_on_our_name_is_told_and_left_alone(world):
+    name = f"ntp-{world.runtime._owner}-alpha"
+    there = world.engine.run(
+        "create", "--name", name, world.engine.image().reference, "true"
+    ).strip()
+    try:
+        with pytest.raises(
+            ActionError, match="is taken by a container that is not ours"
+        ) as refusal:
+            await world.runtime.start(world.launch("alpha", WAIT))
+        assert refusal.value.reason == "NameTaken"
+        assert world.engine.inspect(there)["Id"] == there
+    finally:
+        world.engine.run("rm", there)
+
+
+async def test_a_container_that_was_made_and_not_started_is_replaced(world):
+    await world.run("alpha", WAIT)
+    await world.stop("alpha")
+    await world.runtime.remove("alpha", delete_data=True)
+    world.runtime._engine.start = lambda _: (_ for _ in ()).throw(SystemExit)
+    with suppress(BaseException):
+        await world.runtime.start(world.launch("alpha", WAIT))
+    world.runtime = world.again()
+    assert (await world.see("alpha")).phase is Phase.CREATED
+    assert (await world.run("alpha", WAIT)).phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("VOLUME /data", "declares volumes"),
+        ('LABEL io.ntp.owner="forged"', "carries labels of ours"),
+    ],
+)
+async def test_an_image_that_would_defeat_a_limit_is_refused(world, change, words):
+    image = Image(reference := "ntp-test-hostile", frozenset({built(world, reference, change)}))
+    environment = Environment(Path("/usr/bin/python3"), (), "digest", image=image)
+    with pytest.raises(ActionError, match=words):
+        await world.runtime.start(world.launch("alpha", WAIT, environment=environment))
+
+
+async def test_what_an_image_says_of_itself_is_not_taken_over(world):
+    changes = [
+        "ENV LD_PRELOAD=/evil.so PYTHONSTARTUP=/evil.py", "USER 0",
+        "HEALTHCHECK --interval=1s CMD true", "WORKDIR /evil", 'ENTRYPOINT ["/evil"]',
+    ]  # fmt: skip
+    image = Image(reference := "ntp-test-odd", frozenset({built(world, reference, *changes)}))
+    environment = Environment(Path("/usr/bin/python3"), (), "digest", image=image)
+    assert "LD_PRELOAD=/evil.so" in world.engine.inspect(reference)["Config"]["Env"]
+    show = "import os; print(['LD_PRELOAD' in os.environ, os.getcwd(), os.getuid() != 0])"
+    await world.run("alpha", show, environment=environment)
+    await world.ended("alpha")
+    assert await world.lines("alpha") == ["[False, '/', True]"]
+
+
+def built(world, reference, *changes):
+    """An image with these lines of a Dockerfile on top; its id."""
+    words = [word for change in changes for word in ("--change", change)]
+    made = world.engine.run("create", world.engine.image().reference, "true").strip()
+    try:
+        return world.engine.run("commit", *words, made, reference).strip()
+    finally:
+        world.engine.run("rm", made)
+
+
+CALLS = """
+import json, os, socket, sys
+def ask(host, port):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as bell:
+        bell.connect(os.environ['NTP_LAUNCH'] + '/door.sock')
+        bell.send(f'{host} {port}'.encode())
+        text, files, _, _ = socket.recv_fds(bell, 1000, 1)
+    return socket.socket(fileno=files[0]).recv(100).decode() if files else text.decode().split()[0]
+print(json.dumps([ask(*place) for place in json.loads(sys.argv[1])]))
+print('ready')
+import signal; signal.pause()
+"""
+
+
+@pytest.fixture
+def listening():
+    """A server on loopback that says hello; its port."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    link, _ = server.accept()
+                    with link:
+                        link.sendall(b"hello")
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+async def test_a_plugin_reaches_what_it_declares_through_the_door_and_nothing_else(
+    world, listening
+):
+    place = HostPort("127.0.0.1", listening)
+    asked = json.dumps(
+        [["127.0.0.1", listening], ["127.0.0.1", listening + 1], ["169.254.169.254", 80]]
+    )
+    seen = await world.run(
+        "alpha", "", argv=("-c", CALLS, asked), egress=(place,), private=(place,)
+    )
+    answers = json.loads((await world.lines("alpha"))[0])
+    assert answers == ["hello", "111", "111"]
+    refused = (await world.see("alpha")).refused
+    assert refused == {f"127.0.0.1:{listening + 1}": 1, "169.254.169.254:80": 1}
+    assert seen.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("role", ["door", "network"])
+async def test_what_serves_all_plugins_is_made_again_and_nobody_is_disturbed(
+    world, listening, role
+):
+    place = HostPort("127.0.0.1", listening)
+    asked = json.dumps([["127.0.0.1", listening]])
+    given = {"argv": ("-c", CALLS, asked), "egress": (place,), "private": (place,)}
+    before = await world.run("alpha", "", **given)
+    name = f"ntp-{world.runtime._owner}-{role}-"
+    old = world.engine.inspect(name)["Id"]
+    world.engine.run("kill", name)
+
+    async def made_again():
+        await world.runtime.observe()
+        with suppress(subprocess.CalledProcessError):
+            found = world.engine.inspect(name)
+            return found["Id"] != old and found["State"]["Running"]
+        return False
+
+    await until(made_again)
+    await world.run("beta", "", **given)
+    assert json.loads((await world.lines("beta"))[0]) == ["hello"]
+    after = await world.see("alpha")
+    assert (after.id, after.pid) == (before.id, before.pid)
+
+
+@pytest.fixture
+def own(engine):
+    if engine.pid is None:
+        pytest.skip("the engine is not ours to stop")
+    return engine
+
+
+async def test_a_frozen_engine_is_an_engine_that_does_not_answer(world, own, monkeypatch):
+    monkeypatch.setattr("orchestrator.runtime.docker.engine.CALL_S", 1.0)
+    monkeypatch.setattr("orchestrator.runtime.docker.runtime.START_S", 1.0)
+    before = await world.run("alpha", WAIT)
+    own.signal(signal.SIGSTOP)
+    try:
+        await until(own.is_frozen)
+        with pytest.raises(UnreachableError, match="no answer in time"):
+            await world.runtime.observe()
+        with pytest.raises(UnreachableError):
+            await world.runtime.start(world.launch("beta", WAIT))
+    finally:
+        own.signal(signal.SIGCONT)
+
+    async def answers():
+        with suppress(UnreachableError):
+            return await world.see("alpha")
+        return None
+
+    after = await until(answers)
+    assert (after.id, after.pid) == (before.id, before.pid)
+    await world.stop("alpha")
+
+
+async def test_plugins_outlive_the_death_of_the_engine(world, own):
+    before = await world.run("alpha", WAIT)
+    async with aclosing(world.runtime.events()) as events:
+        await anext(events)
+        own.signal(signal.SIGKILL)
+        await until(lambda: not own.is_alive())
+        with pytest.raises(UnreachableError):
+            await world.runtime.observe()
+        own.start()
+        async with asyncio.timeout(90):
+            while True:  # heard again after a break, and what happened meanwhile is looked at
+                await anext(events)
+                with suppress(UnreachableError):
+                    after = await world.see("alpha")
+                    break
+        assert (after.id, after.pid, after.phase) == (before.id, before.pid, Phase.RUNNING)
+        world.signal("alpha", signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while (await world.see("alpha")).phase is not Phase.EXITED:
+                await anext(events)
+    await world.runtime.stop("alpha", grace=timedelta(0), cause="the end")

@@ -1,0 +1,133 @@
+"""A Docker Engine for tests: the one that answers, or one of our own on its own socket and folders."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from orchestrator.ports import Image
+from orchestrator.runtime.docker import presence
+
+REPOSITORY = Path(__file__).parents[2]
+START_S = 90.0
+SETTINGS = {"live-restore": True, "bridge": "none", "iptables": False}
+
+
+class AbsentEngineError(Exception):
+    """No engine answers, and none can be started here."""
+
+
+class Engine:
+    """An engine that answers at `url`. `pid` None: it is not ours."""
+
+    def __init__(self, url, folders=()):
+        self.url = url
+        self.pid = None
+        self.folders = folders
+        self.image = cache(self._image)
+
+    def run(self, *words):
+        """The output of a `docker` command."""
+        done = subprocess.run(
+            ["docker", "--host", self.url, *words], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+        return done.stdout
+
+    def inspect(self, container):
+        return json.loads(self.run("inspect", container))[0]
+
+    def _image(self):
+        """An image with an interpreter to run programs of a test in."""
+        if self.pid:
+            self.run("load", "-i", "/tmp/eng/sdk.tar")
+        found = self.run("inspect", "--format", "{{.Id}}", "ntp-dev-sdk").strip()
+        return Image("ntp-dev-sdk", frozenset({found}))
+
+    def close(self):
+        pass
+
+
+class OwnEngine(Engine):
+    """dockerd with its own socket, data and runtime folders; gone without a trace after `close`."""
+
+    def __init__(self):
+        # Short: a socket's path has 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="ntp-engine-"))
+        super().__init__(f"unix://{self._folder}/sock", folders=(self._folder / "data",))
+        (self._folder / "daemon.json").write_text(json.dumps(SETTINGS))
+        self._process = self._containerd = None
+        self.start()
+
+    def start(self):
+        """Start dockerd; it finds its containers again, which belong to a containerd of their own."""
+        folder = self._folder
+        if self._containerd is None:
+            words = ["--root", folder / "images", "--state", folder / "state"]
+            self._containerd = self._spawn("containerd", *words, "--address", folder / "containerd")
+            self._wait(self._containerd, (folder / "containerd").is_socket)
+        (folder / "pid").unlink(missing_ok=True)
+        self._process = self._spawn(
+            "dockerd", "--host", self.url, "--config-file", folder / "daemon.json",
+            "--data-root", folder / "data", "--exec-root", folder / "exec",
+            "--pidfile", folder / "pid", "--containerd", folder / "containerd",
+        )  # fmt: skip
+        self.pid = self._process.pid
+        self._wait(self._process, lambda: presence.answers({"DOCKER_HOST": self.url}))
+
+    def _spawn(self, *words):
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+
+    def _wait(self, process, answers):
+        deadline = time.monotonic() + START_S
+        while not answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = (self._folder / "log").read_text(errors="replace")[-2000:]
+                self.close()
+                raise AbsentEngineError(f"the engine did not start: {said}")
+            time.sleep(0.05)
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def is_frozen(self):
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def is_alive(self):
+        return self._process.poll() is None
+
+    def close(self):
+        """End it, its containers and its containerd; remove its folders."""
+        if self._process is not None and self.is_alive():
+            with suppress(subprocess.CalledProcessError):
+                left = self.run("ps", "--all", "--quiet").split()
+                if left:
+                    self.run("rm", "--force", "--volumes", *left)
+        for process in (self._process, self._containerd):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                process.wait(60)
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if line.split()[1].startswith(f"{self._folder}/"):
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def find():
+    """Return the engine that answers, else one of our own; AbsentEngineError says why there is none."""
+    if presence.answers(os.environ):
+        url = os.environ.get("DOCKER_HOST", f"unix://{presence.SOCKET}")
+        return Engine(url)
+    done = subprocess.run(
+        [REPOSITORY / "requirements/docker"], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise AbsentEngineError(done.stderr.strip())
+    return OwnEngine()
