@@ -34,9 +34,11 @@ def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
     return "nothing of that name runs"
 
 
-def why_changed(record: Record, told: str, differ: Collection[str]) -> str:
+def why_changed(record: Record, told: str, differ: Collection[str], *, drift: str = "") -> str:
     if running_generation(record) < record.generation:
         return fell_back(record)
+    if drift and not told:
+        return f"somebody else changed its limits: {drift}"
     return f"changed: {told or ', '.join(differ)}"
 
 

@@ -224,6 +224,8 @@ def labelled(record: Record, instance: Instance) -> Hashes:
     """Return the hashes of a life: its label's, but for what was changed since, which no label shows."""
     known = instance.hashes
     limits = record.updated_resources if record.updated == instance.id else known.resources
+    if instance.drift:
+        limits = f"drift: {instance.drift}"
     return replace(known, resources=limits, config=config_of(record, instance))
 
 

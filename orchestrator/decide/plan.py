@@ -289,7 +289,7 @@ class _Planner:
 
     def _changed(self, record: Record, instance: Instance, differ: Collection[str]) -> str:
         told = self.context.difference(instance.name, runs(record, instance))
-        return why_changed(record, told, differ)
+        return why_changed(record, told, differ, drift=instance.drift)
 
     def _absent(self, record: Record, instance: Instance | None) -> str:
         return why_absent(record, instance, self.desired.revision)

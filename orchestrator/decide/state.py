@@ -89,6 +89,8 @@ class Instance:
     usage: Usage = Usage()
     refused: Mapping[str, int] = field(default_factory=dict)
     """Connections that the door refused: host:port -> count."""
+    drift: str = ""
+    """How its limits are not those that we set, in words: somebody else changed them."""
 
 
 @dataclass(frozen=True, slots=True)

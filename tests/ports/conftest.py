@@ -207,10 +207,7 @@ class DockerWorld(ProcessWorld):
             runtime._engine.close()
 
     def launch(self, name, program, **fields):
-        environment = Environment(
-            Path("/usr/bin/python3"), (Path("/opt/ntp/sdk"),), "digest", image=self.engine.image()
-        )
-        return super().launch(name, program, **{"environment": environment, **fields})
+        return super().launch(name, program, **{"environment": self.engine.environment(), **fields})
 
     def container(self, name):
         """What the engine says of the container of an instance."""

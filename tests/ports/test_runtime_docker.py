@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from contextlib import aclosing, closing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pytest
 
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Environment, Image
+from orchestrator.ports import Image
 from orchestrator.spec.model import HostPort
-from tests.ports.conftest import until
+from tests.ports.conftest import SMALL, until
 
 RUNTIMES = ("docker",)
 pytestmark = [
@@ -129,12 +130,26 @@ async def test_what_somebody_did_to_a_container_does_not_hide_it(world, how):
     await world.stop("alpha")
 
 
+async def test_limits_that_somebody_else_changed_are_told_and_can_be_set_again(world):
+    before = await world.run("alpha", WAIT)
+    async with aclosing(world.runtime.events()) as events:
+        await anext(events)
+        world.engine.run("update", "--memory", "32m", "--memory-swap", "32m", before.id)
+        async with asyncio.timeout(20):
+            while not (seen := await world.see("alpha")).drift:
+                await anext(events)
+    assert seen.drift == f"Memory {32 << 20}, not {64 << 20}, MemorySwap {32 << 20}, not {64 << 20}"
+    await world.runtime.update("alpha", SMALL)
+    after = await world.see("alpha")
+    assert (after.id, after.drift, after.usage.memory_limit) == (before.id, "", 64 << 20)
+
+
 async def test_a_copy_with_our_labels_is_none_of_ours(world):
     mine = await world.run("alpha", WAIT)
     labels = world.container("alpha")["Config"]["Labels"]
     marks = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     copy = world.engine.run(
-        "run", "--detach", "--network", "none", *marks, world.engine.image().reference,
+        "run", "--detach", "--network", "none", *marks, reference_of(world),
         "python3", "-c", "import signal; signal.pause()",
     ).strip()  # fmt: skip
     try:
@@ -149,9 +164,7 @@ async def test_a_copy_with_our_labels_is_none_of_ours(world):
 
 async def test_a_foreign_container_on_our_name_is_told_and_left_alone(world):
     name = f"ntp-{world.runtime._owner}-alpha"
-    there = world.engine.run(
-        "create", "--name", name, world.engine.image().reference, "true"
-    ).strip()
+    there = world.engine.run("create", "--name", name, reference_of(world), "true").strip()
     try:
         with pytest.raises(
             ActionError, match="is taken by a container that is not ours"
@@ -184,7 +197,7 @@ async def test_a_container_that_was_made_and_not_started_is_replaced(world):
 )
 async def test_an_image_that_would_defeat_a_limit_is_refused(world, change, words):
     image = Image(reference := "ntp-test-hostile", frozenset({built(world, reference, change)}))
-    environment = Environment(Path("/usr/bin/python3"), (), "digest", image=image)
+    environment = replace(world.engine.environment(), image=image)
     with pytest.raises(ActionError, match=words):
         await world.runtime.start(world.launch("alpha", WAIT, environment=environment))
 
@@ -195,7 +208,7 @@ async def test_what_an_image_says_of_itself_is_not_taken_over(world):
         "HEALTHCHECK --interval=1s CMD true", "WORKDIR /evil", 'ENTRYPOINT ["/evil"]',
     ]  # fmt: skip
     image = Image(reference := "ntp-test-odd", frozenset({built(world, reference, *changes)}))
-    environment = Environment(Path("/usr/bin/python3"), (), "digest", image=image)
+    environment = replace(world.engine.environment(), image=image)
     assert "LD_PRELOAD=/evil.so" in world.engine.inspect(reference)["Config"]["Env"]
     show = "import os; print(['LD_PRELOAD' in os.environ, os.getcwd(), os.getuid() != 0])"
     await world.run("alpha", show, environment=environment)
@@ -203,10 +216,14 @@ async def test_what_an_image_says_of_itself_is_not_taken_over(world):
     assert await world.lines("alpha") == ["[False, '/', True]"]
 
 
+def reference_of(world):
+    return world.engine.environment().image.reference
+
+
 def built(world, reference, *changes):
     """An image with these lines of a Dockerfile on top; its id."""
     words = [word for change in changes for word in ("--change", change)]
-    made = world.engine.run("create", world.engine.image().reference, "true").strip()
+    made = world.engine.run("create", reference_of(world), "true").strip()
     try:
         return world.engine.run("commit", *words, made, reference).strip()
     finally:

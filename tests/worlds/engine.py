@@ -4,13 +4,18 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from orchestrator.ports import Image
+from ntp.oci import archive, base
+from ntp.oci import image as images
+from ntp.oci.layout import Layout
+from ntp.oci.source import architecture
+from orchestrator.ports import Environment, Image
 from orchestrator.runtime.docker import presence
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,7 +34,7 @@ class Engine:
         self.url = url
         self.pid = None
         self.folders = folders
-        self.image = cache(self._image)
+        self.environment = cache(self._environment)
 
     def run(self, *words):
         """The output of a `docker` command."""
@@ -43,12 +48,24 @@ class Engine:
     def inspect(self, container):
         return json.loads(self.run("inspect", container))[0]
 
-    def _image(self):
-        """An image with an interpreter to run programs of a test in."""
-        if self.pid:
-            self.run("load", "-i", "/tmp/eng/sdk.tar")
-        found = self.run("inspect", "--format", "{{.Id}}", "ntp-dev-sdk").strip()
-        return Image("ntp-dev-sdk", frozenset({found}))
+    def _environment(self):
+        """What plugins of a test run in: the base image, made of Debian's packages."""
+        maker, folder = REPOSITORY / "plugin-images/base/from_debian.py", REPOSITORY / "dist/base"
+        subprocess.run([sys.executable, maker, "-o", folder], check=True)
+        layout = Layout.open(folder)
+        image = images.choose(layout, None, architecture=architecture())
+        tag = image.descriptor.hexadecimal[:12]
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            archive.write(layout, image, file, name="ntp/base", tag=tag)
+            file.flush()
+            self.run("load", "--input", file.name)
+        ids = frozenset({image.config_descriptor.digest, image.descriptor.digest})
+        return Environment(
+            Path(base.facts(image, str(folder)).python),
+            (Path(base.SDK_FOLDER), Path(base.RUNTIME_FOLDER)),
+            image.digest,
+            Image(f"ntp/base:{tag}", ids),
+        )
 
     def close(self):
         pass

@@ -16,7 +16,7 @@ from ntp.confine import cgroup, shim_storage, verify
 from ntp.confine.cgroup import Group
 from ntp.confine.policy import Policy
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
-from orchestrator.runtime.docker import ends, identity, places
+from orchestrator.runtime.docker import ends, hardening, identity, places
 from orchestrator.runtime.docker.births import is_ours
 from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
@@ -208,6 +208,17 @@ class Look:
             isolation=life.isolation,
             usage=life.usage,
             refused=self._system.refused(label.name),
+            drift=self._drift(life) if phase is Phase.RUNNING else "",
+        )
+
+    def _drift(self, life: Life) -> str:
+        """Say which limits the engine has other than we set; `docker update` is an event, so it is seen."""
+        given = life.facts["HostConfig"]
+        wanted = hardening.limits(policy_of(life.label, self._limits(life.label)))
+        return ", ".join(
+            f"{name} {given.get(name)}, not {value}"
+            for name, value in wanted.items()
+            if given.get(name) != value
         )
 
     def _isolation(self, life: Life) -> Isolation | None:

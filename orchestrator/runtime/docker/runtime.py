@@ -191,6 +191,7 @@ class DockerRuntime:
             active = verify.updated(life.isolation.active, before, now)
             life.isolation = Isolation(life.isolation.tier, active, life.isolation.missing)
         life.read_at = 0.0
+        self._look.may_have_changed(container)
 
 
 def _insist_room(name: str, life: Life, resources: Resources) -> None:
