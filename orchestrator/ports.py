@@ -5,8 +5,8 @@ nothing answered (we are blind: mutate nothing), ActionError when the answer was
 idempotent: after a crash it is simply made again.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,8 +36,8 @@ class Image:
     """A name that the engine may know it by."""
     ids: frozenset[str]
     """What engines call it: the digest of its config, or that of its manifest."""
-    archive: Path | None = None
-    """A file to load it from."""
+    archive: Callable[[], AbstractContextManager[Path]] | None = field(default=None, compare=False)
+    """A block with a file to load it from; blocks, and may raise ActionError. None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

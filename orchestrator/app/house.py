@@ -23,6 +23,7 @@ from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.image_catalog import ImageCatalog
 from orchestrator.catalog.images import Images
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
@@ -36,7 +37,7 @@ from orchestrator.errors import ConfigError, UnreachableError
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.monitor.webhook import HttpWebhook
-from orchestrator.ports import Lease, Runtime
+from orchestrator.ports import Catalog, Lease, Runtime
 from orchestrator.runtime.docker import presence
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
@@ -47,6 +48,8 @@ from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
 
 log = structlog.get_logger()
+BASE = "NTP_BASE"
+"""Setting: the image that plugins' images are built on."""
 
 
 def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalCatalog:
@@ -139,10 +142,15 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
         catalogs: dict[tuple[str | None, str | None], LocalCatalog] = {}
 
-        def one(said: Mapping[str, str]) -> LocalCatalog:
+        container_images = images(settings) if runtime_name(settings) == "docker" else None
+
+        def one(said: Mapping[str, str]) -> Catalog:
             # It remembers which copies this process began with: one for each place to look in.
             key = (said.get("PLUGIN_DIR"), said.get("folder"))
-            return catalogs.setdefault(key, catalog(settings, said))
+            plugins = catalogs.setdefault(key, catalog(settings, said))
+            if container_images is None:
+                return plugins
+            return ImageCatalog(plugins, container_images, settings.environment.get(BASE))
 
         yield Outside(
             project=settings.project,

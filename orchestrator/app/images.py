@@ -13,7 +13,6 @@ from orchestrator.errors import ActionError, ConfigError, Problem
 from orchestrator.settings import Settings
 from orchestrator.spec.model import Artifact, Place, Wanted
 
-SETTING = "NTP_BASE"
 AT_ONCE = 4
 """Builds at a time: most of one is a compiler of Python files, and packages that are fetched."""
 
@@ -74,7 +73,7 @@ async def images_of(
     """
     catalog, store = house.catalog(settings), house.images(settings)
     below = await asyncio.to_thread(
-        store.base, base or settings.environment.get(SETTING), lambda line: told("base", line)
+        store.base, base or settings.environment.get(house.BASE), lambda line: told("base", line)
     )
     slots = asyncio.Semaphore(AT_ONCE)
     failed: dict[str, ActionError] = {}

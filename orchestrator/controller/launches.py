@@ -45,7 +45,7 @@ class Launches:
         self._config(generation)
         # A plugin that crashed must not wait for another one's installation.
         known = self._environments.get(artifact.digest)
-        if known is None or not all(site.exists() for site in known.site):
+        if known is None or not _is_there(known):
             known = await self.catalog.prepare(artifact)
             self._environments[artifact.digest] = known
         return known
@@ -68,7 +68,7 @@ class Launches:
             spec=json.dumps(wanted, sort_keys=True).encode(),
             argv=ARGV,
             environment=environment,
-            code=generation.artifact.code,
+            code=generation.artifact.code if environment.image is None else None,
             files={
                 LAUNCH_FILE: self._file(generation, address),
                 CREDENTIALS_FILE: self._outside.broker.credentials(spec.name),
@@ -120,6 +120,11 @@ class Launches:
 
     def _config(self, generation: Generation) -> dict[str, Any]:
         return fill(generation.spec.config, generation.spec.secrets, self.secrets.resolve)
+
+
+def _is_there(environment: Environment) -> bool:
+    """Whether its folders are; an image is looked for by who runs it."""
+    return environment.image is not None or all(site.exists() for site in environment.site)
 
 
 def _host_port(address: str) -> HostPort:

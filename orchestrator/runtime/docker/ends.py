@@ -44,7 +44,8 @@ def of(engine: Engine, folder: Path, launch: Path, container: str, life: "Life")
 
 def _made(engine: Engine, folder: Path, launch: Path, container: str, life: "Life") -> Exit:
     state = life.facts["State"]
-    code, signal = outcome(int(state.get("ExitCode", 0)))
+    status = int(state.get("ExitCode", 0))
+    code, signal = outcome(status)
     stopping = places.recorded(folder / places.STOPPING) or {}
     last: tuple[str, ...] = ()
     with suppress(NtpError):
@@ -59,6 +60,8 @@ def _made(engine: Engine, folder: Path, launch: Path, container: str, life: "Lif
         code_folder=CODE,
         refused=refused if code != 0 else 0,
     )
+    if signal:
+        code, signal, message = shim_end.told_apart(status, signal, reason, message)
     if not reason and state.get("Error"):
         reason, message = "StartRefused", str(state["Error"])
     return Exit(

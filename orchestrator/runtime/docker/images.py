@@ -72,7 +72,8 @@ class Images:
                 f"the engine does not have image {image.reference}: run `ntpctl images build`",
                 reason="ImageMissing",
             )
-        self._engine.load(image.archive)
+        with image.archive() as file:
+            self._engine.load(file)
         loaded = str(self._engine.image(image.reference)["Id"])
         if loaded not in image.ids:
             raise ActionError(
