@@ -138,7 +138,8 @@ class Births:
             cpu=limits.cpu,
             pids=limits.pids,
             tmp=limits.tmp,
-            nofile=NOFILE if launch.environment is not None else 65536,
+            # The broker has a descriptor for each connection: what the engine gives, which may be less.
+            nofile=NOFILE if launch.environment is not None else 0,
             uid=uid,
             gid=uid,
             binds=tuple(binds),

@@ -131,12 +131,12 @@ class Engine:
             return client.create(name, body)
 
     def start(self, container: str) -> None:
-        with self._asked(f"start of {container}") as client:
+        with self._asked(f"start of {container[:12]}") as client:
             client.start(container)
 
     def kill(self, container: str, signal: int) -> None:
         """Success if it does not run."""
-        with self._asked(f"signal to {container}") as client:
+        with self._asked(f"signal to {container[:12]}") as client:
             try:
                 client.kill(container, signal)
             except docker.errors.APIError as error:
@@ -144,12 +144,12 @@ class Engine:
                     raise
 
     def unpause(self, container: str) -> None:
-        with self._asked(f"unpausing {container}") as client:
+        with self._asked(f"unpausing {container[:12]}") as client:
             client.unpause(container)
 
     def ended(self, container: str, *, within_s: float) -> bool:
         """Wait until it does not run; False: not within that time. Absent has ended."""
-        with self._asked(f"end of {container}") as client:
+        with self._asked(f"end of {container[:12]}") as client:
             try:
                 client.wait(container, timeout=max(within_s, 0.05), condition="not-running")
             except docker.errors.NotFound:
@@ -163,7 +163,7 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """With its anonymous volumes, running or not. Absent is success."""
-        with self._asked(f"removal of {container}") as client:
+        with self._asked(f"removal of {container[:12]}") as client:
             try:
                 client.remove_container(container, v=True, force=True)
             except docker.errors.NotFound:
@@ -174,7 +174,7 @@ class Engine:
                     raise
 
     def limit(self, container: str, limits: Json) -> None:
-        with self._asked(f"limits of {container}") as client:
+        with self._asked(f"limits of {container[:12]}") as client:
             client.limit(container, limits)
 
     def import_root(self, tar: bytes, repository: str, tag: str) -> None:
@@ -201,7 +201,7 @@ class Engine:
         opened: Callable[[Closable], None] = lambda _: None,
     ) -> Iterator[tuple[str, bytes]]:
         """Yield (stream, `time text`) for each message; `opened` is given what ends the following."""
-        with self._asked(f"output of {container}") as client:
+        with self._asked(f"output of {container[:12]}") as client:
             yield from client.output(container, follow=follow, tail=tail, opened=opened)
 
     def events(self, label: str, opened: Callable[[Closable], None]) -> Iterator[str]:

@@ -140,7 +140,9 @@ def _tmpfs(policy: Policy) -> str:
 
 
 def _ulimits(policy: Policy) -> list[dict[str, Any]]:
-    wanted = {"nofile": policy.nofile, "core": 0, "memlock": 64 * 1024, "msgqueue": 0}
+    wanted = {"core": 0, "memlock": 64 * 1024, "msgqueue": 0}
+    if policy.nofile:
+        wanted["nofile"] = policy.nofile
     if policy.fsize is not None:
         wanted["fsize"] = policy.fsize
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in wanted.items()]
