@@ -26,8 +26,12 @@ $(READY): requirements/dev.txt pyproject.toml plugin-images/sdk/pyproject.toml r
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e plugin-images/sdk -e .
 	@touch $@
 
+RUNTIME ?=
+# Where plugins are containers, their images need a base: of Debian's packages, made once.
+demo: export NTP_BASE := $(if $(filter docker,$(RUNTIME)),$(CURDIR)/dist/base,$(NTP_BASE))
 demo: $(READY)
-	@$(BIN)/ntpctl demo
+	@$(if $(filter docker,$(RUNTIME)),$(BIN)/python plugin-images/base/from_debian.py -o dist/base)
+	@$(BIN)/ntpctl demo $(if $(RUNTIME),--runtime $(RUNTIME))
 
 test: $(READY) lint
 	@$(BIN)/python -m pytest -m "not long"

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 # A shell starts what runs in its background (`make test &`) with Ctrl-C ignored, and every program that a
 # test starts, and then ends by SIGINT, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -10,3 +12,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The machine of a test may have an engine; a test that means Docker says so.
 os.environ.setdefault("NTP_RUNTIME", "process")
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A Docker Engine; without one the tests that need it are skipped, or fail with NTP_REQUIRE=docker."""
+    from tests.worlds.engine import AbsentEngineError, find
+
+    try:
+        found = find()
+    except AbsentEngineError as error:
+        if "docker" in os.environ.get("NTP_REQUIRE", "").split(","):
+            pytest.fail(f"NTP_REQUIRE=docker, and {error}")
+        pytest.skip(str(error))
+    yield found
+    found.close()

@@ -72,7 +72,11 @@ def images(settings: Settings) -> Images:
 def runtime_name(settings: Settings) -> str:
     """Return what the settings name; else what the last apply was on; else what is here."""
     named = settings.runtime or glance.runtime_of(settings.state / STORE)
-    return named or ("docker" if presence.answers(settings.environment) else "process")
+    if named:
+        return named
+    # Without a base no image can be made, and who did not ask for an engine shall not be told so.
+    usable = settings.environment.get(BASE) or images(settings).has_base()
+    return "docker" if usable and presence.answers(settings.environment) else "process"
 
 
 def runtime(settings: Settings) -> Runtime:

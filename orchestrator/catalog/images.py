@@ -84,6 +84,13 @@ class Images:
             self._keep(layout, [named(kept, BASE), *found.index], in_place_of=BASE)
             return found
 
+    def has_base(self) -> bool:
+        """Whether one was named before; False also where the store cannot be read."""
+        try:
+            return any(BASE in each.annotations for each in Layout.open(self._root).index())
+        except (OciError, OSError):
+            return False
+
     def image(
         self,
         artifact: Artifact,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.failure import ended_like_ctrl_c
-from orchestrator.cli.options import deadline_option
+from orchestrator.cli.options import deadline_option, runtime_option
 from orchestrator.cli.output import output_option
 
 SPEED = 5.0
@@ -26,6 +26,7 @@ SPEED = 5.0
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the page of the run is written; default: demo.html in the cache folder.",
 )
+@runtime_option
 @click.option("--keep", is_flag=True, help="Leave the project running, to look around.")
 @output_option
 def demo(deadline: float, speed: float, page: Path | None, output: str, *, keep: bool) -> None:
@@ -40,6 +41,7 @@ def demo(deadline: float, speed: float, page: Path | None, output: str, *, keep:
       ntpctl demo
       ntpctl demo --speed 1     as fast as it was
       ntpctl demo --page run.html
+      ntpctl demo --runtime docker
       ntpctl demo -o json
     """
     began = time.monotonic()

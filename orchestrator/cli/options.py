@@ -43,7 +43,7 @@ runtime_option = click.option(
     expose_value=False,
     callback=_say_runtime,
     help="What plugins run in; default: $NTP_RUNTIME, else what was applied last, else docker where "
-    "an engine answers, else process.",
+    "an engine answers and a base image is known, else process.",
 )
 
 

@@ -1,7 +1,6 @@
 """A project as a user has one: a folder with a plugins.yaml, and ntpctl run as a command."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.worlds.users import plain
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ROOT / "tests" / "fixtures" / "plugins" / "hostile"
@@ -23,7 +24,7 @@ class Project:
         self.folder = folder
         self.file = folder / "plugins.yaml"
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("NTP_", "PLUGIN_"))},
+            **plain(),
             "NTP_STATE": str(folder / "state"),
             "NTP_CACHE": str(cache),
             "PLUGIN_DIR": str(plugin_dir),

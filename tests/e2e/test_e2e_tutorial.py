@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.page import Command, Session, plain
+from tests.worlds.page import Command, Session
+from tests.worlds.users import plain
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.page import Session, blocks, plain, section
+from tests.worlds.page import Session, blocks, section
+from tests.worlds.users import plain
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()

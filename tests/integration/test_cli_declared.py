@@ -1,13 +1,13 @@
 """What `validate` and `plan` say of files on disk, plugins and .env included; nothing runs."""
 
 import json
-import os
 import subprocess
 import sys
 
+from tests.worlds.users import plain
+
 
 def ntpctl(*arguments, cwd, **environment):
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
     return subprocess.run(
         [sys.executable, "-m", "orchestrator", *arguments],
         text=True,
@@ -15,7 +15,7 @@ def ntpctl(*arguments, cwd, **environment):
         check=False,
         capture_output=True,
         cwd=cwd,
-        env={**plain, "NTP_STATE": f"{cwd}/s", "NTP_CACHE": f"{cwd}/c", **environment},
+        env={**plain(), "NTP_STATE": f"{cwd}/s", "NTP_CACHE": f"{cwd}/c", **environment},
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import sys
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from orchestrator.control.server import serving
 from orchestrator.decide import alerts
 from orchestrator.monitor.payload import payload
 from tests.worlds.house import FLEET, House
+from tests.worlds.users import plain
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 
@@ -61,11 +61,10 @@ class Desk:
 
     async def ntpctl(self, *arguments, code=0, lines=None):
         """Return what it printed: all, or as soon as there are so many `lines`."""
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "orchestrator", *arguments, "--project", "desk",
             cwd=self.folder,
-            env={**plain, "NTP_STATE": str(self.folder)},
+            env={**plain(), "NTP_STATE": str(self.folder)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from orchestrator.control import client
+from tests.worlds.users import plain
 
 
 class Fresh:
@@ -17,7 +18,7 @@ class Fresh:
         self.folder.mkdir()
         self.state = folder / "state" / "fresh"
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))},
+            **plain(),
             "NTP_STATE": str(folder / "state"),
             "NTP_CACHE": str(folder / "cache"),
         }

@@ -21,7 +21,6 @@ from orchestrator.ports import Environment, Launch
 from orchestrator.runtime.docker.runtime import DockerRuntime
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources
-from tests.worlds.engine import AbsentEngineError, find
 
 MIB = 1024 * 1024
 DEADLINE_S = 30.0
@@ -299,16 +298,3 @@ def limited(world):
     if not world.can_limit:
         pytest.skip("limits need control groups that we may write")
     return world
-
-
-@pytest.fixture(scope="session")
-def engine():
-    """A Docker Engine; without one the tests that need it are skipped, or fail with NTP_REQUIRE=docker."""
-    try:
-        found = find()
-    except AbsentEngineError as error:
-        if "docker" in os.environ.get("NTP_REQUIRE", "").split(","):
-            pytest.fail(f"NTP_REQUIRE=docker, and {error}")
-        pytest.skip(str(error))
-    yield found
-    found.close()

@@ -27,6 +27,24 @@ NO_REASON = {
     *("Config", "Entrypoint", "Env", "Labels", "Layers", "StopSignal", "User", "WorkingDir"),
     *("RepoTags", "Architecture", "Depends", "Description", "Filename", "Maintainer", "Package"),
     *("Priority", "Section", "Source", "Version", "Accept", "Authorization"),
+    # fields of the Docker Engine's API
+    *("AttachStderr", "AttachStdin", "AttachStdout", "AutoRemove", "BindOptions", "CapAdd"),
+    *("CapDrop", "CgroupDriver", "CgroupVersion", "CgroupnsMode", "Cmd", "CpuCfsQuota"),
+    *("CpuPeriod", "CpuQuota", "CpuShares", "Devices", "ExitCode", "FinishedAt", "GroupAdd"),
+    *("Hard", "Healthcheck", "HostConfig", "Id", "Image", "Init", "IpcMode", "LiveRestoreEnabled"),
+    *("LogConfig", "Memory", "MemoryLimit", "MemorySwap", "MemorySwappiness", "Mounts"),
+    *("Names", "NetworkMode", "OomScoreAdj", "OpenStdin", "Pid", "PidMode", "PidsLimit"),
+    *(
+        "Privileged",
+        "Propagation",
+        "PublishAllPorts",
+        "ReadOnly",
+        "ReadonlyRootfs",
+        "RestartPolicy",
+    ),
+    *("SecurityOpt", "SecurityOptions", "ServerVersion", "ShmSize", "Soft", "StartedAt"),
+    *("State", "SwapLimit", "Sysctls", "Target", "Test", "Tmpfs", "Tty", "Type", "UTSMode"),
+    *("Ulimits", "UsernsMode", "Volumes"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # a note of `ntp data record`

@@ -45,7 +45,7 @@ def test_the_folder_names_the_project(desk):
     assert found.state.name == "my-desk"
     assert (found.sandbox, found.runtime, found.nats, found.plugin_dir) == (
         True,
-        "process",
+        "",
         None,
         None,
     )
@@ -113,12 +113,12 @@ def test_plugin_config_may_stand_in_the_dotenv(desk):
 
 
 def test_every_mistake_of_the_settings_is_told(desk):
-    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nnot an assignment\nNTP_RUNTIME=docker\n")
+    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nnot an assignment\nNTP_RUNTIME=podman\n")
     found = problems(desk, NTP_NATS="http://user:hunter2@example.com?keys=k")
     assert found == [
         (".env", 2, "the line is no assignment"),
         ("environment", 0, "NTP_NATS is no address of a NATS server"),
-        ("environment", 0, "NTP_RUNTIME was 'docker'"),
+        ("environment", 0, "NTP_RUNTIME was 'podman'"),
         ("environment", 0, "PLUGIN_SANDBOX was 'perhaps'"),
     ]
 
@@ -355,12 +355,12 @@ def test_standard_input_may_name_the_project(desk):
 
 
 def test_who_tolerates_mistakes_gets_the_safe_defaults_and_what_keeps_a_controller_off(desk):
-    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nNTP_RUNTIME=docker\n")
+    write(desk / ".env", "PLUGIN_SANDBOX=perhaps\nNTP_RUNTIME=podman\n")
     mistakes = []
     found = settings.find((), environment={}, cwd=desk, tolerated=mistakes)
     assert found.sandbox
     assert len(mistakes) == 2
-    assert [each.message for each in found.unservable] == ["NTP_RUNTIME was 'docker'"]
+    assert [each.message for each in found.unservable] == ["NTP_RUNTIME was 'podman'"]
 
 
 SIGNED = {"NTP_WEBHOOK_SECRET": "s3cret"}

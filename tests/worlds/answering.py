@@ -1,7 +1,6 @@
 """A project whose controller answers on its socket, so that ntpctl can be run; its machine is in memory."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.control.server import serving
 from tests.worlds.house import House
 from tests.worlds.memory_bus import MemoryCatalog
+from tests.worlds.users import plain
 
 
 class RealCode(MemoryCatalog):
@@ -53,7 +53,6 @@ class Desk:
         await self.house.apply(text, settings=settings)
 
     async def ntpctl(self, *arguments, code=0, **environment):
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
         run = await asyncio.to_thread(
             subprocess.run,
             [
@@ -72,7 +71,7 @@ class Desk:
             stdin=subprocess.DEVNULL,
             cwd=self.folder,
             env={
-                **plain,
+                **plain(),
                 "NTP_STATE": str(self.folder / "state"),
                 "NTP_CACHE": str(self.folder / "cache"),
                 **environment,

@@ -56,7 +56,7 @@ class Engine:
         image = images.choose(layout, None, architecture=architecture())
         tag = image.descriptor.hexadecimal[:12]
         with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-            archive.write(layout, image, file, name="ntp/base", tag=tag)
+            archive.write(layout, [archive.Item(image, "ntp/base", tag)], file)
             file.flush()
             self.run("load", "--input", file.name)
         ids = frozenset({image.config_descriptor.digest, image.descriptor.digest})

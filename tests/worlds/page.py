@@ -1,6 +1,5 @@
 """A page of documentation as a session: what it has people save, type and see."""
 
-import os
 import re
 import subprocess
 import time
@@ -115,11 +114,6 @@ class Session:
             timeout=180,
         )
         return done.returncode, done.stdout
-
-
-def plain() -> dict[str, str]:
-    """The environment of this process without what ntp reads of it."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
 
 
 def _expected(command: Command) -> int:

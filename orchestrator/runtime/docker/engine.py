@@ -216,7 +216,7 @@ class Engine:
         try:
             yield self._client()
         except docker.errors.NotFound as error:
-            raise AbsentError(_words(error), reason="Absent") from error
+            raise AbsentError(_words(error), reason="EngineRefused") from error
         except docker.errors.APIError as error:
             if error.status_code == requests.codes.conflict:
                 raise ConflictError(_words(error)) from error

@@ -1,6 +1,5 @@
 """Where bubblewrap is there and may not make namespaces, a lone file is read in the tier that works."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from ntp.confine import kernel
 from tests.integration.catalog.conftest import STRATEGY
+from tests.worlds.users import plain
 
 WITHOUT = """
 echo 0 > /proc/sys/user/max_user_namespaces
@@ -39,7 +39,7 @@ def test_a_lone_file_is_read_where_namespaces_are_refused(tmp_path: Path):
         timeout=100,
         cwd=tmp_path,
         env={
-            **{k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))},
+            **plain(),
             "PLUGIN_DIR": "plugins",
             "NTP_STATE": f"{tmp_path}/state",
             "NTP_CACHE": f"{tmp_path}/cache",

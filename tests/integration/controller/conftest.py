@@ -13,6 +13,7 @@ import pytest
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import NtpError, UnreachableError
+from tests.worlds.users import plain
 
 PLUGINS = """\
 plugins:
@@ -39,7 +40,7 @@ class Office:
         self.state = folder / "state" / "office"
         self.socket = self.state / SOCKET
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))},
+            **plain(),
             "NTP_STATE": str(folder / "state"),
             "NTP_CACHE": str(cache),
         }

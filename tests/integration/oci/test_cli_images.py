@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from orchestrator.app import images as room
 from orchestrator.errors import ActionError
 from orchestrator.settings import find
 from tests.worlds import base_image
+from tests.worlds.users import plain
 
 LONE = """\
 from ntp import PluginMetadata, StrategyPlugin
@@ -52,14 +52,13 @@ def ntpctl(tmp_path, environments):
     (tmp_path / "cache" / "env").symlink_to(environments)
 
     def run(*arguments, code=0, **environment):
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", "images", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=110,
             cwd=tmp_path,
-            env={**plain, "NTP_CACHE": str(tmp_path / "cache"), **environment},
+            env={**plain(), "NTP_CACHE": str(tmp_path / "cache"), **environment},
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
