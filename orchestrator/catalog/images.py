@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ntp.contract.manifest import Manifest
 from ntp.contract.names import object_name
 from ntp.oci import archive, base, source
 from ntp.oci import image as images
+from ntp.oci.described import manifest
 from ntp.oci.descriptor import Descriptor
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
@@ -120,15 +122,45 @@ class Images:
             if known is not None:
                 return known
             made = build(layout, plugin, below, facts, pip=self._pip, progress=progress)
-            about = {
-                INPUT: wanted,
-                PLUGIN: plugin.name,
-                VERSION: plugin.version,
-                MADE: datetime.now(UTC).isoformat(timespec="seconds"),
-            }
+            about = _about(plugin.name, plugin.version, wanted)
             entry = replace_annotations(made.image.descriptor, about)
             self._keep(layout, [entry, *(each.descriptor for each in made.attachments)])
             return _row(made.image, about, made=True)
+
+    def settle(self, reference: str) -> str:
+        """Return the reference by the digest that it means now; with a digest it is asked for nothing.
+
+        Raises:
+            ActionError: it is no reference, or names nothing.
+            UnreachableError: its registry does not answer.
+        """
+        with _told():
+            return source.settle(reference, environment=self._environment)
+
+    def fetched(
+        self, reference: str, progress: Progress = lambda _: None
+    ) -> tuple[PluginImage, Manifest]:
+        """Return a plugin's image of a registry, by digest, whole and unaltered, and what it says it is.
+
+        Raises:
+            ActionError: it is not there, not what its digest says, or no image of a plugin.
+            UnreachableError: its registry does not answer.
+        """
+        with _told():
+            layout = self._layout()
+            digest = reference.partition("@")[2]
+            for each in layout.index():
+                if PLUGIN in each.annotations and each.digest == digest:
+                    # By digest there is nothing to ask anybody for.
+                    here = images.read(layout, each)
+                    images.check(layout, here)
+                    return _row(here, each.annotations, made=False), manifest(here, reference)
+            found = source.pull(reference, layout, environment=self._environment, progress=progress)
+            said = manifest(found.image, found.name)
+            about = _about(said.name, said.version, found.image.digest)
+            kept = replace_annotations(found.image.descriptor, about)
+            self._keep(layout, [kept, *found.index])
+            return _row(found.image, about, made=False), said
 
     @contextlib.contextmanager
     def archive(self, digests: Sequence[str]) -> Iterator[Path]:
@@ -212,6 +244,11 @@ class Images:
                 and (in_place_of is None or in_place_of not in each.annotations)
             ]
             layout.write_index([*fresh, *others])
+
+
+def _about(plugin: str, version: str, wanted: str) -> dict[str, str]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {INPUT: wanted, PLUGIN: plugin, VERSION: version, MADE: now}
 
 
 def _item(layout: Layout, entry: Descriptor) -> archive.Item:

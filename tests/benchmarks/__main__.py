@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.figure import Figure, machine
 
-ROOMS = ("commands", "planning", "isolation", "controller", "adoption")
+ROOMS = ("commands", "planning", "isolation", "controller", "adoption", "images")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks
 

@@ -84,6 +84,13 @@ def test_a_cut_and_a_damaged_archive_are_refused():
             _all(io.BytesIO(wrong))
 
 
+def test_a_header_with_one_wrong_byte_is_refused():
+    whole = bytearray(_tar(_file("a", b"x")).getvalue())
+    whole[140] ^= 1  # of the time, which nobody reads
+    with pytest.raises(OciError, match="checksum"):
+        _all(io.BytesIO(bytes(whole)))
+
+
 def test_gnu_long_names_and_sparse_files_are_refused():
     with pytest.raises(OciError, match="no regular file"):
         _all(_tar(_file("n" * 150), form=tarfile.GNU_FORMAT))

@@ -176,6 +176,7 @@ def test_an_altered_store_is_found_out(tmp_path, base, ntpctl):
         pass
 
 
+@pytest.mark.long
 def test_two_at_once_make_the_same_images(tmp_path, base, ntpctl):
     async def both():
         return await asyncio.gather(  # noqa: TID251

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+import marshal
 import os
 import shutil
 import signal
@@ -171,12 +172,18 @@ def test_the_image_has_base_wheels_and_code_compiled_and_says_what_it_is(
         for place in (sys.prefix, "ntp-wheels-", "ntp-code-", str(tmp_path)):
             assert place.encode() not in content
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            names |= {member.name: member for member in tar if member.isfile()}
+            for member in tar:
+                if member.isfile():
+                    names[member.name] = tar.extractfile(member).read()
     cached = f"__pycache__/{{}}.cpython-3{sys.version_info.minor}.pyc"
     assert "opt/ntp/wheels/shelved/data.txt" in names
     assert f"opt/ntp/wheels/{cached.format('needed')}" in names
     assert f"plugin/{cached.format('mine')}" in names
     assert "plugin/plugin.yaml" in names
+    # What a traceback names is where the file is in the image.
+    for folder, module in (("plugin", "mine"), ("opt/ntp/wheels", "needed")):
+        code = marshal.loads(names[f"{folder}/{cached.format(module)}"][16:])  # noqa: S302 - our own
+        assert code.co_filename == f"/{folder}/{module}.py"
     assert not [name for name in names if "RECORD" in name or "INSTALLER" in name]
 
     settings = found.config["config"]
@@ -388,6 +395,30 @@ def test_ctrl_c_leaves_nothing(tmp_path, base):
         assert time.monotonic() < ended, "pip goes on"
         time.sleep(0.05)
     assert sorted(path.name for path in plugin.iterdir()) == ["mine.py", "plugin.yaml"]
+
+
+@pytest.mark.long
+def test_docker_loads_it_under_the_same_id(tmp_path, plain, base, shelf):
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "version"], capture_output=True).returncode
+    ):
+        pytest.skip("no engine answers")
+    run = _package(plain, "--base", base, "-o", tmp_path / "x.tar", "--output", "json", shelf=shelf)
+    said = json.loads(run.stdout)
+    loaded = subprocess.run(["docker", "load", "-i", tmp_path / "x.tar"], check=True, capture_output=True, text=True, timeout=60)  # fmt: skip
+    try:
+        assert loaded.stdout == "Loaded image: ntp/mine:1.2.0\n"
+        shown = subprocess.run(
+            ["docker", "image", "inspect", "ntp/mine:1.2.0"], check=True, capture_output=True
+        )
+        (inspected,) = json.loads(shown.stdout)
+        assert inspected["Id"] in (
+            said["id"],
+            said["digest"],
+        )  # the latter: containerd's image store
+    finally:
+        subprocess.run(["docker", "rmi", "-f", "ntp/mine:1.2.0"], capture_output=True)
 
 
 @pytest.mark.long

@@ -59,19 +59,45 @@ def fetch(
         raise OciError(
             f"{named} was not found", fix="name an OCI layout, an OCI archive, or a reference"
         )
+    return pull(text, into, environment=environment, progress=progress)
+
+
+def pull(
+    text: str,
+    into: Layout,
+    *,
+    environment: Mapping[str, str],
+    progress: Callable[[str], None] = lambda _: None,
+) -> Sourced:
+    """Bring an image out of a registry into a layout, with what is attached to it; as `fetch`."""
     found = reference.parse(text)
+    if found.digest is None:
+        now = settle(text, environment=environment)
+        raise OciError(
+            f"{text} is a tag, which may mean another image tomorrow", fix=f"write {now}"
+        )
     registry = Registry(found.host, credentials=logged_in(found.host, environment))
     try:
-        if found.digest is None:
-            now = registry.resolve(found).digest
-            raise OciError(
-                f"{text} is a tag, which may mean another image tomorrow",
-                fix=f"write {found.at(now)}",
-            )
         pulled = registry.pull(found, into, architecture=architecture(), progress=progress)
         image.check(into, pulled)
         listed = registry.pull_attached(found.at(pulled.digest), into)
         return Sourced(pulled, str(found), listed)
+    finally:
+        registry.close()
+
+
+def settle(text: str, *, environment: Mapping[str, str]) -> str:
+    """Return a reference by the digest that it means now.
+
+    Raises:
+        OciError: it is no reference, or names nothing.
+    """
+    found = reference.parse(text)
+    if found.digest is not None:
+        return str(found)
+    registry = Registry(found.host, credentials=logged_in(found.host, environment))
+    try:
+        return str(found.at(registry.resolve(found).digest))
     finally:
         registry.close()
 
