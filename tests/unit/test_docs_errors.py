@@ -25,6 +25,7 @@ NO_REASON = {
     *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid", "Threads"),
     # fields of images, of their archives, and of Debian's packages
     *("Config", "Entrypoint", "Env", "Labels", "Layers", "StopSignal", "User", "WorkingDir"),
+    *("OnBuild", "Shell"),
     *("RepoTags", "Architecture", "Depends", "Description", "Filename", "Maintainer", "Package"),
     *("Priority", "Section", "Source", "Version", "Accept", "Authorization"),
     # fields of the Docker Engine's API
