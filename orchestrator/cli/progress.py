@@ -1,5 +1,6 @@
 """Progress of a change on stderr, its outcome on stdout; exit 5 where something was not ready."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
+_FIGURES = re.compile(r"\d+")
 QUIET = frozenset({"Waiting", "Preparing", "Starting", "Stopping"})
 
 
@@ -53,7 +55,8 @@ class Progress:
         """Tell whether a line is due: a try that fails as the one before is none."""
         if message["ready"] == self._ready and message["state"] in QUIET:
             return False
-        said = message["state"], message["message"]
+        # Counts and countdowns move by themselves.
+        said = message["state"], _FIGURES.sub("", message["message"])
         repeats = self._said.get(message["name"]) == said
         self._said[message["name"]] = said
         return message["ready"] != self._ready or not repeats

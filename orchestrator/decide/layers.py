@@ -172,11 +172,17 @@ def _inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
         elif key not in other:
             yield f"no longer listens to {key}"
         elif one[key] != other[key]:
-            before, after = one[key], other[key]
-            fields = sorted(
-                each for each in {*before, *after} if before.get(each) != after.get(each)
-            )
-            yield f"input {key}: other {' and '.join(fields)}"
+            yield from _rewired(key, one[key], other[key])
+
+
+def _rewired(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    fields = {each for each in {*before, *after} if before.get(each) != after.get(each)}
+    heard, hears = _listed(before.get("listens_to")), _listed(after.get("listens_to"))
+    told = [f"{key} hears {name} too" for name in hears if name not in heard]
+    told += [f"{key} no longer hears {name}" for name in heard if name not in hears]
+    yield from told
+    if others := sorted(fields - ({"listens_to"} if told else set())):
+        yield f"input {key}: other {' and '.join(others)}"
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -31,7 +31,7 @@ async def test_diff_of_two_revisions_is_a_text_and_a_list_of_plugins(real_desk):
     assert told == [
         "~ change bollinger_strategy now listens to more, config.period 20 -> 30",
         "+ add more",
-        "~ change paper_executor input bollinger_strategy: other listens_to, now listens to more",
+        "~ change paper_executor bollinger_strategy hears more too, now listens to more",
     ]
     assert [(each["name"], each["do"]) for each in found["plugins"]] == [
         ("bollinger_strategy", "change"),

@@ -143,6 +143,17 @@ def test_a_failure_that_repeats_is_one_line(capsys):
     ]
 
 
+def test_a_countdown_is_no_news(capsys):
+    with Progress() as progress:
+        for seconds in (5, 4, 3):
+            words = f"ConnectFailed: x:1: try 6 in {seconds} s"
+            progress.tell(
+                {"name": "a", "state": "Running", "message": words, "ready": 0, "total": 2}
+            )
+
+    assert capsys.readouterr().err == "0/2 ready  a Running: ConnectFailed: x:1: try 6 in 5 s\n"
+
+
 def test_progress_is_a_line_also_where_a_problem_has_two(capsys):
     message = {"name": "a", "state": "SecretMissing", "message": "p.yaml:8:16: KEY is not set\n  fix: set it",
                "ready": 0, "total": 2}  # fmt: skip

@@ -78,6 +78,18 @@ def test_a_change_is_in_one_layer_and_has_words(other, layer, words):
     assert describe(of(ENTRY), other) == words
 
 
+def test_what_an_input_itself_hears_is_told_by_name():
+    def hearing(*names, symbol="X"):
+        rsi = Listen(instance="rsi", kind=Kind.INDICATOR, listens_to=[*names], symbols=[symbol])
+        return of(ENTRY, listens=(rsi,))
+
+    told = describe(hearing("a", "b"), hearing("b", "c"))
+    assert told == "rsi hears c too, rsi no longer hears a"
+    told = describe(hearing("a"), hearing("a", "c", symbol="Y"))
+    assert told == "rsi hears c too, input rsi: other symbols"
+    assert describe(hearing("a", "b"), hearing("b", "a")) == "input rsi: other listens_to"
+
+
 def test_a_secret_comes_changes_and_goes_in_words():
     first, other = of(ENTRY, secrets={"config.key": "x"}), of(ENTRY, secrets={"config.key": "y"})
     assert describe(first, other) == "secret key has another value"
