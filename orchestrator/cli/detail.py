@@ -56,13 +56,7 @@ def show(row: Mapping[str, Any]) -> None:
         lines.append(("replayed", replay_of(shown)))
     lines += _own(row)
     lines += _network(row)
-    lines += [
-        (
-            "condition",
-            f"{each['type']}={each['status']} {each['reason']} {_unsaid(each['message'], row)}".rstrip(),
-        )
-        for each in row["conditions"]
-    ]
+    lines += [("condition", _condition(each, row)) for each in row["conditions"]]
     if row["last_output"]:
         lines.append(("last output", row["last_output"][0]))
         lines += [("", line) for line in row["last_output"][1:]]
@@ -77,9 +71,14 @@ def show(row: Mapping[str, Any]) -> None:
             )
 
 
-def _unsaid(message: str, row: Mapping[str, Any]) -> str:
+def _condition(condition: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """What a condition adds to the line of the state, which says most of it already."""
-    return "" if message == row["message"] else message
+    told = [f"{condition['type']}={condition['status']}"]
+    if condition["reason"] != condition["type"]:
+        told.append(condition["reason"])
+    if condition["message"] != row["message"]:
+        told.append(condition["message"])
+    return " ".join(told).rstrip()
 
 
 _KILLED_FOR = {

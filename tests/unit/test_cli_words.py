@@ -359,12 +359,14 @@ def test_a_condition_does_not_repeat_the_line_of_the_state(capsys):
         conditions=[
             condition("Ready", True, "Running", "FeedStale: no data"),
             condition("Reconciling", True, "Update", "memory 1GiB -> 2GiB"),
+            condition("ClockAhead", True, "ClockAhead", "4.9 s ahead"),
         ],
     )
 
     assert "state        Running: FeedStale: no data\n" in out
     assert "condition    Ready=True Running\n" in out
     assert "condition    Reconciling=True Update memory 1GiB -> 2GiB\n" in out
+    assert "condition    ClockAhead=True 4.9 s ahead\n" in out
 
 
 def test_the_fix_of_an_event_stays_in_the_column_of_its_text(capsys):
