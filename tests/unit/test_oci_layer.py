@@ -12,7 +12,17 @@ import pytest
 
 from ntp.oci import archive, image, layer
 from ntp.oci.archive import Item
-from ntp.oci.descriptor import LAYER, Descriptor, digest_of, dump
+from ntp.oci.descriptor import (
+    CONFIG,
+    DOCKER_CONFIG,
+    DOCKER_LAYER_GZIP,
+    DOCKER_MANIFEST,
+    LAYER,
+    LAYER_GZIP,
+    Descriptor,
+    digest_of,
+    dump,
+)
 from ntp.oci.fault import OciError
 from ntp.oci.layer import File, Form, Held, Link
 from ntp.oci.layout import Layout
@@ -212,6 +222,27 @@ def test_what_names_itself_an_image_and_is_none_is_refused(tmp_path):
     layout.take(iter([changed]), found)
     with pytest.raises(OciError, match="not for linux"):
         image.read(layout, found)
+
+
+def test_a_base_that_docker_pushed_becomes_part_of_an_oci_image(tmp_path):
+    """Docker's own names of media types: the blobs are the same, and stay."""
+    layout, made, built = _made(tmp_path)
+    manifest = layout.read_json(built.descriptor)
+    kinds = {"config": DOCKER_CONFIG, "layers": DOCKER_LAYER_GZIP}
+    manifest["mediaType"] = DOCKER_MANIFEST
+    manifest["config"]["mediaType"] = kinds["config"]
+    manifest["layers"][0]["mediaType"] = kinds["layers"]
+    base = image.read(layout, layout.put_json(manifest, DOCKER_MANIFEST))
+    top = layer.write(layout, {"/plugin/x.py": File(Held(b"x = 1\n"))})
+    found = image.build(layout, base=base, layers=[top], settings={}, annotations={}, architecture="amd64")  # fmt: skip
+    said = layout.read_json(found.descriptor)
+    assert {each["mediaType"] for each in said["layers"]} == {LAYER_GZIP}
+    assert said["config"]["mediaType"] == CONFIG
+    assert [each["digest"] for each in said["layers"]] == [
+        made.descriptor.digest,
+        top.descriptor.digest,
+    ]
+    assert found.diff_ids == (made.diff_id, top.diff_id)
 
 
 def test_digests_are_of_the_bytes(tmp_path):

@@ -9,7 +9,9 @@ from typing import Any
 from ntp.oci.descriptor import (
     CONFIG,
     CONFIGS,
+    DOCKER_LAYER_GZIP,
     INDEXES,
+    LAYER_GZIP,
     LAYERS,
     MANIFEST,
     MANIFESTS,
@@ -203,7 +205,8 @@ def build(
     if "variant" in below:
         config["variant"] = below["variant"]
     config_descriptor = layout.put_json(config, CONFIG)
-    every = (*(base.layers if base else ()), *(layer.descriptor for layer in layers))
+    below_layers = (_as_oci(each) for each in base.layers) if base else ()
+    every = (*below_layers, *(layer.descriptor for layer in layers))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -212,6 +215,12 @@ def build(
         "annotations": dict(annotations),
     }
     return Image(layout.put_json(manifest, MANIFEST), config_descriptor, every, config)
+
+
+def _as_oci(layer: Descriptor) -> Descriptor:
+    """Return the same blob under OCI's name: an OCI manifest with Docker's is refused by some."""
+    kind = LAYER_GZIP if layer.media_type == DOCKER_LAYER_GZIP else layer.media_type
+    return Descriptor(kind, layer.digest, layer.size)
 
 
 def _check_config(config: Mapping[str, Any], where: str, layers: int) -> None:
