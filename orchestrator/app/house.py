@@ -80,7 +80,7 @@ def runtime_name(settings: Settings) -> str:
 
 
 def runtime(settings: Settings) -> Runtime:
-    if runtime_name(settings) == "process":
+    if runtime_name(settings) != "docker":
         return ProcessRuntime(settings.project, settings.state)
     # Its client library costs a quarter of a second: only where an engine is used.
     from orchestrator.runtime.docker.runtime import DockerRuntime

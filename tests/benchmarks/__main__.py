@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.figure import Figure, machine
 
-ROOMS = ("commands", "planning", "isolation", "controller", "adoption", "images")
+ROOMS = ("commands", "planning", "isolation", "controller", "adoption", "images", "compose")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks
 

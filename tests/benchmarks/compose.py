@@ -1,0 +1,310 @@
+"""Fifty plugins on Docker, beside `docker compose` with fifty containers of the same image.
+
+The peer's containers import what a plugin's runner imports, connect to a nats-server in their network,
+and say who they are; they have the same limits, and none of the hardening.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nats
+
+from orchestrator.bus import server_binary
+from tests.benchmarks.figure import Figure
+from tests.worlds.engine import REPOSITORY, AbsentEngineError, find
+
+PLUGINS = int(os.environ.get("BENCH_PLUGINS", "50"))
+ROUNDS = 3
+KILLS = 20
+IDLE_S = 20.0
+ENTRY = (
+    "    - {{name: plugin_{number}, plugin: bollinger_strategy, config: {{period: {period}}}}}\n"
+)
+PROGRAM = """
+import asyncio, sys, os
+import ntp.runner.__main__, ntp.runner.life, ntp.runner.strategy_part, ntp.connection
+import nats
+async def main():
+    client = await nats.connect('nats://bus:4222', max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+    while True:
+        await client.publish('beat', sys.argv[1].encode())
+        await client.flush()
+        await asyncio.sleep(0.2)
+asyncio.run(main())
+"""
+
+
+def measure() -> list[Figure]:
+    try:
+        engine = find()
+    except AbsentEngineError as error:
+        print(f"no figures of Docker: {error}", file=sys.stderr)
+        return []
+    try:
+        return _figures(engine)
+    finally:
+        engine.close()
+
+
+def _figures(engine) -> list[Figure]:
+    engine.environment()
+    with tempfile.TemporaryDirectory(prefix="ntp-bench-docker-") as place:
+        folder = Path(place)
+        ours = Ours(folder, engine)
+        ours.declare()
+        ours.run("apply")  # builds and loads the image
+        image = engine.inspect(ours.containers()[0])["Image"]
+        ours.run("down", "--yes", "--delete-data")
+        peer = Compose(folder, engine, image)
+        taken = {}
+        for turn in range(ROUNDS):
+            for side in (peer, ours) if turn % 2 else (ours, peer):
+                for what, seconds in side.round().items():
+                    taken.setdefault(what, {}).setdefault(side.name, []).append(seconds)
+        figures = [_compared(what, *TARGETS[what], taken[what]) for what in TARGETS]
+        return [*figures, *ours.alone()]
+
+
+TARGETS = {
+    "up": (f"Docker: from the command until {PLUGINS} plugins have said their first beat", "0.5x"),
+    "again": (f"Docker: the same command again with {PLUGINS} running, nothing to do", "0.5x"),
+    "one": (f"Docker: one changed of {PLUGINS}, until it is ready", "0.5x"),
+    "down": (f"Docker: `down` of {PLUGINS}", "0.8x"),
+}
+
+
+def _compared(what, name, target, taken) -> Figure:
+    mine, peer = statistics.median(taken["ours"]), statistics.median(taken["compose"])
+    return Figure(
+        what=name,
+        value=f"{mine:.2f} s",
+        peer=f"docker compose {peer:.2f} s",
+        ratio=mine / peer,
+        target=target,
+        note=f"Medians of {ROUNDS} rounds in turn." if what == "up" else "",
+    )
+
+
+class Ours:
+    """A project on Docker, by its commands."""
+
+    name = "ours"
+
+    def __init__(self, folder, engine):
+        self.folder = folder / "ours"
+        self.folder.mkdir()
+        self.engine = engine
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("NTP_", "PLUGIN_"))}
+        self.environment = kept | {
+            "DOCKER_HOST": engine.url,
+            "NTP_RUNTIME": "docker",
+            "NTP_BASE": str(REPOSITORY / "dist" / "base"),
+            "NTP_STATE": str(self.folder / "state"),
+            "NTP_CACHE": str(self.folder / "cache"),
+        }
+
+    def declare(self, *, changed=20):
+        entries = (
+            ENTRY.format(number=number, period=changed if number == 0 else 20)
+            for number in range(PLUGINS)
+        )
+        text = f"name: fifty\nplugins:\n  strategies:\n{''.join(entries)}"
+        (self.folder / "plugins.yaml").write_text(text)
+
+    def run(self, *words):
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "orchestrator", *words],
+            cwd=self.folder, env=self.environment, check=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return time.monotonic() - began
+
+    def containers(self):
+        return self.engine.run(
+            "ps", "--quiet", "--no-trunc", "--filter", "label=io.ntp.kind=strategy"
+        ).split()
+
+    def round(self):
+        self.declare()
+        taken = {"up": self.run("apply", "--yes"), "again": self.run("apply", "--yes")}
+        self.declare(changed=30)
+        taken["one"] = self.run("apply", "--yes")
+        taken["down"] = self.run("down", "--yes", "--delete-data")
+        return taken
+
+    def alone(self):
+        """What the peer does not do at all."""
+        self.declare()
+        self.run("apply", "--yes")
+        try:
+            repairs = sorted(self._repair() for _ in range(KILLS))
+            busy = self._idle()
+        finally:
+            self.run("down", "--yes", "--delete-data")
+        return [
+            Figure(
+                what=f"Docker: from `docker kill` until the container runs again, p50 / p99 of {KILLS}",
+                value=f"{statistics.median(repairs) * 1000:.0f} ms / {repairs[-1] * 1000:.0f} ms",
+                peer="compose: never",
+                ratio=None,
+                target="p99 600 ms",
+            ),
+            Figure(
+                what=f"Docker: CPU of the controller while {PLUGINS} plugins are idle",
+                value=f"{busy * 100:.2f} % of a core",
+                peer="",
+                ratio=None,
+                target="1 %",
+            ),
+        ]
+
+    def _repair(self):
+        """Seconds from the kill to the engine's word that a container of that name was started."""
+        victim = self.containers()[0]
+        name = self.engine.inspect(victim)["Name"].removeprefix("/")
+        words = ["docker", "--host", self.engine.url, "events", "--filter", f"container={name}"]
+        words += ["--filter", "event=start", "--filter", "event=die", "--format", "{{json .}}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as events:
+            try:
+                time.sleep(
+                    0.5
+                )  # nothing says that the command listens; what it hears has its own times
+                self.engine.run("kill", victim)
+                times = {}
+                while "start" not in times:
+                    event = json.loads(events.stdout.readline())
+                    times[event["Action"]] = event["timeNano"] / 1e9
+            finally:
+                events.terminate()
+        self._until_ready(name)
+        return times["start"] - times["die"]
+
+    def _until_ready(self, name):
+        """A life that was stable, so that the next repair is not put off."""
+        deadline = time.monotonic() + 60
+        wanted = name.removeprefix("ntp-fifty-").partition("-")[2].replace("-", "_")
+        while time.monotonic() < deadline:
+            rows = json.loads(
+                subprocess.run(
+                    [sys.executable, "-m", "orchestrator", "status", "-o", "json"],
+                    cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True,
+                ).stdout
+            )["plugins"]  # fmt: skip
+            if any(row["name"] == wanted and row["ready"] for row in rows):
+                return
+        raise AssertionError(f"{wanted} did not become ready again")
+
+    def _idle(self):
+        said = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "doctor", "-o", "json"],
+            cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        pid = json.loads(said)["controller"].split()[1].rstrip(",")
+
+        def used():
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+        before, began = used(), time.monotonic()
+        time.sleep(IDLE_S)
+        return (used() - before) / (time.monotonic() - began)
+
+
+class Compose:
+    """The peer: docker compose v2, on a network of its own, as it does by itself."""
+
+    name = "compose"
+
+    def __init__(self, folder, engine, image):
+        self.folder = folder / "peer"
+        self.folder.mkdir()
+        self.engine = engine
+        self.image = image
+        said = subprocess.run(
+            [REPOSITORY / "requirements/compose", REPOSITORY / "dist/compose"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        self.binary = said.stdout.strip()
+        self.server = server_binary.find()
+
+    def declare(self, *, changed=20):
+        python = "/usr/bin/python3"
+        services = {
+            "bus": {
+                "image": self.engine.run("images", "--quiet", "ntp-broker").split()[0],
+                "command": [str(self.server)],
+                "stop_grace_period": "5s",
+            }
+        }
+        for number in range(PLUGINS):
+            services[f"plugin-{number}"] = {
+                "image": self.image,
+                "entrypoint": [python, "-S", "-s", "-P", "-c", PROGRAM, f"plugin-{number}"],
+                "environment": {"PERIOD": str(changed if number == 0 else 20)},
+                "init": True,
+                "mem_limit": "512m",
+                "cpus": 1.0,
+                "pids_limit": 64,
+                "stop_grace_period": "5s",
+            }
+        document = {"name": "fifty-compose", "services": services}
+        (self.folder / "compose.json").write_text(json.dumps(document))
+
+    def run(self, *words):
+        began = time.monotonic()
+        subprocess.run(
+            [self.binary, "--file", self.folder / "compose.json", "--progress", "quiet", *words],
+            env=os.environ | {"DOCKER_HOST": self.engine.url}, check=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return time.monotonic() - began
+
+    def round(self):
+        self.declare()
+        try:
+            began = time.monotonic()
+            self.run("up", "--detach")
+            asyncio.run(self._heard(PLUGINS))
+            taken = {"up": time.monotonic() - began, "again": self.run("up", "--detach")}
+            self.declare(changed=30)
+            began = time.monotonic()
+            self.run("up", "--detach")
+            asyncio.run(self._heard(PLUGINS))
+            taken["one"] = time.monotonic() - began
+        finally:
+            down = self.run("down", "--timeout", "5")
+        return taken | {"down": down}
+
+    async def _heard(self, count):
+        bus = self.engine.inspect("fifty-compose-bus-1")["NetworkSettings"]["Networks"]
+        address = next(iter(bus.values()))["IPAddress"]
+        names, full = set(), asyncio.Event()
+
+        async def hear(message):
+            names.add(message.data)
+            if len(names) == count:
+                full.set()
+
+        client = await nats.connect(
+            f"nats://{address}:4222",
+            error_cb=_unheard,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+        )
+        try:
+            await client.subscribe("beat", cb=hear)
+            await asyncio.wait_for(full.wait(), 120)
+        finally:
+            await client.close()
+
+
+async def _unheard(_):
+    """The server is about to listen."""
