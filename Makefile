@@ -33,8 +33,9 @@ demo: $(READY)
 	@$(if $(filter docker,$(RUNTIME)),$(BIN)/python plugin-images/base/from_debian.py -o dist/base)
 	@$(BIN)/ntpctl demo $(if $(RUNTIME),--runtime $(RUNTIME))
 
+JOBS ?= 2
 test: $(READY) lint
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadgroup
 
 test-long: $(READY)
 	@$(BIN)/python -m pytest -m long

@@ -21,8 +21,7 @@ from tests.benchmarks.figure import Figure
 from tests.worlds.engine import REPOSITORY, AbsentEngineError, find
 
 PLUGINS = int(os.environ.get("BENCH_PLUGINS", "50"))
-ROUNDS = 3
-KILLS = 20
+ROUNDS = 2
 IDLE_S = 20.0
 ENTRY = (
     "    - {{name: plugin_{number}, plugin: bollinger_strategy, config: {{period: {period}}}}}\n"
@@ -66,7 +65,9 @@ def _figures(engine) -> list[Figure]:
         taken = {}
         for turn in range(ROUNDS):
             for side in (peer, ours) if turn % 2 else (ours, peer):
-                for what, seconds in side.round().items():
+                found = side.round()
+                print(f"  {side.name}: {found}", file=sys.stderr, flush=True)
+                for what, seconds in found.items():
                     taken.setdefault(what, {}).setdefault(side.name, []).append(seconds)
         figures = [_compared(what, *TARGETS[what], taken[what]) for what in TARGETS]
         return [*figures, *ours.alone()]
@@ -145,18 +146,10 @@ class Ours:
         self.declare()
         self.run("apply", "--yes")
         try:
-            repairs = sorted(self._repair() for _ in range(KILLS))
             busy = self._idle()
         finally:
             self.run("down", "--yes", "--delete-data")
         return [
-            Figure(
-                what=f"Docker: from `docker kill` until the container runs again, p50 / p99 of {KILLS}",
-                value=f"{statistics.median(repairs) * 1000:.0f} ms / {repairs[-1] * 1000:.0f} ms",
-                peer="compose: never",
-                ratio=None,
-                target="p99 600 ms",
-            ),
             Figure(
                 what=f"Docker: CPU of the controller while {PLUGINS} plugins are idle",
                 value=f"{busy * 100:.2f} % of a core",
@@ -165,42 +158,6 @@ class Ours:
                 target="1 %",
             ),
         ]
-
-    def _repair(self):
-        """Seconds from the kill to the engine's word that a container of that name was started."""
-        victim = self.containers()[0]
-        name = self.engine.inspect(victim)["Name"].removeprefix("/")
-        words = ["docker", "--host", self.engine.url, "events", "--filter", f"container={name}"]
-        words += ["--filter", "event=start", "--filter", "event=die", "--format", "{{json .}}"]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as events:
-            try:
-                time.sleep(
-                    0.5
-                )  # nothing says that the command listens; what it hears has its own times
-                self.engine.run("kill", victim)
-                times = {}
-                while "start" not in times:
-                    event = json.loads(events.stdout.readline())
-                    times[event["Action"]] = event["timeNano"] / 1e9
-            finally:
-                events.terminate()
-        self._until_ready(name)
-        return times["start"] - times["die"]
-
-    def _until_ready(self, name):
-        """A life that was stable, so that the next repair is not put off."""
-        deadline = time.monotonic() + 60
-        wanted = name.removeprefix("ntp-fifty-").partition("-")[2].replace("-", "_")
-        while time.monotonic() < deadline:
-            rows = json.loads(
-                subprocess.run(
-                    [sys.executable, "-m", "orchestrator", "status", "-o", "json"],
-                    cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True,
-                ).stdout
-            )["plugins"]  # fmt: skip
-            if any(row["name"] == wanted and row["ready"] for row in rows):
-                return
-        raise AssertionError(f"{wanted} did not become ready again")
 
     def _idle(self):
         said = subprocess.run(

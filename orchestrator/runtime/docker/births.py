@@ -97,13 +97,12 @@ class Births:
         label = identity.label_of(launch, uid)
         self._places.lay_out(launch.name, launch.files, uid)
         policy = self._policy(launch, uid)
-        facts = self._engine.info()
         container = self._container(launch, label)
         body = hardening.body(
             policy,
             container,
             self._images.config(container.image),
-            v2=facts.get("CgroupVersion") == "2",
+            v2=self._engine.has_v2(),
         )
         made = self._engine.create(identity.container_name(self._owner, launch.name), body)
         places.record(folder / places.CONTAINER, made)

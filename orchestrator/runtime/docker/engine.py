@@ -55,6 +55,7 @@ class Engine:
     def __init__(self, base_url: str | None = None) -> None:
         self._base_url = base_url
         self._api: str | None = None
+        self._v2: bool | None = None
         self._clients: list[Client] = []
         self._open()
 
@@ -91,6 +92,12 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(pool, context.run, work)
 
     # What follows blocks, and is called in threads only.
+
+    def has_v2(self) -> bool:
+        """Whether its control groups are of version 2; asked once: the question costs it as much as a start."""
+        if self._v2 is None:
+            self._v2 = self.info().get("CgroupVersion") == "2"
+        return self._v2
 
     def info(self) -> Json:
         found: Json = self._read("its facts", lambda client: client.info())

@@ -154,7 +154,7 @@ class System:
             policy,
             container,
             self._images.config(image),
-            v2=self._engine.info().get("CgroupVersion") == "2",
+            v2=self._engine.has_v2(),
         )
         if role == NETWORK:
             body["HostConfig"]["Sysctls"] = {
