@@ -35,9 +35,11 @@ demo: $(READY)
 
 JOBS ?= 2
 test: $(READY) lint
+	@requirements/registry
 	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadgroup
 
 test-long: $(READY)
+	@requirements/registry
 	@$(BIN)/python -m pytest -m long
 
 lint: $(READY)

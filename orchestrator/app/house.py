@@ -154,7 +154,8 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             plugins = catalogs.setdefault(key, catalog(settings, said))
             if container_images is None:
                 return plugins
-            return ImageCatalog(plugins, container_images, settings.environment.get(BASE))
+            below = settings.environment.get(BASE) or None
+            return ImageCatalog(plugins, container_images, below)
 
         yield Outside(
             project=settings.project,

@@ -73,7 +73,9 @@ async def images_of(
     """
     catalog, store = house.catalog(settings), house.images(settings)
     below = await asyncio.to_thread(
-        store.base, base or settings.environment.get(house.BASE), lambda line: told("base", line)
+        store.base,
+        base or settings.environment.get(house.BASE) or None,
+        lambda line: told("base", line),
     )
     slots = asyncio.Semaphore(AT_ONCE)
     failed: dict[str, ActionError] = {}
