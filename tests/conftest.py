@@ -21,6 +21,7 @@ def engine():
 
     try:
         found = find()
+        found.environment()
     except AbsentEngineError as error:
         if "docker" in os.environ.get("NTP_REQUIRE", "").split(","):
             pytest.fail(f"NTP_REQUIRE=docker, and {error}")
@@ -29,6 +30,7 @@ def engine():
     found.close()
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items):
     """Where tests run beside each other: a file stays together, and all that needs the one engine."""
     for item in items:

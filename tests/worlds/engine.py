@@ -51,7 +51,11 @@ class Engine:
     def _environment(self):
         """What plugins of a test run in: the base image, made of Debian's packages."""
         maker, folder = REPOSITORY / "plugin-images/base/from_debian.py", REPOSITORY / "dist/base"
-        subprocess.run([sys.executable, maker, "-o", folder], check=True)
+        done = subprocess.run(
+            [sys.executable, maker, "-o", folder], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise AbsentEngineError(f"no base image can be made: {done.stderr.strip()}")
         layout = Layout.open(folder)
         image = images.choose(layout, None, architecture=architecture())
         tag = image.descriptor.hexadecimal[:12]

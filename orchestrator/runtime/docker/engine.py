@@ -63,10 +63,11 @@ class Engine:
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="docker")
         self._waiting = ThreadPoolExecutor(WAITING, thread_name_prefix="docker-wait")
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="docker-look")
 
     def close(self) -> None:
         """Hang up; whoever asks later is connected anew."""
-        before = self._pool, self._waiting
+        before = self._pool, self._waiting, self._looking
         clients, self._clients = self._clients, []
         self._open()
         for pool in before:
@@ -77,6 +78,10 @@ class Engine:
     async def run(self, work: Callable[[], T], *, deadline_s: float = CALL_S) -> T:
         """Run `work`, which asks this engine, in a thread; each of its calls has that deadline."""
         return await self._in(self._pool, work, deadline_s)
+
+    async def look(self, work: Callable[[], T]) -> T:
+        """As `run`, for a listing: many starts that wait for their turn do not make us blind."""
+        return await self._in(self._looking, work, CALL_S)
 
     async def wait(self, work: Callable[[], T]) -> T:
         """As `run`, for what waits for a plugin: it holds up no other work."""

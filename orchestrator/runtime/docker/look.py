@@ -148,7 +148,9 @@ class Look:
             life.exit = ends.of(
                 self._engine, folder, self._places.launch(label.name), each["Id"], life
             )
-            self._places.clear_launch(label.name)
+            # Whoever starts its next life has taken this record away before.
+            if places.recorded(folder / places.CONTAINER) == each["Id"]:
+                self._places.clear_launch(label.name)
         elif life.pid is not None:
             life.group = cgroup.of_process(life.pid, label.name)
         return life

@@ -58,7 +58,7 @@ class DockerRuntime:
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project: one call to the engine where nothing changed."""
-        picture = await self._engine.run(self._look.now)
+        picture = await self._engine.look(self._look.now)
         for name, (reason, cause) in picture.breaches.items():
             grace_s = 1.0 if reason == "StorageFull" else 0.0
             end = partial(self._stops.end, name, grace_s=grace_s, reason=reason, cause=cause)
