@@ -36,7 +36,7 @@ demo: $(READY)
 JOBS ?= 2
 test: $(READY) lint
 	@requirements/registry
-	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadfile
 
 test-long: $(READY)
 	@requirements/registry

@@ -28,11 +28,3 @@ def engine():
         pytest.skip(str(error))
     yield found
     found.close()
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
-def pytest_collection_modifyitems(items):
-    """Where tests run beside each other: a file stays together, and all that needs the one engine."""
-    for item in items:
-        group = "docker" if item.get_closest_marker("docker") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
