@@ -95,7 +95,7 @@ def test_an_edit_of_memory_changes_the_container_that_runs(ready):
     [
         (["kill"], "Killed: killed by SIGKILL"),
         (["rm", "--force"], "nothing of that name runs"),
-        (["stop", "--time", "1"], "Exited"),
+        pytest.param(["stop", "--time", "1"], "Exited", marks=pytest.mark.long),
     ],
 )
 def test_what_a_hand_ended_runs_again_and_events_say_why(ready, how, words):
@@ -121,6 +121,7 @@ def test_a_limit_that_a_hand_changed_is_set_again_in_place(ready):
     assert "somebody else changed its limits: Memory 67108864" in ready.causes("momentum_strategy")
 
 
+@pytest.mark.long
 def test_a_copy_is_left_alone_and_a_renamed_one_stays_ours(ready):
     before = ready.containers()
     labels = ready.engine.inspect(before["paper_executor"])["Config"]["Labels"]
