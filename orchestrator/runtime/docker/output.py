@@ -126,8 +126,11 @@ def _take(engine: Engine, folder: Path, shown: dict[str, int]) -> list[LogLine]:
 
 
 def _add(found: list[LogLine], life: str, all_of_it: list[LogLine], shown: dict[str, int]) -> None:
-    found.extend(all_of_it[shown.get(life, 0) :])
-    shown[life] = max(len(all_of_it), shown.get(life, 0))
+    """Add what was not shown yet; our own note in front is no line of the plugin's, and not counted."""
+    said = [line for line in all_of_it if line.stream != "ntp"]
+    before = shown.get(life, 0)
+    found.extend(said[before:] if before else all_of_it)
+    shown[life] = max(len(said), before)
 
 
 async def _live(engine: Engine, container: str, *, skip: int) -> AsyncIterator[LogLine]:
