@@ -33,8 +33,7 @@ demo: $(READY)
 	@$(if $(filter docker,$(RUNTIME)),$(BIN)/python plugin-images/base/from_debian.py -o dist/base)
 	@$(BIN)/ntpctl demo $(if $(RUNTIME),--runtime $(RUNTIME))
 
-# Most tests wait for processes: three at a time keep two cores busy.
-JOBS ?= 3
+JOBS ?= 2
 test: $(READY) lint
 	@requirements/registry
 	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadfile

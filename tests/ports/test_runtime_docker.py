@@ -149,8 +149,8 @@ async def test_a_copy_with_our_labels_is_none_of_ours(world):
     labels = world.container("alpha")["Config"]["Labels"]
     marks = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     copy = world.engine.run(
-        "run", "--detach", "--network", "none", *marks, reference_of(world),
-        "python3", "-c", "import signal; signal.pause()",
+        "run", "--detach", "--network", "none", "--entrypoint", "/usr/bin/python3", *marks, reference_of(world),
+        "-c", "import signal; signal.pause()",
     ).strip()  # fmt: skip
     try:
         assert (await world.see("alpha")).id == mine.id
