@@ -50,6 +50,13 @@ async def test_every_control_is_set_from_outside(world):
     )
 
 
+async def test_files_of_a_launch_on_a_disk_are_told(world):
+    world.runtime._places.in_memory = False
+    await world.run("alpha", WAIT)
+    seen = await world.until_isolated("alpha")
+    assert any(each.startswith("launch files in memory only") for each in seen.missing)
+
+
 PROBE = """
 import ctypes, errno, json, os, socket
 found = {}

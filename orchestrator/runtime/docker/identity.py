@@ -8,7 +8,6 @@ the name that only one can have.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,11 +98,3 @@ def system_labels(
         f"{PREFIX}project": project,
         f"{PREFIX}made-of": json.dumps(made_of, sort_keys=True),
     }
-
-
-def made_of(found: Mapping[str, str]) -> str:
-    return found.get(f"{PREFIX}made-of", "")
-
-
-def limits_words(resources: Resources) -> dict[str, Any]:
-    return asdict(resources)

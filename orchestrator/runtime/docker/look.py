@@ -229,7 +229,15 @@ class Look:
         found = verify.isolation(
             life.pid, policy_of(life.label, self._limits(life.label)), life.group
         )
-        return None if found is None else Isolation(*found)
+        if found is None:
+            return None
+        tier, active, missing = found
+        if not self._places.in_memory:
+            lie = (
+                f"launch files in memory only: there is no tmpfs; they lie in {self._places.memory}"
+            )
+            missing = (*missing, lie)
+        return Isolation(tier, active, missing)
 
     def _limits(self, label: Label) -> Mapping[str, Any]:
         recorded = places.recorded(self._places.run(label.name) / places.LIMITS)

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -203,7 +202,3 @@ def is_tmpfs(folder: str) -> bool:
         ):
             best = (point, after.split()[0])
     return best[1] in {"tmpfs", "ramfs"}
-
-
-def free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
