@@ -225,7 +225,13 @@ class DockerWorld(ProcessWorld):
     def groups(self, name=None):
         names = [name] if name else self._containers()
         ids = [self.container(each)["Id"] for each in names]
-        return [path for each in ids for path in Path("/sys/fs/cgroup").glob(f"*/docker/{each}")]
+        places = ("*/docker/{}", "docker/{}", "system.slice/docker-{}.scope")
+        return [
+            path
+            for each in ids
+            for place in places
+            for path in Path("/sys/fs/cgroup").glob(place.format(each))
+        ]
 
     def _containers(self):
         wanted = f"label=io.ntp.owner={self.runtime._owner}"

@@ -178,6 +178,11 @@ def test_the_archive_is_what_docker_load_reads(tmp_path):
     with tarfile.open(fileobj=out) as tar:
         (said,) = json.load(tar.extractfile("manifest.json"))
         assert said["RepoTags"] == ["ntp/x:1.0.0"]
+        (named,) = json.load(tar.extractfile("index.json"))["manifests"]
+        assert named["annotations"] == {
+            "org.opencontainers.image.ref.name": "1.0.0",
+            "io.containerd.image.name": "docker.io/ntp/x:1.0.0",
+        }
         config = tar.extractfile(said["Config"]).read()
         assert digest_of(config) == built.id
         (blob,) = (tar.extractfile(each).read() for each in said["Layers"])

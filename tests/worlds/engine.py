@@ -1,4 +1,8 @@
-"""A Docker Engine for tests: the one that answers, or one of our own on its own socket and folders."""
+"""A Docker Engine for tests: the one that answers, or one of our own on its own socket and folders.
+
+NTP_TEST_DOCKERD names a folder with the programs of another engine than the machine's (see
+requirements/engine), NTP_TEST_DOCKER_STORE=containerd has it keep its images with containerd.
+"""
 
 import json
 import os
@@ -19,8 +23,10 @@ from orchestrator.ports import Environment, Image
 from orchestrator.runtime.docker import presence
 
 REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = "NTP_TEST_DOCKERD"
 START_S = 90.0
 SETTINGS = {"live-restore": True, "bridge": "none", "iptables": False}
+STORES = {"": {}, "containerd": {"features": {"containerd-snapshotter": True}}}
 
 
 class AbsentEngineError(Exception):
@@ -82,7 +88,8 @@ class OwnEngine(Engine):
         # Short: a socket's path has 107 bytes.
         self._folder = Path(tempfile.mkdtemp(prefix="ntp-engine-"))
         super().__init__(f"unix://{self._folder}/sock", folders=(self._folder / "data",))
-        (self._folder / "daemon.json").write_text(json.dumps(SETTINGS))
+        store = STORES[os.environ.get("NTP_TEST_DOCKER_STORE", "")]
+        (self._folder / "daemon.json").write_text(json.dumps({**SETTINGS, **store}))
         self._process = self._containerd = None
         self.start()
 
@@ -103,8 +110,15 @@ class OwnEngine(Engine):
         self._wait(self._process, lambda: presence.answers({"DOCKER_HOST": self.url}))
 
     def _spawn(self, *words):
+        path = os.pathsep.join(filter(None, [os.environ.get(PROGRAMS), os.environ["PATH"]]))
         with (self._folder / "log").open("ab") as log:
-            return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                words,
+                env={**os.environ, "PATH": path},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def _wait(self, process, answers):
         deadline = time.monotonic() + START_S
@@ -143,6 +157,8 @@ class OwnEngine(Engine):
 
 def find():
     """Return the engine that answers, else one of our own; AbsentEngineError says why there is none."""
+    if PROGRAMS in os.environ:
+        return OwnEngine()
     if presence.answers(os.environ):
         url = os.environ.get("DOCKER_HOST", f"unix://{presence.SOCKET}")
         return Engine(url)

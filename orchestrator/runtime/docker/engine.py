@@ -164,6 +164,8 @@ class Engine:
         with self._asked(f"end of {container[:12]}") as client:
             try:
                 client.wait(container, timeout=max(within_s, 0.05), condition="not-running")
+                # Who waits hears of the end before a listing has it; who inspects is kept until it has.
+                client.inspect_container(container)
             except docker.errors.NotFound:
                 return True
             except requests.exceptions.RequestException as error:

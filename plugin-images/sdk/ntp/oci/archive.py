@@ -3,7 +3,7 @@
 import io
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,9 @@ from ntp.oci.referrer import Attached
 from ntp.oci.untar import Limits, Member, members
 
 _BLOBS = "blobs/sha256/"
+_CONTAINERD_NAME = "io.containerd.image.name"
+_HUB = "docker.io/"
+"""What every name without a registry begins with, once it is written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class Item:
 def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
     """Write images with what is attached to them; the bytes depend on nothing else.
 
-    manifest.json is what `docker load` reads, up to today's engines without containerd's image store.
-    Several images share their blobs, so that an engine is sent a base once.
+    manifest.json is what `docker load` reads; an engine with containerd's image store reads the index,
+    and there the name that containerd has an annotation for. Several images share their blobs, so that an engine is sent a base once.
 
     Args:
         layout: has the blobs; each is compared with its digest on the way.
@@ -50,7 +53,10 @@ def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
             each.to_json()
             for item in items
             for each in (
-                named(item.image.descriptor, item.tag if alone else f"{item.name}:{item.tag}"),
+                _for_containerd(
+                    named(item.image.descriptor, item.tag if alone else f"{item.name}:{item.tag}"),
+                    f"{item.name}:{item.tag}",
+                ),
                 *(attached.descriptor for attached in item.attachments),
             )
         ],
@@ -76,6 +82,12 @@ def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
         for digest in sorted(blobs):
             found = _info(_BLOBS + blobs[digest].hexadecimal, blobs[digest].size)
             tar.addfile(found, _Checked(layout, blobs[digest]))
+
+
+def _for_containerd(descriptor: Descriptor, name: str) -> Descriptor:
+    return replace(
+        descriptor, annotations={**descriptor.annotations, _CONTAINERD_NAME: f"{_HUB}{name}"}
+    )
 
 
 def blobs_of(image: Image, attachments: Sequence[Attached] = ()) -> tuple[Descriptor, ...]:
