@@ -34,7 +34,7 @@ def installed(cache: Path) -> Path:
             command += ["--ignore-scripts", "--prefix", cache, SERVER]
             done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=cache)
             if done.returncode and any(words in done.stderr for words in OFFLINE):
-                absent("no npm registry answers")
+                absent("network", "no npm registry answers")
             assert done.returncode == 0, done.stderr
             mark.write_text(SERVER)
     return program
@@ -124,7 +124,7 @@ class Editor:
 def editor(pytestconfig, desk) -> Iterator[Editor]:
     for command in ("node", "npm"):
         if shutil.which(command) is None:
-            absent(f"there is no {command} here")
+            absent("programs", f"there is no {command} here")
     program = installed(pytestconfig.cache.mkdir("yaml-language-server"))
     with subprocess.Popen(
         ["node", program, "--stdio"],

@@ -11,10 +11,24 @@ import pytest
 OFFLINE = ("NewConnectionError", "Temporary failure in name resolution", "ProxyError", "ConnectTimeout", "No matching distribution")  # fmt: skip
 
 
-def absent(reason: str) -> None:
-    """Skip, unless whoever runs the tests said that nothing may be."""
-    if "NTP_REQUIRE" in os.environ:
-        pytest.fail(f"NTP_REQUIRE is set and {reason}")
+REQUIRE = "NTP_REQUIRE"
+"""Setting: what has to be here, in words of PARTS with commas between them, or `all`."""
+PARTS = frozenset({"docker", "network", "programs"})
+
+
+def is_required(part: str) -> bool:
+    """Whether whoever runs the tests said that tests that need this may not be skipped."""
+    words = {word.strip() for word in os.environ.get(REQUIRE, "").split(",")} - {""}
+    if unknown := words - PARTS - {"all"}:
+        pytest.fail(f"{REQUIRE} has {sorted(unknown)}: it takes {sorted(PARTS)}, or all")
+    assert part in PARTS
+    return part in words or "all" in words
+
+
+def absent(part: str, reason: str) -> None:
+    """Skip for want of `part`, unless it is required."""
+    if is_required(part):
+        pytest.fail(f"{REQUIRE} is {os.environ[REQUIRE]}, and {reason}")
     pytest.skip(reason)
 
 
@@ -34,7 +48,7 @@ def python_with(cache: Path, listed: Path) -> Path:
         command += ["--retries", "1", "--timeout", "30", "--no-deps", "-r", listed]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if done.returncode and any(words in done.stderr for words in OFFLINE):
-            absent("no package registry answers")
+            absent("network", "no package registry answers")
         assert done.returncode == 0, done.stderr
         mark.write_text(wanted)
     return python

@@ -25,7 +25,10 @@ def registry(folder: Path, *, htpasswd: str | None = None) -> Iterator[str]:
     """Yield host:port of a registry that keeps what it has in `folder`."""
     program = shutil.which("docker-registry") or shutil.which(UNPACKED)
     if program is None:
-        absent("docker-registry is not here; requirements/registry fetches it on Debian and Ubuntu")
+        absent(
+            "programs",
+            "docker-registry is not here; requirements/registry fetches it on Debian and Ubuntu",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

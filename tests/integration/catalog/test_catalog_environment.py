@@ -19,6 +19,7 @@ from ntp.package.wheels import Pip
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.environment import Environments
 from orchestrator.errors import ActionError
+from tests.worlds.environment import is_required
 
 pytestmark = pytest.mark.skipif(sandbox.best_tier() == 0, reason="no sandbox works here")
 
@@ -408,11 +409,9 @@ async def test_a_gone_code_copy_is_said(project_at, tmp_path):
 
 
 @pytest.mark.network
-@pytest.mark.skipif(
-    "NTP_REQUIRE" not in os.environ and os.environ.get("NTP_NETWORK") != "1",
-    reason="set NTP_NETWORK=1 to ask a package registry",
-)
 async def test_a_real_registry_is_asked(project_at, warm_cache):
+    if not is_required("network"):
+        pytest.skip("NTP_REQUIRE=network has a package registry asked")
     project = project_at(warm_cache, pip=Pip(dict(os.environ)))
     project.strategy("mine", ["sortedcontainers>=2,<3"])
     environment = await project.catalog.prepare(await project.artifact("mine"))

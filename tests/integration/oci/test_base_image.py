@@ -29,7 +29,7 @@ def _make(folder):
         timeout=600,
     )
     if "apt does not know" in run.stderr or "cannot be fetched" in run.stderr:
-        absent(f"apt has no packages for this Python: {run.stderr.strip()}")
+        absent("network", f"apt has no packages for this Python: {run.stderr.strip()}")
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 
@@ -37,7 +37,7 @@ def _make(folder):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        absent("no apt here: the base of Debian's packages is made on Debian")
+        absent("programs", "no apt here: the base of Debian's packages is made on Debian")
     folder = tmp_path_factory.mktemp("base")
     return folder, _make(folder)
 
@@ -88,7 +88,7 @@ def test_it_has_python_and_no_shell_and_runs_the_runner(made, tmp_path):
     assert compiled
     assert compiled[0].read_bytes()[4:8] == (0b01).to_bytes(4, "little")  # by hash, never compared
     if shutil.which("bwrap") is None:
-        absent("bubblewrap is not here to look at the image from inside")
+        absent("programs", "bubblewrap is not here to look at the image from inside")
     settings = found.config["config"]
     inside = [
         "bwrap",

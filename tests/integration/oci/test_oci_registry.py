@@ -116,7 +116,7 @@ def test_a_registry_with_a_password_takes_what_docker_login_wrote(tmp_path):
 @pytest.mark.long
 def test_skopeo_copies_from_the_layout_and_we_read_what_it_copied(host, tmp_path):
     if shutil.which("skopeo") is None:
-        absent("skopeo is not installed: apt-get install skopeo")
+        absent("programs", "skopeo is not installed: apt-get install skopeo")
     layout, built = _image(tmp_path / "from", b"b = 2\n")
     target = f"docker://{host}/ntp/skopeo:1.0.0"
     subprocess.run(

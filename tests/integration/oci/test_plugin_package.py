@@ -28,6 +28,7 @@ from ntp.oci.layout import Layout
 from ntp.oci.plugin_image import MANIFEST, MANIFEST_DIGEST, SCHEMA
 from ntp.oci.referrer import attached
 from tests.worlds import base_image
+from tests.worlds.environment import absent
 from tests.worlds.shelf import Shelf
 
 MANIFEST_TEXT = """\
@@ -405,35 +406,23 @@ def test_ctrl_c_leaves_nothing(tmp_path, base, silent):
 
 
 @pytest.mark.long
-def test_docker_loads_it_under_the_same_id(tmp_path, plain, base, shelf):
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "version"], capture_output=True).returncode
-    ):
-        pytest.skip("no engine answers")
+@pytest.mark.docker
+def test_docker_loads_it_under_the_same_id(tmp_path, plain, base, shelf, engine):
     run = _package(plain, "--base", base, "-o", tmp_path / "x.tar", "--output", "json", shelf=shelf)
     said = json.loads(run.stdout)
-    loaded = subprocess.run(["docker", "load", "-i", tmp_path / "x.tar"], check=True, capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert engine.run("load", "-i", tmp_path / "x.tar") == "Loaded image: ntp/mine:1.2.0\n"
     try:
-        assert loaded.stdout == "Loaded image: ntp/mine:1.2.0\n"
-        shown = subprocess.run(
-            ["docker", "image", "inspect", "ntp/mine:1.2.0"], check=True, capture_output=True
-        )
-        (inspected,) = json.loads(shown.stdout)
-        assert inspected["Id"] in (
-            said["id"],
-            said["digest"],
-        )  # the latter: containerd's image store
+        (inspected,) = json.loads(engine.run("image", "inspect", "ntp/mine:1.2.0"))
+        # The latter: containerd's image store.
+        assert inspected["Id"] in (said["id"], said["digest"])
     finally:
-        subprocess.run(["docker", "rmi", "-f", "ntp/mine:1.2.0"], capture_output=True)
+        engine.run("rmi", "-f", "ntp/mine:1.2.0")
 
 
 @pytest.mark.long
 def test_skopeo_takes_the_archive_as_it_is(tmp_path, plain, base, shelf):
     if shutil.which("skopeo") is None:
-        from tests.worlds.environment import absent
-
-        absent("skopeo is not installed: apt-get install skopeo")
+        absent("programs", "skopeo is not installed: apt-get install skopeo")
     run = _package(plain, "--base", base, "-o", tmp_path / "x.tar", "--output", "json", shelf=shelf)
     target = tmp_path / "copied"
     subprocess.run(

@@ -35,7 +35,7 @@ def seen(pytestconfig, tmp_path):
     def see(run: Run) -> list[dict]:
         browser = shutil.which("chromium") or shutil.which("chromium-browser")
         if browser is None:
-            absent("there is no chromium here")
+            absent("programs", "there is no chromium here")
         python = python_with(pytestconfig.cache.mkdir("browser"), HERE / "playwright.txt")
         page = tmp_path / "page.html"
         page.write_text(render(run), encoding="utf-8")
