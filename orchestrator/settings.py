@@ -46,7 +46,7 @@ class Settings:
         sandbox: PLUGIN_SANDBOX; false is a named exception that `apply` has to confirm.
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
-        runtime: NTP_RUNTIME (`--runtime`): `process` or `docker`; empty: see `app.house.runtime_name`.
+        runtime: NTP_RUNTIME (`--runtime` of the demo): `process` or `docker`; empty: see `app.house.runtime_name`.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
         egress: NTP_EGRESS_MAP and, as `egress_ca`, the text of the file that NTP_EGRESS_CA names.

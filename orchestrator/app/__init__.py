@@ -180,11 +180,11 @@ def serve(
     `follow`: what `-f` named, to apply each edit of it; None: nothing is followed. `named`: an option
     gave the project its name.
     """
-    from orchestrator.app import house
+    from orchestrator.app import house, unfit
 
     house.external(settings)
-    if settings.unservable:
-        raise ConfigError(settings.unservable)
+    if problems := [*settings.unservable, *filter(None, [unfit.refusal(settings)])]:
+        raise ConfigError(problems)
     if follow is not None:
         check_folder(settings)
     house.serve(settings, background=background, follow=follow, named=named)

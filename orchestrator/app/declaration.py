@@ -79,6 +79,11 @@ def gather(
         except ConfigError as error:
             # Those of the setting itself are among them.
             mistakes += [each for each in error.problems if each not in mistakes]
+    if settings.runtime != "process":
+        from orchestrator.app import unfit
+
+        if refused := unfit.refusal(settings):
+            mistakes.append(refused)
     unsettled = len(mistakes)
     contents = settings.sources(stdin, tolerated=mistakes)
     return Gathered(settings, contents, tuple(mistakes), unsettled)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app import ask
-from orchestrator.app.house import notifier, runtime
+from orchestrator.app import ask, unfit
+from orchestrator.app.house import notifier, runtime, runtime_name
 from orchestrator.bus import server_binary
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.decide import alerts
 from orchestrator.errors import NtpError
+from orchestrator.runtime.docker import presence
 from orchestrator.settings import Settings
 
 LEAST_FREE = 512 << 20
@@ -115,6 +116,9 @@ def _notes(settings: Settings) -> list[str]:
         )
     if not settings.sandbox:
         notes.append("PLUGIN_SANDBOX is false: plugins would run with your own rights")
+    if presence.is_rootless(settings.environment):
+        what = unfit.FIX if runtime_name(settings) == "docker" else "so plugins run as processes"
+        notes.append(f"{unfit.why(settings)}; {what}")
     for title, variable, folder in (
         ("state", "NTP_STATE", settings.state),
         ("cache", "NTP_CACHE", settings.cache),

@@ -76,7 +76,8 @@ def runtime_name(settings: Settings) -> str:
         return named
     # Without a base no image can be made, and who did not ask for an engine shall not be told so.
     usable = settings.environment.get(BASE) or images(settings).has_base()
-    return "docker" if usable and presence.answers(settings.environment) else "process"
+    there = usable and presence.answers(settings.environment)
+    return "docker" if there and not presence.is_rootless(settings.environment) else "process"
 
 
 def runtime(settings: Settings) -> Runtime:

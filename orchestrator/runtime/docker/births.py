@@ -44,7 +44,7 @@ class Births:
         if launch.environment is not None and not launch.sandbox:
             raise ActionError(
                 f"{launch.name} asks to run without a sandbox, and a container is one: take "
-                "PLUGIN_SANDBOX=false away, or use --runtime process",
+                "PLUGIN_SANDBOX=false away, or set NTP_RUNTIME=process",
                 reason="SandboxRequired",
                 permanent=True,
             )
