@@ -223,6 +223,16 @@ async def test_what_an_image_says_of_itself_is_not_taken_over(world):
     assert await world.lines("alpha") == ["[False, '/', True]"]
 
 
+async def test_another_image_of_the_same_name_is_another_one(world):
+    ids = []
+    for name in ("alpha", "beta"):
+        ids.append(built(world, "ntp-test-same", f"LABEL of={name}"))
+        image = Image("ntp-test-same", frozenset({ids[-1]}))
+        environment = replace(world.engine.environment(), image=image)
+        await world.run(name, WAIT, environment=environment)
+    assert [world.container(name)["Image"] for name in ("alpha", "beta")] == ids
+
+
 def reference_of(world):
     return world.engine.environment().image.reference
 

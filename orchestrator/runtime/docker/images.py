@@ -35,7 +35,8 @@ class Images:
             raise ActionError(f"{launch.name} has no image", reason="ImageMissing", permanent=True)
         with self._loading:
             known = self._ids.get(image.reference)
-            if known is None or not self._has(known):
+            # Another image of that name is another one: an edited plugin keeps its version.
+            if known is None or known not in image.ids or not self._has(known):
                 known = self._ids[image.reference] = self._found(image)
         return known
 
