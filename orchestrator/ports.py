@@ -195,6 +195,12 @@ class Catalog(Protocol):
     async def prepare(self, artifact: Artifact) -> Environment:
         """Install once, hash-locked, into a cached read-only environment; ActionError says why not."""
 
+    async def image_of(self, artifact: Artifact, *, ran: bool = False) -> str | None:
+        """Return the digest of the image that `prepare` would give; empty: it has to be built first.
+
+        None: this catalog gives no images. `ran`: of one that runs, whatever is built on by now.
+        """
+
 
 class Secrets(Protocol):
     def resolve(self, reference: SecretRef) -> str:

@@ -105,8 +105,11 @@ def ensure_controller(settings: Settings) -> bool:
     return background.ensure(settings)
 
 
-def preview(declared: Declaration) -> dict[str, Any]:
-    """Return problems, or what apply would do; where no controller answers, by looking ourselves."""
+def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, Any]:
+    """Return problems, or what apply would do; where no controller answers, by looking ourselves.
+
+    `update_images`: tags of images mean what they mean now, not what they meant at the last apply.
+    """
     sources = [list(source) for source in declared.sources]
     if client.answers(declared.settings.state / SOCKET):
         return ask(
@@ -118,6 +121,7 @@ def preview(declared: Declaration) -> dict[str, Any]:
             secrets=declared.secrets,
             # A controller of an older release, that still runs, knows no pins here.
             **({"pins": declared.pins} if declared.pins else {}),
+            **({"update_images": True} if update_images else {}),
         )
     from orchestrator.app import house
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ntp.contract.problem import Problem
 from orchestrator.app import Declaration
-from orchestrator.app.house import catalog
+from orchestrator.app.house import applied_images, plugins
 from orchestrator.app.places import packaged
 from orchestrator.controller.reading import Declared, Readable, understand, withheld
 from orchestrator.errors import ConfigError
@@ -54,7 +54,10 @@ def check(declared: Declaration) -> tuple[list[Problem], list[Problem]]:
 def _understood(declared: Declaration, *, complete: bool) -> Declared:
     asked = Readable(declared.sources, declared.decisive, {}, complete=complete)
     where = declared.settings
-    return asyncio.run(understand(asked, catalog(where), project=where.project, revision=0))
+    found = understand(
+        asked, plugins(where), project=where.project, revision=0, images=applied_images(where)
+    )
+    return asyncio.run(found)
 
 
 def schemas() -> Mapping[str, bytes]:

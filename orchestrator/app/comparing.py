@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.app import Declaration
-from orchestrator.app.house import catalog
+from orchestrator.app.house import applied_images, plugins
 from orchestrator.controller.reading import Readable, understand
 from orchestrator.decide.history import compare
 from orchestrator.decide.layers import Layers, layers
@@ -51,8 +51,13 @@ def understood(declared: Declaration) -> Desired:
     """
     said = declared.decisive
     asked = Readable(declared.sources, said, declared.pins)
+    where = declared.settings
     found = understand(
-        asked, catalog(declared.settings, said), project=declared.settings.project, revision=0
+        asked,
+        plugins(where, said),
+        project=where.project,
+        revision=0,
+        images=applied_images(where),
     )
     return asyncio.run(found).desired
 

@@ -24,10 +24,13 @@ from orchestrator.bus.connection import listen
 from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.image_catalog import ImageCatalog
+from orchestrator.catalog.image_store import ImageStore
 from orchestrator.catalog.images import Images
+from orchestrator.catalog.named_images import NamedImages
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
+from orchestrator.controller.imaging import named, with_images
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.reading import Readable, understand, withheld
 from orchestrator.decide.changes import changes, differs
@@ -39,6 +42,7 @@ from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.monitor.webhook import HttpWebhook
 from orchestrator.ports import Catalog, Lease, Runtime
 from orchestrator.runtime.docker import presence
+from orchestrator.runtime.docker.identity import PREFIX
 from orchestrator.runtime.process import leftovers
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.settings import Settings
@@ -66,7 +70,28 @@ def catalog(settings: Settings, said: Mapping[str, str] | None = None) -> LocalC
 
 
 def images(settings: Settings) -> Images:
-    return Images(settings.cache, Pip(settings.environment), settings.environment)
+    return Images(image_store(settings), Pip(settings.environment), settings.environment)
+
+
+def image_store(settings: Settings) -> ImageStore:
+    return ImageStore(settings.cache)
+
+
+def plugins(
+    settings: Settings, said: Mapping[str, str] | None = None, *, on: str | None = None
+) -> Catalog:
+    """Return the catalog of a project on a runtime; None: on its own. `said`: as for `catalog`."""
+    by_files = catalog(settings, said)
+    if (on or runtime_name(settings)) != "docker":
+        return by_files
+    store, environment = image_store(settings), settings.environment
+    return ImageCatalog(
+        by_files,
+        store,
+        images(settings),
+        NamedImages(store, environment, reserved=PREFIX),
+        environment.get(BASE) or None,
+    )
 
 
 def runtime_name(settings: Settings) -> str:
@@ -88,6 +113,11 @@ def runtime(settings: Settings) -> Runtime:
 
     engine = settings.environment.get("DOCKER_HOST")
     return DockerRuntime(settings.project, settings.state, base_url=engine)
+
+
+def applied_images(settings: Settings) -> dict[str, str]:
+    """Return entry -> image by digest that it was applied with last, of entries that name one."""
+    return glance.images_of(settings.state / STORE)
 
 
 def left_behind(settings: Settings) -> list[str]:
@@ -145,18 +175,15 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             )
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
-        catalogs: dict[tuple[str | None, str | None], LocalCatalog] = {}
-
-        container_images = images(settings) if runtime_name(settings) == "docker" else None
+        catalogs: dict[tuple[str | None, str | None], Catalog] = {}
+        on = runtime_name(settings)
 
         def one(said: Mapping[str, str]) -> Catalog:
             # It remembers which copies this process began with: one for each place to look in.
             key = (said.get("PLUGIN_DIR"), said.get("folder"))
-            plugins = catalogs.setdefault(key, catalog(settings, said))
-            if container_images is None:
-                return plugins
-            below = settings.environment.get(BASE) or None
-            return ImageCatalog(plugins, container_images, below)
+            if key not in catalogs:
+                catalogs[key] = plugins(settings, said, on=on)
+            return catalogs[key]
 
         yield Outside(
             project=settings.project,
@@ -193,10 +220,9 @@ def preview(
         )
     files = [(file, text) for file, text in sources]
     asked = Readable(files, said, {})
+    there = plugins(settings, said)
     try:
-        declared = asyncio.run(
-            understand(asked, catalog(settings, said), project=settings.project, revision=1)
-        )
+        declared = asyncio.run(understand(asked, there, project=settings.project, revision=1))
     except ConfigError as error:
         return msgspec.to_builtins(Preview(problems=error.problems))  # type: ignore[no-any-return] # builtins of a dataclass
     secrets = LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)
@@ -210,10 +236,12 @@ def preview(
         unusable={name: each.reason for name, each in declared.unusable.items()},
         withheld={name: each.reason for name, each in missing.items()},
     )
+    found = asyncio.run(with_images(found, declared, there))
     told = Preview(
         changes=found,
         differs=differs(found),
         entry_problems=declared.entry_problems(found, missing),
+        images=named(declared.artifacts),
     )
     return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
 

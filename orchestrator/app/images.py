@@ -8,7 +8,7 @@ from typing import Any
 
 from ntp.contract.names import object_name
 from orchestrator.app import house
-from orchestrator.catalog.images import PluginImage
+from orchestrator.catalog.image_store import PluginImage
 from orchestrator.errors import ActionError, ConfigError, Problem
 from orchestrator.settings import Settings
 from orchestrator.spec.model import Artifact, Place, Wanted
@@ -105,12 +105,12 @@ async def images_of(
 
 def archive(settings: Settings, digests: Sequence[str]) -> AbstractContextManager[Path]:
     """Return a block with a file of these images, for `docker load`; it blocks, and may raise ActionError."""
-    return house.images(settings).archive(digests)
+    return house.image_store(settings).archive(digests)
 
 
 def listed(settings: Settings) -> Sequence[tuple[PluginImage, bool]]:
     """Return each image that is here, and whether it is the newest of its plugin."""
-    rows = house.images(settings).listed()
+    rows = house.image_store(settings).listed()
     newest: dict[str, str] = {}
     for row in rows:
         newest.setdefault(object_name(row.plugin), row.digest)

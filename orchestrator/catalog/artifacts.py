@@ -44,23 +44,9 @@ class Artifacts:
             name = self._first_name(name, wheels)
             if self.lock(name) is None:
                 self._cache.write(_LOCKS, name, lock.render())
-        artifact = Artifact(
-            plugin=manifest.name,
-            kind=manifest.kind.value,
-            version=manifest.version,
-            digest=name,
-            entrypoint=manifest.entrypoint,
-            config_schema=expand(manifest.config_schema),
-            egress=tuple(manifest.egress),
-            secrets=tuple(manifest.secrets),
-            requirements=requirements,
-            code=code,
-            origin=found.origin,
-            trading=manifest.trading.model_dump(mode="json", exclude_none=True),
-            finite=manifest.finite,
-        )
+        artifact = of_manifest(manifest, digest=name, code=code, origin=found.origin)
         fields = asdict(artifact)
-        del fields["unusable"]
+        del fields["unusable"], fields["image"]
         # Nothing is written into an installed package.
         ours = found.path.is_relative_to(self._bundled)
         record = {
@@ -143,6 +129,28 @@ class Artifacts:
         first = self._cache.read(_SAME, name)
         kept = self.lock(first) if isinstance(first, str) else None
         return str(first) if kept is not None and kept.digest(platform_tag()) == wheels else name
+
+
+def of_manifest(
+    manifest: Manifest, *, digest: str, code: Path, origin: str, image: str = ""
+) -> Artifact:
+    """Return the artifact that a manifest describes; the rest as `Artifact` names it."""
+    return Artifact(
+        plugin=manifest.name,
+        kind=manifest.kind.value,
+        version=manifest.version,
+        digest=digest,
+        entrypoint=manifest.entrypoint,
+        config_schema=expand(manifest.config_schema),
+        egress=tuple(manifest.egress),
+        secrets=tuple(manifest.secrets),
+        requirements=tuple(manifest.requirements),
+        code=code,
+        origin=origin,
+        trading=manifest.trading.model_dump(mode="json", exclude_none=True),
+        finite=manifest.finite,
+        image=image,
+    )
 
 
 def lock_beside(found: Found) -> Lock | None:

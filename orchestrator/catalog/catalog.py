@@ -98,12 +98,18 @@ class LocalCatalog:
         return artifacts, sorted(set(problems))
 
     def look(self, wanted: Sequence[Wanted]) -> Mapping[str, Lying]:
-        """Return what lies where each entry's plugin is looked for, by entry name; blocks."""
-        return {one.name: look(one, self._places) for one in wanted}
+        """Return what lies where each entry's plugin is looked for, by entry name; blocks.
+
+        Of an entry that names an image nothing lies anywhere.
+        """
+        return {one.name: look(one, self._places) for one in wanted if one.image is None}
 
     async def prepare(self, artifact: Artifact) -> Environment:
         async with self._installing:
             return await asyncio.to_thread(self._prepare, artifact)
+
+    async def image_of(self, artifact: Artifact, *, ran: bool = False) -> str | None:  # noqa: ARG002 - of the port
+        return None
 
     async def wheels(self, artifact: Artifact) -> Lock | None:
         """Return the lock that `prepare` installs, made where there is none yet; None: nothing to install.
@@ -133,8 +139,8 @@ class LocalCatalog:
     async def _artifact(self, wanted: Wanted) -> Artifact:
         if wanted.image is not None:
             raise _fault(
-                f"an image was named ('{wanted.image}'), which this runtime cannot run yet",
-                "take 'image' out, and name the plugin's files by 'source'",
+                "an image needs the Docker runtime",
+                "--runtime docker, or name the plugin's files by 'source'",
             )
         if wanted.pinned is not None:
             return await asyncio.to_thread(self._artifacts.pinned, wanted.plugin, wanted.pinned)

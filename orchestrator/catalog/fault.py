@@ -9,14 +9,16 @@ from orchestrator.spec.model import Wanted
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`place`: file, line, column inside the plugin's own files; None: it stands at the entry."""
+    """`place`: file, line, column inside the plugin's own files; None: it stands at the entry, or
+    where that names an image.
+    """
 
     message: str
     fix: str
     place: tuple[str, int, int] | None = None
 
     def at(self, wanted: Wanted) -> Problem:
-        where = wanted.place
+        where = wanted.image_place or wanted.place
         file, line, column = self.place or (where.file, where.line, where.column)
         return Problem(file, line, column, self.message, self.fix, wanted.name)
 

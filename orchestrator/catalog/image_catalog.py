@@ -1,45 +1,101 @@
-"""The catalog of a runtime that runs images: found as ever, prepared by building an image. Port `Catalog`."""
+"""The catalog of a runtime that runs images: a plugin's own, or one that is built of its files. Port `Catalog`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ntp.oci import base
 from ntp.package.lock import Lock
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.fault import FaultError
+from orchestrator.catalog.image_store import SITE, ImageStore
 from orchestrator.catalog.images import Images
+from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import Problem
 from orchestrator.ports import Environment, Image
-from orchestrator.spec.model import Artifact, Wanted
+from orchestrator.spec.model import Artifact, Place, Wanted
 
-SITE = tuple(map(Path, (base.SDK_FOLDER, base.WHEELS_FOLDER, base.RUNTIME_FOLDER)))
+AT_ONCE = 3
+"""Registries asked at a time: one that hangs must not take all threads of the process."""
+
+
+_NOWHERE = Place("", 0, 0)
 
 
 class ImageCatalog:
-    """Finds plugins as `plugins` does; `below` names the base image, None: the one named last."""
+    """Finds plugins as `plugins` does, and those that entries name by their image."""
 
-    def __init__(self, plugins: LocalCatalog, images: Images, below: str | None) -> None:
+    def __init__(
+        self,
+        plugins: LocalCatalog,
+        store: ImageStore,
+        images: Images,
+        named: NamedImages,
+        below: str | None,
+    ) -> None:
+        """Keep the parts. `below` names the base image that is built on; None: the one named last."""
         self._plugins = plugins
+        self._store = store
         self._images = images
+        self._named = named
         self._below = below
         self._building = asyncio.Lock()
 
     async def resolve(
         self, wanted: Sequence[Wanted]
     ) -> tuple[Mapping[str, Artifact], Sequence[Problem]]:
-        return await self._plugins.resolve(wanted)
+        by_files = [each for each in wanted if each.image is None]
+        artifacts, problems = await self._plugins.resolve(by_files)
+        found, faults = await self._by_image([each for each in wanted if each.image is not None])
+        return {**artifacts, **found}, sorted({*problems, *faults})
 
     async def prepare(self, artifact: Artifact) -> Environment:
-        """Build the image where this input has none yet.
+        """Build the image where this input has none yet; one that was named is run as it is.
 
         Raises:
-            ActionError: no base was named, or the wheels cannot be had.
-            UnreachableError: the registry of the base does not answer.
+            ActionError: no base was named, or the wheels cannot be had; or a named image cannot.
+            UnreachableError: the registry of what is missing does not answer.
         """
+        if artifact.image:
+            return await asyncio.to_thread(self._named.environment, artifact)
         lock = await self._plugins.wheels(artifact)
         async with self._building:
             return await asyncio.to_thread(self._prepare, artifact, lock)
+
+    async def image_of(self, artifact: Artifact, *, ran: bool = False) -> str | None:
+        if artifact.image:
+            return artifact.digest
+        find = self._store.made_of if ran else self._images.known
+        return await asyncio.to_thread(find, artifact.digest)
+
+    async def _by_image(
+        self, wanted: Sequence[Wanted]
+    ) -> tuple[dict[str, Artifact], list[Problem]]:
+        artifacts: dict[str, Artifact] = {}
+        problems: list[Problem] = []
+        slots = asyncio.Semaphore(AT_ONCE)
+        groups: dict[Wanted, list[Wanted]] = {}
+        for one in wanted:
+            # Where it stands makes no other question of it.
+            groups.setdefault(
+                replace(one, name="", kind="", image_place=None, place=_NOWHERE), []
+            ).append(one)
+
+        async def answer(group: Sequence[Wanted]) -> None:
+            try:
+                async with slots:
+                    artifact = await asyncio.to_thread(self._named.artifact, group[0])
+            except FaultError as error:
+                problems.extend(problem for one in group for problem in error.at(one))
+            else:
+                artifacts.update((one.name, artifact) for one in group)
+
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups.values():
+                tasks.create_task(answer(group))
+        return artifacts, problems
 
     def _prepare(self, artifact: Artifact, lock: Lock | None) -> Environment:
         below = self._images.base(self._below)
@@ -47,7 +103,7 @@ class ImageCatalog:
         image = Image(
             made.name,
             frozenset({made.id, made.digest}),
-            partial(self._images.archive, [made.digest]),
+            partial(self._store.archive, [made.digest]),
         )
         python = Path(base.facts(below.image, below.name).python)
         return Environment(python, SITE, made.digest, image)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,6 +18,11 @@ from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import Settings
 
 DIFFERS = 6
+update_images_option = click.option(
+    "--update-images",
+    is_flag=True,
+    help="Ask registries what the tags of `image:` mean now; else they mean what they did at the last apply.",
+)
 
 
 @contextmanager
@@ -30,9 +36,11 @@ def problems_printed(output: str) -> Iterator[None]:
         raise
 
 
-def previewed(declared: app.Declaration, output: str) -> dict[str, Any]:
+def previewed(
+    declared: app.Declaration, output: str, *, update_images: bool = False
+) -> dict[str, Any]:
     """Return what would be done; raise ConfigError with the problems that prevent it."""
-    preview = app.preview(declared)
+    preview = app.preview(declared, update_images=update_images)
     if not declared.sandbox:
         warn_of_no_sandbox()
     warn_of_detours(preview["changes"])
@@ -83,8 +91,10 @@ def carry_out(
     if stops and not terms.yes and sys.stdin.isatty() and sys.stdout.isatty():
         agreed(f"this stops {', '.join(stops)}. Go on?")
     ensure_controller(declared.settings)
+    # A tag may move while somebody reads the plan: what is applied is what it showed.
+    shown = {name: image.rpartition("@")[2] for name, image in preview.get("images", {}).items()}
     accepted = app.apply(
-        declared,
+        replace(declared, pins={**declared.pins, **shown}),
         expect=preview["revision"],
         allow_deletes=terms.allow_deletes,
         wait=terms.wait,
@@ -103,28 +113,31 @@ def carry_out(
 
 @click.command()
 @project_options
+@update_images_option
 @output_option
-def plan(files: tuple[str, ...], project: str | None, output: str) -> None:
+def plan(files: tuple[str, ...], project: str | None, output: str, *, update_images: bool) -> None:
     """Show what apply would do, and why; change nothing. Exit 0: nothing to do, 6: something.
 
     It starts, removes, recreates (a stop and a start), updates (limits are changed in place) or
-    pushes (a running data source is told its other symbols). Below are the hosts that each plugin
-    may reach.
+    pushes (a running data source is told its other symbols). Below are the images that change, and
+    the hosts that each plugin may reach.
 
     \b
     Examples:
       ntpctl plan
+      ntpctl plan --update-images
       ntpctl plan -f config/plugins.yaml -o json
     """
     with problems_printed(output):
         declared = app.declare(files, project)
     app.check_folder(declared.settings)
-    _show_plan(previewed(declared, output), output)
+    _show_plan(previewed(declared, output, update_images=update_images), output)
 
 
 @click.command()
 @project_options
 @terms_options
+@update_images_option
 @click.option("--dry-run", is_flag=True, help="The same as `ntpctl plan`.")
 @output_option
 def apply(
@@ -134,6 +147,7 @@ def apply(
     terms: Terms,
     *,
     dry_run: bool,
+    update_images: bool,
 ) -> None:
     """Make what runs equal to what plugins.yaml declares: only what differs is touched.
 
@@ -141,6 +155,7 @@ def apply(
     Examples:
       ntpctl apply
       ntpctl apply -f config/plugins.yaml --yes
+      ntpctl apply --update-images
       ntpctl apply --no-wait -o json
     """
     with problems_printed(output):
@@ -151,7 +166,7 @@ def apply(
             app.confirm_sandbox(declared, confirmed=terms.no_sandbox)
     if app.was_applied(declared.settings) and not dry_run:
         ensure_controller(declared.settings)
-    preview = previewed(declared, output)
+    preview = previewed(declared, output, update_images=update_images)
     if dry_run:
         _show_plan(preview, output)
         return

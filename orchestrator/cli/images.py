@@ -10,10 +10,8 @@ from orchestrator import app
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import located, project_options
 from orchestrator.cli.output import Column, console, emit, output_option, table
+from orchestrator.cli.preview import SHORT
 from orchestrator.cli.words import age, bytes_of
-
-SHORT = 19
-"""`sha256:` and twelve digits: enough to tell images apart, as docker shows them."""
 
 
 @click.group()

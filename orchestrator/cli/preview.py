@@ -1,10 +1,12 @@
 """What an apply would do, as lines: the text of `ntpctl plan`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.cli.output import console
 
+SHORT = 19
+"""`sha256:` and twelve digits: enough to tell images apart, as docker shows them."""
 SIGNS = {
     "start": ("+", "green"),
     "recreate": ("~", "yellow"),
@@ -32,6 +34,8 @@ def show(preview: Mapping[str, Any], *, whole: bool) -> None:
             style=style,
             markup=False,
         )
+    for name, images in _images(preview["changes"]):
+        out.print(f"  {'image':<9} {name:<{width}}  {images}", style="dim", markup=False)
     for change in preview["changes"]:
         if change["egress"] and (whole or change["do"] != "keep"):
             hosts = ", ".join(reached(change))
@@ -45,6 +49,22 @@ def show(preview: Mapping[str, Any], *, whole: bool) -> None:
         out.print(f"nothing to do: {', '.join(told)}")
     elif same:
         out.print(f"  {same} not touched", style="dim")
+
+
+def _images(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield (plugin, how its image changes); those that are new and not yet built together."""
+    fresh = []
+    for change in changes:
+        new, old = change.get("image"), change.get("image_before", "")
+        if new == "" and not old:
+            fresh.append(change["name"])
+        elif new is not None and new != old:
+            to = new[:SHORT] or "to be built"
+            told = f"{old[:SHORT]} -> {to}" if old else to
+            if told not in change["cause"]:
+                yield change["name"], told
+    if fresh:
+        yield "to be built", ", ".join(fresh)
 
 
 def reached(row: Mapping[str, Any]) -> list[str]:

@@ -43,7 +43,11 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
             yield _result(await operations.status(name))
         case PreviewCall():
             preview = await operations.preview(
-                call.sources, settings=call.settings, secrets=call.secrets, pins=call.pins
+                call.sources,
+                settings=call.settings,
+                secrets=call.secrets,
+                pins=call.pins,
+                update_images=call.update_images,
             )
             yield _result(preview)
         case BeatsCall():

@@ -44,6 +44,7 @@ class PreviewCall(_Call, frozen=True, tag="preview"):
     settings: dict[str, str] = {}
     secrets: dict[str, str] = {}
     pins: dict[str, str] = {}
+    update_images: bool = False
 
 
 class ApplyCall(_Call, frozen=True, tag="apply"):
@@ -159,6 +160,7 @@ class Operations(Protocol):
         settings: Mapping[str, str],
         secrets: Mapping[str, str],
         pins: Mapping[str, str],
+        update_images: bool,
     ) -> Preview: ...
     def apply(
         self,

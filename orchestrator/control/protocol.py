@@ -17,7 +17,8 @@ Calls. `?` marks an argument that may be left out, with its default.
     info                                          INFO
     status      name?=null                        {"project", "revision", "at", "conditions": [CONDITION],
                                                    "plugins": [STATUS]}     null: all; unknown name: action NoSuchPlugin
-    preview     sources, settings?={}, secrets?={}, pins?={}     PREVIEW; never an error for a mistake in `sources`
+    preview     sources, settings?={}, secrets?={}, pins?={}, update_images?=false
+                                                  PREVIEW; never an error for a mistake in `sources`
     apply       sources, settings?={}, secrets?={}, expect?=null, allow_deletes?=false, pins?={},
                 wait?=true, deadline?=120         {"event": "plan", ...PREVIEW}, PROGRESS...; result OUTCOME
     wait        names?=null, deadline?=120        PROGRESS...; result OUTCOME     null: all
@@ -45,7 +46,8 @@ Calls. `?` marks an argument that may be left out, with its default.
                 `folder` (absolute, where relative sources and .env are looked for), `project` (a name)
     secrets     {VARIABLE: VALUE}: kept in the controller's memory only, before its environment and .env
     expect      the revision that the caller saw; another one: conflict
-    pins        {NAME: DIGEST}: give exactly that plugin again (rollback)
+    pins        {NAME: DIGEST}: give exactly that plugin again (rollback; an apply of the images that a preview showed)
+    update_images   a tag means what it means now, not what it meant when it was applied last
 
     INFO        {"project", "version", "python", "pid", "epoch", "started", "revision", "applied", "runtime",
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},

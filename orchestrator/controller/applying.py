@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.controller.desk import Book, hashes_of
+from orchestrator.controller.imaging import named, with_images
+from orchestrator.controller.imaging import running as running_artifacts
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Settings
 from orchestrator.controller.picture import BROKER
@@ -62,7 +64,8 @@ class Applying:
             raise UnreachableError("the runtime does not answer: what would change is not known")
         known = self._passing(readable, secrets)
         book = self._propose(declared, known)
-        return self._compare(declared, book, readable, withheld(declared.desired, known))
+        missing = withheld(declared.desired, known)
+        return await self._compare(declared, book, readable, missing, catalog)
 
     async def apply(self, order: Order) -> AsyncGenerator[Preview | Progress | Outcome, None]:
         """Yield the plan, then progress, then the outcome.
@@ -121,7 +124,7 @@ class Applying:
         secrets = self._passing(readable, order.secrets)
         book = self._propose(declared, secrets)
         missing = withheld(declared.desired, secrets)
-        preview = self._compare(declared, book, readable, missing)
+        preview = await self._compare(declared, book, readable, missing, catalog)
         if preview.guard and not order.allow_deletes:
             raise ActionError(
                 f"refused: {preview.guard}\n  fix: if that is meant, apply with --allow-deletes",
@@ -145,8 +148,9 @@ class Applying:
         project = self._outside.project
         entries = self._rooms.desk.book.entries
         before = {name: entry.now.artifact for name, entry in entries.items()}
+        images = {} if readable.update_images else named(before)
         return await understand(
-            readable, catalog, project=project, revision=revision, before=before
+            readable, catalog, project=project, revision=revision, before=before, images=images
         )
 
     def _propose(self, declared: Declared, secrets: Secrets) -> Book:
@@ -159,8 +163,13 @@ class Applying:
             running={name: each.generation for name, each in instances.items()},
         )
 
-    def _compare(
-        self, declared: Declared, book: Book, readable: Readable, missing: Mapping[str, Unusable]
+    async def _compare(
+        self,
+        declared: Declared,
+        book: Book,
+        readable: Readable,
+        missing: Mapping[str, Unusable],
+        catalog: Catalog,
     ) -> Preview:
         desk, observed = self._rooms.desk, self._loop.observed
         try:
@@ -181,6 +190,10 @@ class Applying:
             withheld={name: each.reason for name, each in missing.items()},
             storing={name for name, each in desk.book.entries.items() if each.now.spec.storage},
         )
+        generations = {name: each.generation for name, each in instances.items()}
+        found = await with_images(
+            found, declared, catalog, running_artifacts(desk.book, generations)
+        )
         current = self._outside.store.current()
         running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}
         return Preview(
@@ -195,6 +208,7 @@ class Applying:
             ),
             revision=desk.book.revision,
             entry_problems=declared.entry_problems(found, missing),
+            images=named(declared.artifacts),
         )
 
     def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:

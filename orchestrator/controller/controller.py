@@ -122,8 +122,10 @@ class Controller:
         settings: Mapping[str, str],
         secrets: Mapping[str, str],
         pins: Mapping[str, str],
+        update_images: bool = False,
     ) -> Preview:
-        return await self._applying.preview(Readable(sources, settings, pins), secrets)
+        asked = Readable(sources, settings, pins, update_images=update_images)
+        return await self._applying.preview(asked, secrets)
 
     async def apply(
         self,

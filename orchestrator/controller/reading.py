@@ -20,6 +20,7 @@ Sources = Sequence[tuple[str, str]]
 class Readable:
     """What an apply asks to be read. `pins`: entry -> digest that it has to be again.
 
+    `update_images`: a tag means what it means now, not what it meant when it was applied last.
     Not `complete`: there are files that could not be read, so this can only be asked for its problems.
     """
 
@@ -27,6 +28,7 @@ class Readable:
     settings: Settings
     pins: Mapping[str, str]
     complete: bool = True
+    update_images: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,17 @@ async def understand(
     project: str,
     revision: int,
     before: Mapping[str, Artifact] | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> Declared:
-    """Return what the files declare. `before`: what each entry was applied with last.
+    """Return what the files declare.
+
+    Args:
+        asked: files, settings, pins.
+        catalog: where plugins are found.
+        project: its name.
+        revision: the number that it is to have.
+        before: what each entry was applied with last.
+        images: entry -> image by digest that it was applied with last: what its tag goes on to mean.
 
     Raises:
         ConfigError: every problem of the files, of the plugins, and of both together; what is wrong
@@ -84,7 +95,7 @@ async def understand(
     if len(problems) > MAX_PROBLEMS:
         raise ConfigError(problems)
     try:
-        artifacts, missing = await catalog.resolve(found.wanted(asked.pins))
+        artifacts, missing = await catalog.resolve(found.wanted(asked.pins, images))
     except ActionError:
         if problems:
             raise ConfigError(problems) from None

@@ -42,6 +42,12 @@ class Change:
     """What it may reach beyond the bus, as host:port."""
     egress_mapped: Mapping[str, str] = field(default_factory=dict)
     """Those of them that lead to another address."""
+    image: str | None = None
+    """Digest of the image that it would be started from; empty: it is built first. None: nothing is
+    started, or the runtime uses no images.
+    """
+    image_before: str = ""
+    """Digest of the image that runs."""
 
 
 def changes(

@@ -28,6 +28,8 @@ MISSING = "missing"
 RECREATE = ("identity", "wiring", "config")
 _SIZES = frozenset({"memory", "tmp", "storage"})
 _TOLD = 3
+_IMAGE = "sha256:"
+"""How the digest of an image begins; that of files has no such word before it."""
 _ABSENT = object()
 _SCALAR = (str, int, float, bool, NoneType)
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -135,6 +137,9 @@ def _differences(old: Layers, new: Layers) -> Iterator[str]:
             one, other = before.get(name, _ABSENT), after.get(name, _ABSENT)
             if _alike(one, other):
                 continue
+            if name == "code" and layer == "identity":
+                yield " -> ".join(_codes(one, other))
+                continue
             yield from _field(layer, name, one, other)
 
 
@@ -163,6 +168,15 @@ def _field(layer: str, name: str, one: Any, other: Any) -> Iterator[str]:
     else:
         prefix = "resources." if layer == "resources" else ""
         yield f"{prefix}{name} {_value(name, one)} -> {_value(name, other)}"
+
+
+def _codes(one: Any, other: Any) -> Iterator[str]:
+    """Name two states of a plugin's files, or two images that were named, or one of each."""
+    kinds = ["image" if str(each).startswith(_IMAGE) else "code" for each in (one, other)]
+    for at, (kind, value) in enumerate(zip(kinds, (one, other), strict=True)):
+        digits = str(value).removeprefix(_IMAGE)
+        shown = f"{_IMAGE}{digits[:12]}" if kind == "image" else digits[:8]
+        yield shown if at and kinds[0] == kind else f"{kind} {shown}"
 
 
 def _inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
@@ -199,8 +213,6 @@ def _alike(one: Any, other: Any) -> bool:
 def _value(field: str, value: Any) -> str:
     if value is _ABSENT:
         return "(none)"
-    if field == "code":
-        return str(value).removeprefix("sha256:")[:8]
     if field in _SIZES and isinstance(value, int):
         return mebibytes(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -131,6 +131,8 @@ class Preview:
     revision: int = 0
     entry_problems: Sequence[Problem] = ()
     """Each of one entry, which cannot be started; all others can."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Of entries that name an image: the reference by the digest that applying would take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Entries in the company of others: names, inputs, and whether what is wired can work at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from ntp.contract.names import Kind, object_name
@@ -37,7 +37,7 @@ def check_company(entries: Sequence[Entry], *, complete: bool = True) -> list[Pr
 
     Not `complete`, some are in files that could not be read: only that a name is taken is certain.
     """
-    problems = list(islice(_names(entries), MAX_PROBLEMS))
+    problems = list(islice(chain(_names(entries), _places(entries)), MAX_PROBLEMS))
     if not complete:
         return problems
     company = _Company(entries)
@@ -66,6 +66,13 @@ def _names(entries: Sequence[Entry]) -> Iterator[Problem]:
             )
         fix = "give it another name; 'plugin:' says which plugin it runs"
         yield entry.problem(("name",), message, fix)
+
+
+def _places(entries: Sequence[Entry]) -> Iterator[Problem]:
+    for entry in entries:
+        if "source" in entry.fields and "image" in entry.fields:
+            message = "'source' and 'image' both say where the plugin is"
+            yield entry.problem(("image",), message, "keep one of the two")
 
 
 class _Company:

@@ -61,19 +61,30 @@ class Declared:
         kept = {name: entry for name, entry in self.entries.items() if name in names}
         return replace(self, entries=kept)
 
-    def wanted(self, pinned: Mapping[str, str] | None = None) -> list[Wanted]:
-        """Return each entry's question to the catalog. `pinned`: entry -> digest it has to be again."""
-        pins = pinned or {}
+    def wanted(
+        self,
+        pinned: Mapping[str, str] | None = None,
+        applied: Mapping[str, str] | None = None,
+    ) -> list[Wanted]:
+        """Return each entry's question to the catalog.
+
+        Args:
+            pinned: entry -> digest it has to be again.
+            applied: entry -> image by digest that it was applied with last.
+        """
+        pins, images = pinned or {}, applied or {}
         return [
             Wanted(
                 name=entry.name,
                 kind=entry.kind.value,
                 plugin=entry.plugin,
                 source=entry.fields.get("source"),
-                image=None,
+                image=entry.fields.get("image"),
                 version=entry.fields.get("version"),
                 place=entry.place,
                 pinned=pins.get(entry.name),
+                image_place=entry.at(("image",)) if "image" in entry.fields else None,
+                applied=images.get(entry.name, ""),
             )
             for entry in self.entries.values()
         ]

@@ -145,6 +145,8 @@ class Artifact:
     """Where it was found, in words: bundled, PLUGIN_DIR/…, source: …"""
     trading: Mapping[str, Any] = field(default_factory=dict)
     finite: bool = False
+    image: str = ""
+    """Of an image that was named: the reference by its digest, which `digest` is then."""
     unusable: Unusable | None = None
     """Its file says nothing of itself: kind and name are the entry's, the rest is unknown."""
 
@@ -162,6 +164,9 @@ class Wanted:
     place: Place
     pinned: str | None = None
     """A digest of an applied revision: give exactly that one again."""
+    image_place: Place | None = None
+    applied: str = ""
+    """The image that the entry was applied with last, by digest: what its tag means until asked anew."""
 
 
 @dataclass(frozen=True, slots=True)

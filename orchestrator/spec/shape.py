@@ -28,7 +28,7 @@ from orchestrator.spec.fields import (
     later,
     said,
 )
-from orchestrator.spec.values import Name, not_reserved
+from orchestrator.spec.values import IMAGE_PATTERN, Name, not_reserved
 
 # A section whose entries are all commented out is null in YAML; so is such a config.
 _COMMENTED_OUT = BeforeValidator(lambda value: [] if value is None else value)
@@ -81,7 +81,16 @@ class Plugin(TypedDict, total=False):
             example="strategies/breakout.py",
         ),
     ]
-    image: Annotated[Any, *later()]
+    image: Annotated[
+        str,
+        Field(min_length=1, max_length=700, pattern=IMAGE_PATTERN),
+        said(
+            "Where the plugin's image is, instead of `source`; it needs the Docker runtime",
+            "write host/repository:tag, or host/repository@sha256:… and 64 digits",
+            default="built of the plugin's files",
+            example="registry.example.com/desk/breakout:1.2.0",
+        ),
+    ]
     version: Annotated[
         str,
         Field(min_length=1, max_length=64),

@@ -78,6 +78,12 @@ def _amount(value: Any) -> Decimal:
     )
 
 
+IMAGE_PATTERN: Final = (
+    r"^(localhost|[A-Za-z0-9-]*\.[A-Za-z0-9.-]*|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9a-fA-F:]{2,39}\](:[0-9]{1,5})?)"
+    r"(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+)
+"""An image by its registry, which has to be written: a name without one means another image elsewhere."""
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra={"x-value": "name"})]
 
 CORES: Final = _written(

@@ -76,7 +76,7 @@ class Desk:
             raise ERRORS[name]
         return ProjectStatus("desk", 3, NOON, (), ())
 
-    async def preview(self, sources, *, settings, secrets, pins):
+    async def preview(self, sources, *, settings, secrets, pins, update_images):
         self.asked.append((sources, settings, secrets))
         return Preview(problems=[PROBLEM], guard="x" * sum(len(text) for _, text in sources))
 

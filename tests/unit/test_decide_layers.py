@@ -54,7 +54,16 @@ LED = replace(
         (of(limits(memory=1024 * MIB)), "resources", "resources.memory 512 MiB -> 1 GiB"),
         (of(limits(cpu=0.5)), "resources", "resources.cpu 1.0 -> 0.5"),
         (of(limits(tmp=8 * MIB)), "identity", "tmp 64 MiB -> 8 MiB"),
-        (of(replace(ENTRY, digest="sha256:" + "cd" * 32)), "identity", "code abababab -> cdcdcdcd"),
+        (
+            of(replace(ENTRY, digest="sha256:" + "cd" * 32)),
+            "identity",
+            "image sha256:abababababab -> sha256:cdcdcdcdcdcd",
+        ),
+        (
+            of(replace(ENTRY, digest="cd" * 32)),
+            "identity",
+            "image sha256:abababababab -> code cdcdcdcd",
+        ),
         (of(replace(ENTRY, storage=MIB)), "identity", "storage 0 MiB -> 1 MiB"),
         (of(replace(ENTRY, egress=(HostPort("a", 1),))), "identity", "egress +a:1"),
         (of(LED), "identity", "egress +a:1 -> 127.0.0.1:2"),

@@ -11,6 +11,7 @@ from ntp.oci.image import Image
 from ntp.oci.layer import File, Form, Held
 from ntp.oci.layout import Layout, named
 from ntp.oci.referrer import attach
+from ntp.oci.source import architecture
 from ntp.package.given import SDK
 from ntp.package.interpreter import platform_tag
 
@@ -32,7 +33,7 @@ def make(folder: Path, *, tag: str | None = None, more: str = "") -> Image:
         runtime=sdk / "none",
         facts=Facts(sys.executable, tag or platform_tag(), GIVEN, CONTRACT),
         labels={},
-        architecture="amd64",
+        architecture=architecture(),
         form=Form(),
     )
     about = attach(

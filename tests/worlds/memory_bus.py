@@ -146,6 +146,7 @@ class MemoryCatalog:
         self.trading: dict[str, dict[str, object]] = {}
         self.refuse: dict[str, ActionError] = {}
         self.digests: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
         self.slow: dict[str, asyncio.Event] = {}
 
     async def resolve(self, wanted):
@@ -182,8 +183,16 @@ class MemoryCatalog:
                 code=self._folder / each.plugin,
                 origin="memory",
                 trading=self.trading.get(each.plugin, {}),
+                image=self._image(each),
             )
         return found, problems
+
+    def _image(self, wanted: Wanted) -> str:
+        """What a tag means: what it did at the last apply, else what `tags` says."""
+        if wanted.image is None:
+            return ""
+        now = f"{wanted.image}@{self.tags.get(wanted.image, 'sha256:first')}"
+        return wanted.applied or now
 
     def _unusable(self, wanted: Wanted) -> Artifact:
         message, place = self.unusable[wanted.plugin], wanted.place
@@ -202,6 +211,9 @@ class MemoryCatalog:
             origin="memory",
             unusable=Unusable("ImportFailed", (problem,)),
         )
+
+    async def image_of(self, artifact: Artifact, *, ran: bool = False) -> str | None:
+        """It has none."""
 
     async def prepare(self, artifact: Artifact) -> Environment:
         await asyncio.sleep(0)

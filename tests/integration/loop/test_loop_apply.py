@@ -213,12 +213,31 @@ async def test_a_rollback_is_an_apply_of_the_old_files_with_their_digests(house)
         first = (await controller.revisions())[0]
         told = await house.preview(first.sources[0][1], pins=first.resolved)
         assert [(c.name, c.do.value, c.cause) for c in told.changes if c.do != "keep"] == [
-            ("bollinger", "recreate", "code newer -> bollinge, config.period 30 -> 20")
+            (
+                "bollinger",
+                "recreate",
+                "image sha256:newer -> sha256:bollinger, config.period 30 -> 20",
+            )
         ]
         _, _, outcome = await house.apply(first.sources[0][1], pins=first.resolved)
         assert outcome.ready
         assert house.machine.file("bollinger").config["period"] == 20
         assert (await controller.revisions())[-1].resolved["bollinger"] == "sha256:bollinger"
+
+
+async def test_a_tag_means_what_was_applied_until_it_is_asked_anew(house):
+    name = "registry.example.com/desk/momentum:latest"
+    fleet = FLEET.replace("- name: momentum", f"- name: momentum\n      image: {name}", 1)
+    async with house.controlled():
+        first = await house.preview(fleet)
+        assert first.images == {"momentum": f"{name}@sha256:first"}
+        await house.apply(fleet)
+        house.catalog.tags[name] = "sha256:second"
+        assert (await house.preview(fleet)).images == first.images
+        anew = await house.preview(fleet, update_images=True)
+        assert anew.images == {"momentum": f"{name}@sha256:second"}
+        # To look is not to apply.
+        assert (await house.preview(fleet)).images == first.images
 
 
 async def test_a_revision_keeps_in_a_line_what_it_changed(house):

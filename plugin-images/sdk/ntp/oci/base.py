@@ -20,6 +20,7 @@ image become labels of its containers, and an image could claim to be one of the
 OCI = "org.opencontainers.image."
 SITE = "/opt/ntp"
 SDK_FOLDER, WHEELS_FOLDER, RUNTIME_FOLDER = f"{SITE}/sdk", f"{SITE}/wheels", f"{SITE}/runtime"
+MODULES = f"PYTHONPATH={SDK_FOLDER}:{WHEELS_FOLDER}:{RUNTIME_FOLDER}"
 CODE = "/plugin"
 USER = "65532:65532"
 FORM = "1"
@@ -79,6 +80,14 @@ def facts(image: Image, name: str) -> Facts:
     return found
 
 
+def command(python: str) -> list[str]:
+    """Return what an image starts.
+
+    As on every runtime: no system packages, no user's, no current folder, nothing is written.
+    """
+    return [python, "-S", "-s", "-P", "-B", "-m", "ntp.runner"]
+
+
 def settings(python: str, labels: Mapping[str, str]) -> dict[str, object]:
     """Return the config of an image whose one program is the runner; every field is ours."""
     return {
@@ -86,14 +95,13 @@ def settings(python: str, labels: Mapping[str, str]) -> dict[str, object]:
         "WorkingDir": "/",
         "Env": [
             "PATH=/usr/local/bin:/usr/bin:/bin",
-            f"PYTHONPATH={SDK_FOLDER}:{WHEELS_FOLDER}:{RUNTIME_FOLDER}",
+            MODULES,
             "HOME=/tmp",
             "LANG=C.UTF-8",
             "OPENBLAS_NUM_THREADS=1",
             "OMP_NUM_THREADS=1",
         ],
-        # As on every runtime: no system packages, no user's, no current folder, nothing is written.
-        "Entrypoint": [python, "-S", "-s", "-P", "-B", "-m", "ntp.runner"],
+        "Entrypoint": command(python),
         "StopSignal": "SIGTERM",
         "Labels": dict(sorted(labels.items())),
     }

@@ -1,13 +1,25 @@
 """What an image of somebody else says of itself: a claim, read with the same care as a plugin.yaml."""
 
 import json
+from pathlib import PurePosixPath
 
 from ntp.contract.manifest import Manifest, read
-from ntp.oci.base import CODE
+from ntp.contract.problem import Problem
+from ntp.oci.base import CODE, MODULES, command
 from ntp.oci.descriptor import digest_of
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.plugin_image import MANIFEST, MANIFEST_DIGEST
+
+LONGEST_PATH = 256
+
+
+class DescribedError(OciError):
+    """The image's manifest has problems: all of them, in `problems` too."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
 
 
 def manifest(image: Image, name: str) -> Manifest:
@@ -18,7 +30,8 @@ def manifest(image: Image, name: str) -> Manifest:
         name: what a person calls it.
 
     Raises:
-        OciError: it is no image of a plugin, or its manifest has problems; all of them.
+        DescribedError: its manifest has problems; all of them.
+        OciError: it is no image of a plugin.
     """
     text = image.labels.get(MANIFEST)
     if text is None:
@@ -34,8 +47,32 @@ def manifest(image: Image, name: str) -> Manifest:
         raise OciError(f"{name}: its label {MANIFEST} is no JSON") from error
     found, problems = read(document, file=name)
     if found is None:
-        raise OciError("\n".join(str(problem) for problem in problems))
+        raise DescribedError(problems)
     return found
+
+
+def python(image: Image, name: str) -> str:
+    """Return the path of the image's Python, with which it starts what every plugin's image starts.
+
+    Raises:
+        OciError: it starts something else, or looks for modules elsewhere.
+    """
+    settings = image.config.get("config")
+    found = settings if isinstance(settings, dict) else {}
+    starts, environment = found.get("Entrypoint"), found.get("Env")
+    path = str(starts[0]) if isinstance(starts, list) and starts else ""
+    modules = [
+        word
+        for word in (environment if isinstance(environment, list) else ())
+        if str(word).partition("=")[0] == MODULES.partition("=")[0]
+    ]
+    whole = PurePosixPath(path).is_absolute() and len(path) <= LONGEST_PATH and path.isprintable()
+    if not whole or starts != command(path) or modules != [MODULES]:
+        raise OciError(
+            f"{name} starts otherwise than the images that this release runs",
+            fix="package it again: `ntp plugin package` on a base of this release",
+        )
+    return path
 
 
 def oddities(image: Image, *, reserved: str) -> tuple[str, ...]:

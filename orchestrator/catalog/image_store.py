@@ -1,0 +1,202 @@
+"""The images of plugins that are here: one OCI layout under the user's cache, in which they share layers.
+
+An image is never changed: another input is another image, and what runs by digest is found as long as
+it lies here.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ntp.contract.names import object_name
+from ntp.oci import archive, base
+from ntp.oci import image as images
+from ntp.oci.descriptor import Descriptor
+from ntp.oci.fault import OciError
+from ntp.oci.image import Image
+from ntp.oci.layout import REF, Layout
+from ntp.oci.plugin_image import INPUT
+from ntp.package.fault import PackageError
+from orchestrator.catalog.cache import Cache
+from orchestrator.errors import ActionError, UnreachableError
+
+FOLDER = "images"
+SITE = tuple(map(Path, (base.SDK_FOLDER, base.WHEELS_FOLDER, base.RUNTIME_FOLDER)))
+"""Where the modules of a plugin's image are, in the order in which they are looked for."""
+PLUGIN, VERSION, MADE = "ntp-image.plugin", "ntp-image.version", "ntp-image.made"
+_MADE_OF = "image-of"
+_OURS = "ntp-"
+"""Of an entry of the index here; the images themselves do not say when they were made."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginImage:
+    """`name`: what an engine calls it. `id`: in an engine; `digest`: in a registry. `made`: just now."""
+
+    plugin: str
+    version: str
+    name: str
+    digest: str
+    id: str
+    size: int
+    base: str
+    at: datetime
+    made: bool
+
+
+class ImageStore:
+    """Methods block: call them in a thread. Several processes may share one cache."""
+
+    def __init__(self, cache: Path) -> None:
+        self.root = cache / FOLDER
+        self._cache = Cache(cache)
+
+    def layout(self) -> Layout:
+        return Layout.create(self.root)
+
+    def keep(
+        self,
+        layout: Layout,
+        entry: Descriptor,
+        attachments: Sequence[Descriptor],
+        *,
+        in_place_of: str | None = None,
+    ) -> None:
+        """Name an image in the index, with what is attached to it.
+
+        What has the annotation `in_place_of` is not named any more. What is attached may come from a
+        registry: it takes the place of nothing that is here, and says nothing in our own words.
+        """
+        with layout.locked():
+            others = [
+                each
+                for each in layout.index()
+                if each.digest != entry.digest
+                and (in_place_of is None or in_place_of not in each.annotations)
+            ]
+            known = {each.digest for each in (entry, *others)}
+            fresh = [_in_its_words(each) for each in attachments if each.digest not in known]
+            layout.write_index([entry, *fresh, *others])
+
+    def note(self, artifact: str, image: str) -> None:
+        """Remember which image was made of an artifact last; both by digest."""
+        if self.made_of(artifact) != image:
+            self._cache.write(_MADE_OF, artifact, image)
+
+    def made_of(self, artifact: str) -> str:
+        """Return the digest of the image that was made of an artifact last; empty: not known."""
+        return str(self._cache.read(_MADE_OF, artifact) or "")
+
+    @contextlib.contextmanager
+    def archive(self, digests: Sequence[str]) -> Iterator[Path]:
+        """Yield a file of these images that `docker load` takes, for as long as the block lasts.
+
+        What they share is in it once. Every byte was compared with its digest on the way.
+
+        Raises:
+            ActionError: one is not here any more, or was altered.
+        """
+        with tempfile.TemporaryDirectory(prefix="ntp-load-", dir=self._existing()) as folder:
+            file = Path(folder) / "images.tar"
+            with told():
+                layout = self.layout()
+                index = {each.digest: each for each in layout.index() if PLUGIN in each.annotations}
+                for digest in digests:
+                    if digest not in index:
+                        words = f"the image {digest} is not here any more"
+                        raise OciError(words, fix="ntpctl images build")
+                items = [_item(layout, index[digest]) for digest in dict.fromkeys(digests)]
+                with file.open("xb") as out:
+                    archive.write(layout, items, out)
+            yield file
+
+    def listed(self) -> Sequence[PluginImage]:
+        """Return the images that are here, the newest of each plugin first.
+
+        Raises:
+            ActionError: the store cannot be read.
+        """
+        if not (self.root / "index.json").exists():
+            return ()
+        with told():
+            layout = self.layout()
+            rows = [
+                row_of(images.read(layout, each), each.annotations, made=False)
+                for each in layout.index()
+                if PLUGIN in each.annotations
+            ]
+        rows.sort(key=lambda row: row.at, reverse=True)
+        return sorted(rows, key=lambda row: row.plugin)
+
+    def _existing(self) -> Path:
+        with told():
+            self.layout()
+        return self.root
+
+
+def _in_its_words(attachment: Descriptor) -> Descriptor:
+    theirs = {
+        name: text
+        for name, text in attachment.annotations.items()
+        if not name.startswith(_OURS) and name != REF
+    }
+    return replace(attachment, annotations=theirs)
+
+
+def about(plugin: str, version: str, wanted: str) -> dict[str, str]:
+    """Return what the index says of an image; `wanted`: the digest of all that it follows from."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {INPUT: wanted, PLUGIN: plugin, VERSION: version, MADE: now}
+
+
+def _item(layout: Layout, entry: Descriptor) -> archive.Item:
+    name, _, tag = _name(entry.annotations).partition(":")
+    return archive.Item(images.read(layout, entry), name, tag)
+
+
+def _name(about: Mapping[str, str]) -> str:
+    return f"ntp/{object_name(about[PLUGIN])}:{about[VERSION].replace('+', '_')}"
+
+
+def with_annotations(descriptor: Descriptor, annotations: Mapping[str, str]) -> Descriptor:
+    return replace(descriptor, annotations={**descriptor.annotations, **annotations})
+
+
+def row_of(image: Image, about: Mapping[str, str], *, made: bool) -> PluginImage:
+    """Return an image as it is shown; `about`: what the index says of it."""
+    labels = image.labels
+    return PluginImage(
+        plugin=about[PLUGIN],
+        version=about[VERSION],
+        name=_name(about),
+        digest=image.digest,
+        id=image.id,
+        size=image.size,
+        base=labels.get(f"{base.OCI}base.digest", ""),
+        at=datetime.fromisoformat(about[MADE]),
+        made=made,
+    )
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Say in our own tree of errors what went wrong with images and wheels."""
+    try:
+        yield
+    except PackageError as error:
+        raise ActionError(str(error), reason=error.reason, permanent=error.permanent) from error
+    except OciError as error:
+        words = str(error) + (f"\n  fix: {error.fix}" if error.fix else "")
+        if error.transient:
+            raise UnreachableError(words) from error
+        raise ActionError(words, reason=error.reason) from error
+    except OSError as error:
+        raise ActionError(
+            f"the images in the cache cannot be written: {error.strerror or error}; free space, or "
+            f"set NTP_CACHE to a folder that can be written ({os.fspath(error.filename or '')})",
+            reason="CacheFailed",
+        ) from error
