@@ -1,5 +1,7 @@
 """What every Runtime promises of limits: they hold, they are told, they change in place."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.decide.state import Phase
@@ -89,6 +91,34 @@ async def test_who_dies_of_too_few_processes_is_told_so(limited):
 async def test_a_spinning_plugin_is_throttled_to_its_quota(limited):
     await limited.run("alpha", SPIN, resources=resources(cpu=0.1))
     await limited.until_used("alpha", lambda usage: usage.throttled_s > 0)
+
+
+async def test_unused_cpu_time_is_kept_for_one_period_and_goes_along_with_the_quota(limited):
+    if not knows_bursts():
+        pytest.skip("this kernel knows no burst: Linux 5.14 does")
+    await limited.run("alpha", WAIT, resources=resources(cpu=0.25))
+    told = await limited.until_isolated("alpha")
+    assert "keeps up to 25 ms of unused CPU time" in told.active
+    assert bursts(limited) == [25_000]
+    await limited.runtime.update("alpha", resources(cpu=0.1))  # below the burst that it had
+    told = await limited.see("alpha")
+    assert {"0.1 CPU cores", "keeps up to 10 ms of unused CPU time"} <= set(told.isolation.active)
+    assert bursts(limited) == [10_000]
+
+
+def knows_bursts():
+    top = Path("/sys/fs/cgroup")
+    return any(top.glob("cpu*/*/cpu.cfs_burst_us")) or any(top.glob("*/cpu.max.burst"))
+
+
+def bursts(world):
+    """What the kernel itself says of alpha, in microseconds."""
+    return [
+        int(file.read_text())
+        for group in world.groups("alpha")
+        for name in ("cpu.cfs_burst_us", "cpu.max.burst")
+        if (file := Path(group) / name).exists()
+    ]
 
 
 async def test_cpu_time_is_told_with_the_moment_it_was_read(limited):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntp.confine import seccomp
-from ntp.confine.limits import PERIOD_US
+from ntp.confine.limits import PERIOD_US, quota_us
 from ntp.confine.policy import Policy
 from orchestrator.errors import ActionError
 from orchestrator.runtime.docker.identity import PREFIX
@@ -112,7 +112,7 @@ def limits(policy: Policy) -> dict[str, int]:
         "Memory": policy.memory,
         "MemorySwap": policy.memory,
         "CpuPeriod": PERIOD_US,
-        "CpuQuota": max(int(policy.cpu * PERIOD_US), 1000),
+        "CpuQuota": quota_us(policy),
         "PidsLimit": policy.pids,
     }
 

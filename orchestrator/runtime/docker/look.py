@@ -14,6 +14,7 @@ from typing import Any
 
 from ntp.confine import cgroup, shim_storage, verify
 from ntp.confine.cgroup import Group
+from ntp.confine.limits import allow_burst
 from ntp.confine.policy import Policy
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
 from orchestrator.runtime.docker import ends, hardening, identity, places
@@ -153,6 +154,10 @@ class Look:
                 self._places.clear_launch(label.name)
         elif life.pid is not None:
             life.group = cgroup.of_process(life.pid, label.name)
+            if life.group is not None:
+                # An engine has no word for it. Before anything else is asked: it is for the start.
+                policy = policy_of(label, self._limits(label))
+                allow_burst(dict(life.group.folders), policy)
         return life
 
     def _measure(self) -> None:

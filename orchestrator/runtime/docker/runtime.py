@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ntp.confine import verify
-from ntp.confine.limits import enforced
+from ntp.confine.limits import allow_burst, forbid_burst
 from orchestrator.decide.state import Instance, Isolation
 from orchestrator.errors import ActionError, NtpError
 from orchestrator.ports import Capabilities, Launch, LogLine
@@ -180,15 +180,18 @@ class DockerRuntime:
         container, life = found
         _insist_room(name, life, resources)
         policy = policy_of(life.label, asdict(resources))
-        before = enforced(dict(life.group.folders)) if life.group is not None else {}
+        folders = dict(life.group.folders) if life.group is not None else {}
+        before = verify.limit_words(folders)
         places.record(self._places.run(name) / places.LIMITS, asdict(resources))
+        forbid_burst(folders)
         try:
             self._engine.limit(container, hardening.limits(policy))
         except ActionError as error:
             raise ActionError(str(error), reason="UpdateRefused") from error
-        if life.group is not None and life.isolation is not None:
-            now = enforced(dict(life.group.folders))
-            active = verify.updated(life.isolation.active, before, now)
+        finally:
+            allow_burst(folders, policy)
+        if life.isolation is not None:
+            active = verify.updated(life.isolation.active, before, verify.limit_words(folders))
             life.isolation = Isolation(life.isolation.tier, active, life.isolation.missing)
         life.read_at = 0.0
         self._look.may_have_changed(container)

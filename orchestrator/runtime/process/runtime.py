@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 
 from ntp.confine import cgroup, probe, shim_end, shim_files, verify
-from ntp.confine.limits import enforced
 from ntp.confine.policy import ConfineError, Policy
 from orchestrator.decide.state import Instance, Isolation, Phase
 from orchestrator.errors import ActionError, UnreachableError
@@ -240,12 +239,14 @@ def _update(folder: RunFolder, resources: Resources) -> None:
     if order["policy"] is not None:
         order["policy"] |= limits
     folders = dict(group.folders)
-    before = enforced(folders)
+    before = verify.limit_words(folders)
     try:
         group.update(Policy(name=group.name, **limits))
     except ConfineError as e:
         raise ActionError(str(e), reason="UpdateRefused") from e
-    folder.surrounded_anew(lambda active: verify.updated(active, before, enforced(folders)))
+    folder.surrounded_anew(
+        lambda active: verify.updated(active, before, verify.limit_words(folders))
+    )
     shim_files.write_atomic(folder.file(shim_files.ORDER), json.dumps(order).encode())
     changed = msgspec.structs.replace(label, resources=resources)
     shim_files.write_atomic(folder.file(shim_files.INSTANCE), msgspec.json.encode(changed))

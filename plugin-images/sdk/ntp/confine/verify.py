@@ -15,6 +15,7 @@ from ntp.confine.files import read, until
 from ntp.confine.policy import MIB, Policy
 
 _STARTS_S = 8.0
+_NO_BURST = "keeps no unused CPU time: needs Linux 5.14, and control groups that we may write"
 _LAUNCHERS = frozenset({"bwrap", "setpriv", "prlimit"})
 _NAMESPACES = {
     "pid": ("cannot see other processes", "can see the machine's processes"),
@@ -183,9 +184,12 @@ def _limits(plugin: int, group: Group | None, policy: Policy, note: _Note) -> No
     inside = group is not None and plugin in group.pids()
     enforced = limits.enforced(dict(group.folders)) if group is not None and inside else {}
     why = {text.split(":")[0]: text for text in (group.missing if group is not None else ())}
-    for limit, good in _limit_words(enforced).items():
+    words = limit_words(dict(group.folders)) if group is not None and inside else {}
+    for limit in limits.LIMITS:
         bad = why.get(f"{limit} limit", f"{limit} limit: needs a control group")
-        note(limit in enforced, good, bad)
+        note(limit in enforced, words.get(limit, ""), bad)
+    if "burst" in words:
+        note(True, words["burst"], "")
     if "swap limit" in why:
         note(False, "", why["swap limit"])
     if "memory" not in enforced and f"{policy.memory}" in _line(
@@ -195,20 +199,27 @@ def _limits(plugin: int, group: Group | None, policy: Policy, note: _Note) -> No
 
 
 def updated(
-    active: Sequence[str], before: Mapping[str, float], now: Mapping[str, float]
+    active: Sequence[str], before: Mapping[str, str], now: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return `active` after limits were changed in place; `before` and `now`: from `limits.enforced`."""
-    old, new = _limit_words(before), _limit_words(now)
-    renamed = {old[limit]: new[limit] for limit in old if limit in now}
+    """Return `active` after limits were changed in place; `before` and `now`: from `limit_words`."""
+    renamed = {words: now[limit] for limit, words in before.items() if limit in now}
     return tuple(renamed.get(words, words) for words in active)
 
 
-def _limit_words(enforced: Mapping[str, float]) -> dict[str, str]:
-    return {
-        "memory": f"memory {enforced.get('memory', 0) / MIB:.0f} MiB",
-        "cpu": f"{enforced.get('cpu', 0):g} CPU cores",
-        "pids": f"{enforced.get('pids', 0):.0f} processes and threads",
-    }
+def limit_words(folders: Mapping[str, str]) -> dict[str, str]:
+    """Say what the kernel holds a control group to now: memory, cpu, pids, and the burst of cpu."""
+    enforced = limits.enforced(folders)
+    words: dict[str, str] = {}
+    if "memory" in enforced:
+        words["memory"] = f"memory {enforced['memory'] / MIB:.0f} MiB"
+    if "cpu" in enforced:
+        words["cpu"] = f"{enforced['cpu']:g} CPU cores"
+        # A fact, no border: without it a start takes longer, and that is all.
+        burst = limits.burst_us(folders) / 1000
+        words["burst"] = f"keeps up to {burst:g} ms of unused CPU time" if burst else _NO_BURST
+    if "pids" in enforced:
+        words["pids"] = f"{enforced['pids']:.0f} processes and threads"
+    return words
 
 
 def _line(text: str, start: str) -> str:
