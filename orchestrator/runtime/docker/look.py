@@ -151,6 +151,7 @@ class Look:
             )
             # Whoever starts its next life has taken this record away before.
             if places.recorded(folder / places.CONTAINER) == each["Id"]:
+                self._system.remember_refused(label.name)
                 self._places.clear_launch(label.name)
         elif life.pid is not None:
             life.group = cgroup.of_process(life.pid, label.name)

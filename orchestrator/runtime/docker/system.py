@@ -66,7 +66,8 @@ class System:
             "detours": [f"{each.place}={each.to}" for each in launch.detours],
             "life": [launch.generation, launch.attempt],
         }
-        (folder / doors.REFUSED).unlink(missing_ok=True)
+        for before in (folder, self._places.run(launch.name)):
+            (before / doors.REFUSED).unlink(missing_ok=True)
         record(folder / ORDER, order)
         (folder / ORDER).chmod(0o644)
         with self._one_at_a_time:
@@ -74,8 +75,18 @@ class System:
         self._ask_to_look()
 
     def refused(self, name: str) -> Mapping[str, int]:
+        """What the door refused to the life that runs, or that ended last."""
+        for folder in (self._places.door(name), self._places.run(name)):
+            found = recorded(folder / doors.REFUSED)
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def remember_refused(self, name: str) -> None:
+        """Keep what was refused to a life that ended, perhaps for that: its door goes with it."""
         found = recorded(self._places.door(name) / doors.REFUSED)
-        return found if isinstance(found, dict) else {}
+        if isinstance(found, dict):
+            record(self._places.run(name) / doors.REFUSED, found)
 
     def is_whole(self, listed: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether all that was made runs. `listed`: role -> what the engine lists of it."""
