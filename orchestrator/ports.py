@@ -26,6 +26,8 @@ class Capabilities:
     update_in_place: bool
     restarts_by_itself: bool
     max_instances: int | None = None
+    own_networks: bool = False
+    """Can give an instance a network of its own (`Launch.own`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Launch:
     """Those of `egress` whose name may lead to a private address: the broker."""
     detours: tuple[Detour, ...] = ()
     """Those of `egress` that lead somewhere else."""
+    own: tuple[HostPort, ...] = ()
+    """Public hosts that it reaches over a network of its own, past the door; and no others."""
     inet: bool = False
     """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
     timeout: timedelta = timedelta(seconds=30)

@@ -94,6 +94,8 @@ def _value(said: Mapping[str, Any]) -> str:
         return f"a mapping, [below](#{said['$ref'].rpartition('/')[2].lower()})"
     if said.get("x-value") in _PLAIN:
         return _PLAIN[said["x-value"]] + _limits(said)
+    if "enum" in said:
+        return " or ".join(code(each) for each in said["enum"])
     kind = said["type"] if isinstance(said["type"], str) else said["type"][0]
     match kind:
         case "boolean":

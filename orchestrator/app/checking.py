@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ntp.contract.problem import Problem
 from orchestrator.app import Declaration
-from orchestrator.app.house import applied_images, plugins
+from orchestrator.app.house import applied_images, plugins, runtime_name
 from orchestrator.app.places import packaged
 from orchestrator.controller.reading import Declared, Readable, understand, withheld
 from orchestrator.errors import ConfigError
@@ -55,7 +55,12 @@ def _understood(declared: Declaration, *, complete: bool) -> Declared:
     asked = Readable(declared.sources, declared.decisive, {}, complete=complete)
     where = declared.settings
     found = understand(
-        asked, plugins(where), project=where.project, revision=0, images=applied_images(where)
+        asked,
+        plugins(where),
+        project=where.project,
+        revision=0,
+        own_networks=runtime_name(where) == "docker",
+        images=applied_images(where),
     )
     return asyncio.run(found)
 

@@ -57,6 +57,7 @@ def understood(declared: Declaration) -> Desired:
         plugins(where, said),
         project=where.project,
         revision=0,
+        own_networks=True,  # it is compared, not run
         images=applied_images(where),
     )
     return asyncio.run(found).desired

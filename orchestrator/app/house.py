@@ -222,7 +222,15 @@ def preview(
     asked = Readable(files, said, {})
     there = plugins(settings, said)
     try:
-        declared = asyncio.run(understand(asked, there, project=settings.project, revision=1))
+        declared = asyncio.run(
+            understand(
+                asked,
+                there,
+                project=settings.project,
+                revision=1,
+                own_networks=runtime(settings).capabilities.own_networks,
+            )
+        )
     except ConfigError as error:
         return msgspec.to_builtins(Preview(problems=error.problems))  # type: ignore[no-any-return] # builtins of a dataclass
     secrets = LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)

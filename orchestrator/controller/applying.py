@@ -150,7 +150,13 @@ class Applying:
         before = {name: entry.now.artifact for name, entry in entries.items()}
         images = {} if readable.update_images else named(before)
         return await understand(
-            readable, catalog, project=project, revision=revision, before=before, images=images
+            readable,
+            catalog,
+            project=project,
+            revision=revision,
+            own_networks=self._outside.runtime.capabilities.own_networks,
+            before=before,
+            images=images,
         )
 
     def _propose(self, declared: Declared, secrets: Secrets) -> Book:

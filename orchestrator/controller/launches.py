@@ -76,7 +76,8 @@ class Launches:
             },
             resources=spec.resources,
             storage=spec.storage,
-            egress=(broker, *spec.egress),
+            egress=(broker,) if spec.network == "own" else (broker, *spec.egress),
+            own=spec.egress if spec.network == "own" else (),
             private=(broker,),
             detours=spec.detours,
             inet=bool(spec.egress),
@@ -115,6 +116,7 @@ class Launches:
                 storage=STORAGE if spec.storage else None,
                 storage_bytes=spec.storage,
                 egress=[str(host) for host in spec.egress],
+                own_network=spec.network == "own",
             )
         )
 

@@ -12,6 +12,7 @@ from orchestrator.ports import Catalog, Secrets
 from orchestrator.spec.complaint import MAX_PROBLEMS
 from orchestrator.spec.load import gather, resolve
 from orchestrator.spec.model import Artifact, Desired, Unusable
+from orchestrator.spec.own_network import not_here
 
 Sources = Sequence[tuple[str, str]]
 
@@ -66,6 +67,7 @@ async def understand(
     *,
     project: str,
     revision: int,
+    own_networks: bool,
     before: Mapping[str, Artifact] | None = None,
     images: Mapping[str, str] | None = None,
 ) -> Declared:
@@ -76,6 +78,7 @@ async def understand(
         catalog: where plugins are found.
         project: its name.
         revision: the number that it is to have.
+        own_networks: whether the runtime can give an entry a network of its own.
         before: what each entry was applied with last.
         images: entry -> image by digest that it was applied with last: what its tag goes on to mean.
 
@@ -92,6 +95,8 @@ async def understand(
         project=project,
         complete=asked.complete,
     )
+    if not own_networks:
+        problems += not_here(found.entries.values())
     if len(problems) > MAX_PROBLEMS:
         raise ConfigError(problems)
     try:

@@ -38,7 +38,7 @@ def why_changed(record: Record, told: str, differ: Collection[str], *, drift: st
     if running_generation(record) < record.generation:
         return fell_back(record)
     if drift and not told:
-        return f"somebody else changed its limits: {drift}"
+        return f"somebody else changed {drift}"
     return f"changed: {told or ', '.join(differ)}"
 
 

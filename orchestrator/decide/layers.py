@@ -76,8 +76,9 @@ def _reach(spec: PluginSpec) -> Iterator[str]:
     """Name each host, with where it leads if that is not itself: a field of its own would be new."""
     to = {each.place: each.to for each in spec.detours}
     trusting = f" trusting {digest(spec.authority)[:8]}" if spec.authority else ""
+    past = " past the door" if spec.network == "own" else ""
     for host in spec.egress:
-        yield f"{host} -> {to[host]}{trusting}" if host in to else str(host)
+        yield f"{host} -> {to[host]}{trusting}" if host in to else f"{host}{past}"
 
 
 def _input(each: Listen) -> str:

@@ -90,7 +90,7 @@ class Instance:
     refused: Mapping[str, int] = field(default_factory=dict)
     """Connections that the door refused: host:port -> count."""
     drift: str = ""
-    """How its limits are not those that we set, in words: somebody else changed them."""
+    """What of it is not as we set it, in words: `its limits: …`, `its network: …`. Somebody else did it."""
 
 
 @dataclass(frozen=True, slots=True)

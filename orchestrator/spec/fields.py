@@ -8,7 +8,7 @@ understood but acts only in a later release is refused as such, never ignored.
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, Required
+from typing import Annotated, Any, Literal, Required
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, with_config
 from pydantic.json_schema import WithJsonSchema
@@ -111,16 +111,25 @@ class Resources(TypedDict, total=False):
 
 @closed
 class Network(TypedDict, total=False):
-    egress: Required[
-        Annotated[
-            list[Annotated[HostPort, *HOST_PORT]],
-            Field(max_length=256),
-            said(
-                "Hosts that it may connect to, and no other; [] is none",
-                "write a list of host:port, such as ['stream.example.com:443']",
-                example=["stream.example.com:443"],
-            ),
-        ]
+    egress: Annotated[
+        list[Annotated[HostPort, *HOST_PORT]],
+        Field(max_length=256),
+        said(
+            "Hosts that it may connect to, and no other; [] is none",
+            "write a list of host:port, such as ['stream.example.com:443']",
+            default="the hosts of its manifest and of each http(s) and ws(s) URL in its config",
+            example=["stream.example.com:443"],
+        ),
+    ]
+    mode: Annotated[
+        Literal["door", "own"],
+        said(
+            "`door`: it is handed its connections and has no network; `own`: a network of its own, in "
+            "which the same hosts, public ones only, are reached by TCP and UDP (Docker, as root)",
+            "write door or own",
+            default="door",
+            example="own",
+        ),
     ]
 
 

@@ -91,6 +91,8 @@ class PluginSpec:
     timeout: timedelta = timedelta(seconds=30)
     grace: timedelta = timedelta(seconds=5)
     egress: tuple[HostPort, ...] = ()
+    network: str = "door"
+    """`own`: it reaches `egress` over a network of its own, past the door."""
     detours: tuple[Detour, ...] = ()
     """Those of `egress` that are not the real ones."""
     authority: str = field(default="", repr=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ntp.contract.names import Kind
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.spec import collector, detour, egress, quantity, secret
+from orchestrator.spec import collector, detour, egress, own_network, quantity, secret
 from orchestrator.spec.complaint import MAX_PROBLEMS, near
 from orchestrator.spec.config_check import Checker
 from orchestrator.spec.declared import Declared, Entry
@@ -96,6 +96,9 @@ class _Resolving:
         limits: Mapping[str, Any] = said.get("resources", {})
         reached = self._egress(entry, artifact, config)
         detours = self._detours(reached)
+        network = said.get("network", {}).get("mode", "door")
+        if network == "own":
+            self.problems += own_network.problems(entry, reached, detours)
         return PluginSpec(
             name=entry.name,
             kind=entry.kind,
@@ -104,6 +107,7 @@ class _Resolving:
             resources=self._resources(tuple(limits.items())),
             place=entry.place,
             egress=reached,
+            network=network,
             detours=detours,
             authority=self.fallback.detours.authority if detours else "",
             secrets=secrets,
@@ -182,8 +186,8 @@ class _Resolving:
     def _egress(
         self, entry: Entry, artifact: Artifact, config: Mapping[str, Any]
     ) -> tuple[HostPort, ...]:
-        network = entry.fields.get("network")
-        if network is not None:
+        network = entry.fields.get("network", {})
+        if "egress" in network:
             return tuple(dict.fromkeys(network["egress"]))
         hosts = dict.fromkeys(egress.in_config(config))
         for claimed in artifact.egress:

@@ -139,6 +139,9 @@ class ProcessWorld:
             await self.runtime.remove(name, delete_data=True)
         await self.runtime.close(delete_data=True)
 
+    def is_without_networks(self):
+        return True
+
     def folder(self, name):
         return self.state / "run" / name
 
@@ -208,6 +211,9 @@ class DockerWorld(ProcessWorld):
     def launch(self, name, program, **fields):
         return super().launch(name, program, **{"environment": self.engine.environment(), **fields})
 
+    def is_without_networks(self):
+        return self.engine.pid is not None  # ours is started without rules
+
     def container(self, name):
         """What the engine says of the container of an instance."""
         return self.engine.inspect(f"ntp-{self.runtime._owner}-{name}")
@@ -246,6 +252,7 @@ class DockerWorld(ProcessWorld):
     def leftovers(self):
         wanted = f"label=io.ntp.owner={self.runtime._owner}"
         found = self.engine.run("ps", "--all", "--quiet", "--filter", wanted).split()
+        found += self.engine.run("network", "ls", "--quiet", "--filter", wanted).split()
         memory = [self.runtime._places.memory] if self.runtime._places.memory.exists() else []
         return [*found, *map(str, memory), *[str(path) for path in self.state.rglob("*")]]
 

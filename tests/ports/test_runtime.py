@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.decide.state import Hashes, Phase
 from orchestrator.errors import ActionError, ConflictError
+from orchestrator.spec.model import HostPort
 
 WAIT = "import signal; print('ready'); signal.pause()"
 OBEDIENT = """
@@ -281,6 +282,17 @@ async def test_a_program_that_is_not_there_is_a_told_failure(world):
     end = await world.ended("alpha")
     assert end.code == 2
     assert "absent.py" in end.last_output[-1]
+
+
+async def test_a_network_of_its_own_that_cannot_be_fenced_is_refused_and_nothing_runs(world):
+    """Neither processes nor an engine without rules of its own can give one."""
+    if not world.is_without_networks():
+        pytest.skip("the engine of this machine can")
+    launch = world.launch("alpha", WAIT, own=(HostPort("9.9.1.2", 443),), inet=True)
+    with pytest.raises(ActionError, match="mode: own") as refusal:
+        await world.runtime.start(launch)
+    assert (refusal.value.reason, refusal.value.permanent) == ("NetworkRefused", True)
+    assert await world.see("alpha") is None
 
 
 async def test_close_leaves_nothing_of_the_project(world):

@@ -145,7 +145,10 @@ async def test_limits_that_somebody_else_changed_are_told_and_can_be_set_again(w
         async with asyncio.timeout(20):
             while not (seen := await world.see("alpha")).drift:
                 await anext(events)
-    assert seen.drift == f"Memory {32 << 20}, not {64 << 20}, MemorySwap {32 << 20}, not {64 << 20}"
+    assert (
+        seen.drift
+        == f"its limits: Memory {32 << 20}, not {64 << 20}, MemorySwap {32 << 20}, not {64 << 20}"
+    )
     await world.runtime.update("alpha", SMALL)
     after = await world.see("alpha")
     assert (after.id, after.drift, after.usage.memory_limit) == (before.id, "", 64 << 20)

@@ -128,7 +128,9 @@ def test_a_changed_config_is_a_stop_and_then_a_start():
 
 def test_limits_that_somebody_else_changed_are_set_again_in_place():
     world = settled()
-    world.instances["paper"] = replace(world.instances["paper"], drift="memory 32 MiB, not 64 MiB")
+    world.instances["paper"] = replace(
+        world.instances["paper"], drift="its limits: memory 32 MiB, not 64 MiB"
+    )
     cause = "somebody else changed its limits: memory 32 MiB, not 64 MiB"
     assert text(world.plan()) == f"update paper: {cause}\n"
     world.instances["paper"] = replace(world.instances["paper"], drift="")

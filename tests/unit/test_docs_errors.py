@@ -45,7 +45,8 @@ NO_REASON = {
     ),
     *("SecurityOpt", "SecurityOptions", "ServerVersion", "ShmSize", "Soft", "StartedAt"),
     *("State", "SwapLimit", "Sysctls", "Target", "Test", "Tmpfs", "Tty", "Type", "UTSMode"),
-    *("Ulimits", "UsernsMode", "Volumes"),
+    *("Ulimits", "UsernsMode", "Volumes", "Containers", "Driver", "ExtraHosts", "FirewallBackend"),
+    *("NetworkSettings", "Networks", "Subnet"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # a note of `ntp data record`

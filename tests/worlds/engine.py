@@ -33,6 +33,18 @@ class AbsentEngineError(Exception):
     """No engine answers, and none can be started here."""
 
 
+@cache
+def _base():
+    """The folder with the base image, made once a run: for every engine of it."""
+    maker, folder = REPOSITORY / "plugin-images/base/from_debian.py", REPOSITORY / "dist/base"
+    done = subprocess.run(
+        [sys.executable, maker, "-o", folder], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise AbsentEngineError(f"no base image can be made: {done.stderr.strip()}")
+    return folder
+
+
 class Engine:
     """An engine that answers at `url`. `pid` None: it is not ours."""
 
@@ -56,12 +68,7 @@ class Engine:
 
     def _environment(self):
         """What plugins of a test run in: the base image, made of Debian's packages."""
-        maker, folder = REPOSITORY / "plugin-images/base/from_debian.py", REPOSITORY / "dist/base"
-        done = subprocess.run(
-            [sys.executable, maker, "-o", folder], check=False, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise AbsentEngineError(f"no base image can be made: {done.stderr.strip()}")
+        folder = _base()
         layout = Layout.open(folder)
         image = images.choose(layout, None, architecture=architecture())
         tag = image.descriptor.hexadecimal[:12]
@@ -84,12 +91,12 @@ class Engine:
 class OwnEngine(Engine):
     """dockerd with its own socket, data and runtime folders; gone without a trace after `close`."""
 
-    def __init__(self):
+    def __init__(self, settings=SETTINGS):
         # Short: a socket's path has 107 bytes.
         self._folder = Path(tempfile.mkdtemp(prefix="ntp-engine-"))
         super().__init__(f"unix://{self._folder}/sock", folders=(self._folder / "data",))
         store = STORES[os.environ.get("NTP_TEST_DOCKER_STORE", "")]
-        (self._folder / "daemon.json").write_text(json.dumps({**SETTINGS, **store}))
+        (self._folder / "daemon.json").write_text(json.dumps({**settings, **store}))
         self._process = self._containerd = None
         self.start()
 

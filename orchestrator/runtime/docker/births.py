@@ -17,6 +17,7 @@ from orchestrator.runtime.docker.engine import AbsentError, Engine
 from orchestrator.runtime.docker.hardening import Container
 from orchestrator.runtime.docker.identity import Label
 from orchestrator.runtime.docker.images import Images
+from orchestrator.runtime.docker.networks import Networks
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.system import System
 from orchestrator.runtime.docker.tidy import bury
@@ -29,12 +30,20 @@ class Births:
     """Makes and starts containers, or adopts those that run as wanted."""
 
     def __init__(
-        self, owner: str, engine: Engine, there: Places, system: System, images: Images
+        self,
+        owner: str,
+        engine: Engine,
+        there: Places,
+        system: System,
+        *,
+        networks: Networks,
+        images: Images,
     ) -> None:
         self._owner = owner
         self._engine = engine
         self._places = there
         self._system = system
+        self._networks = networks
         self._finding_uid = threading.Lock()
         self._uids: dict[str, int] | None = None
         self._images = images
@@ -161,8 +170,13 @@ class Births:
             argv=[str(launch.environment.python), *launch.argv],
             environment=environment(launch, tmp="/tmp", files=FOLDER),  # noqa: S108
             labels=labels,
-            network=f"container:{self._system.network(launch)}",
+            network=f"container:{self._namespace(launch)}",
+            datagrams=bool(launch.own),
         )
+
+    def _namespace(self, launch: Launch) -> str:
+        """The container whose network it joins: its own, or the empty one that all others share."""
+        return self._networks.open(launch) if launch.own else self._system.network(launch)
 
     def _insist_ours(self, name: str) -> None:
         """Raise ActionError where a container that is not ours sits on our name."""

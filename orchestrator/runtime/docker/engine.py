@@ -6,6 +6,7 @@ docker-py is known to this package alone, and stands in no signature outside of 
 import asyncio
 import contextvars
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ import requests
 import urllib3
 
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.runtime.docker import presence
 from orchestrator.runtime.docker.client import Client, Closable, Json
 
 CALL_S = 10.0
@@ -136,6 +138,15 @@ class Engine:
         except _StaleError:
             with self._asked(what) as client:
                 return ask(client)
+
+    def ask(self, what: str, question: Callable[[Client], T]) -> T:
+        """Ask for something that has no call of its own here."""
+        with self._asked(what) as client:
+            return question(client)
+
+    def pid(self) -> int | None:
+        """Who listens at its socket on this machine; None: nobody here does."""
+        return presence.listener(self._base_url or os.environ.get("DOCKER_HOST"))
 
     def create(self, name: str, body: Json) -> str:
         """ConflictError: the name is taken."""

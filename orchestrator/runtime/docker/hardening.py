@@ -34,6 +34,8 @@ class Container:
     network: str
     """`container:ID`, `host` or `none`."""
     writable_tmp: bool = True
+    datagrams: bool = False
+    """May make UDP sockets: only in a network of its own, for the door hands out none."""
 
 
 def body(
@@ -92,7 +94,7 @@ def body(
             "GroupAdd": [],
             "SecurityOpt": [
                 "no-new-privileges:true",
-                f"seccomp={seccomp.profile(inet=policy.inet)}",
+                f"seccomp={seccomp.profile(inet=policy.inet, datagrams=container.datagrams)}",
             ],
             "Devices": [],
             "Init": True,

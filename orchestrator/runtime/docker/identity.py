@@ -19,10 +19,11 @@ from orchestrator.spec.model import Resources
 
 PREFIX = "io.ntp."
 OWNER = f"{PREFIX}owner"
-_INSTANCE = f"{PREFIX}instance"
+INSTANCE = f"{PREFIX}instance"
+MADE_OF = f"{PREFIX}made-of"
 _LABEL = f"{PREFIX}label"
 ROLE = f"{PREFIX}role"
-"""`plugin`, `broker`; `network` and `door` are the runtime's own."""
+"""`plugin`, `broker`; `network`, `own-network` and `door` are the runtime's own."""
 _UNFIT = re.compile(r"[^a-z0-9-]")
 
 
@@ -42,6 +43,8 @@ class Label(msgspec.Struct, frozen=True):
     uid: int
     inet: bool
     spec: str
+    own: bool = False
+    """It has a network of its own."""
 
 
 def container_name(owner: str, name: str) -> str:
@@ -64,6 +67,7 @@ def label_of(launch: Launch, uid: int) -> Label:
         uid=uid,
         inet=launch.inet,
         spec=launch.spec.decode(),
+        own=bool(launch.own),
     )
 
 
@@ -72,7 +76,7 @@ def labels(owner: str, label: Label) -> dict[str, str]:
     return {
         OWNER: owner,
         ROLE: "plugin" if label.kind != "broker" else "broker",
-        _INSTANCE: label.name,
+        INSTANCE: label.name,
         f"{PREFIX}project": label.project,
         f"{PREFIX}kind": label.kind,
         f"{PREFIX}generation": str(label.generation),
@@ -96,5 +100,5 @@ def system_labels(
         OWNER: owner,
         ROLE: role,
         f"{PREFIX}project": project,
-        f"{PREFIX}made-of": json.dumps(made_of, sort_keys=True),
+        MADE_OF: json.dumps(made_of, sort_keys=True),
     }

@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from orchestrator.runtime.docker import identity
+from orchestrator.runtime.docker.bridges import Bridges
 from orchestrator.runtime.docker.engine import Engine
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.uids import owner_of
@@ -21,5 +22,6 @@ def left_behind(project: str, state: Path, *, base_url: str | None) -> list[str]
             f"container {each['Names'][0].removeprefix('/')} ({each['State']})"
             for each in engine.containers([f"{identity.OWNER}={owner}"])
         ]
+        found += [f"network {each['Name']}" for each in Bridges(owner, engine).listed()]
     memory = Places(owner, state).memory
     return [*found, *([f"folder {memory}"] if memory.exists() else [])]

@@ -17,15 +17,17 @@ from ntp.confine.cgroup import Group
 from ntp.confine.limits import allow_burst
 from ntp.confine.policy import Policy
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
-from orchestrator.runtime.docker import ends, hardening, identity, places
+from orchestrator.runtime.docker import ends, hardening, identity, networks, places
 from orchestrator.runtime.docker.births import is_ours
 from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
 from orchestrator.runtime.docker.identity import Label
+from orchestrator.runtime.docker.networks import Networks
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.system import System
 from orchestrator.runtime.view import NOFILE
 
+OWN_NETWORK = "a network of its own, and in it only the hosts that its entry declares"
 USAGE_AGE_S = 2.0
 USAGES_A_PASS = 100
 PHASES = {
@@ -68,16 +70,23 @@ class Picture:
     instances: dict[str, Instance] = field(default_factory=dict)
     system: dict[str, Json] = field(default_factory=dict)
     breaches: dict[str, tuple[str, str]] = field(default_factory=dict)
+    networks: dict[str, Json] = field(default_factory=dict)
+    """By instance, the container that holds a network of its own."""
+    unused: list[str] = field(default_factory=list)
+    """Instances that have such a network and do not use it."""
     strangers: list[str] = field(default_factory=list)
     """Containers that carry our labels and are none of ours."""
 
 
 class Look:
-    def __init__(self, owner: str, engine: Engine, there: Places, system: System) -> None:
+    def __init__(
+        self, owner: str, engine: Engine, there: Places, system: System, own: Networks
+    ) -> None:
         self._owner = owner
         self._engine = engine
         self._places = there
         self._system = system
+        self._networks = own
         self._lives: dict[str, Life] = {}
         self._looking = threading.Lock()
         self._marking = threading.Lock()
@@ -112,6 +121,9 @@ class Look:
             lives: dict[str, Life] = {}
             for each in self._engine.containers([f"{identity.OWNER}={self._owner}"]):
                 role = each["Labels"].get(identity.ROLE, "")
+                if role == networks.ROLE:
+                    picture.networks[each["Labels"].get(identity.INSTANCE, "")] = each
+                    continue
                 if role in {"network", "door"}:
                     picture.system[role] = each
                     continue
@@ -124,9 +136,17 @@ class Look:
             self._lives = lives
             self._measure()
             for container, life in lives.items():
-                picture.instances[life.label.name] = self._instance(container, life)
+                name = life.label.name
+                holder = picture.networks.get(name) if life.label.own else None
+                instance = self._instance(container, life, holder)
+                picture.instances[name] = instance
+                if life.label.own and instance.phase is Phase.RUNNING and life.breach is None:
+                    why = self._networks.lost(life.pid, holder)
+                    life.breach = ("NetworkLost", why) if why else None
                 if life.breach is not None:
-                    picture.breaches[life.label.name] = life.breach
+                    picture.breaches[name] = life.breach
+            using = {life.label.name for life in lives.values() if life.label.own}
+            picture.unused += sorted(picture.networks.keys() - using)
             return picture
 
     def _life(self, each: Json, label: Label) -> Life:
@@ -194,7 +214,7 @@ class Look:
                 return "StorageFull", cause
         return None
 
-    def _instance(self, container: str, life: Life) -> Instance:
+    def _instance(self, container: str, life: Life, holder: Json | None) -> Instance:
         label, folder = life.label, self._places.run(life.label.name)
         phase = PHASES.get(life.state, Phase.EXITED)
         if phase is Phase.RUNNING and (folder / places.STOPPING).exists():
@@ -215,12 +235,21 @@ class Look:
             exit=life.exit,
             isolation=life.isolation,
             usage=life.usage,
-            refused=self._system.refused(label.name),
-            drift=self._drift(life) if phase is Phase.RUNNING else "",
+            refused={**self._system.refused(label.name), **self._networks.refused(label.name)},
+            drift=self._drift(container, life, holder) if phase is Phase.RUNNING else "",
         )
 
-    def _drift(self, life: Life) -> str:
-        """Say which limits the engine has other than we set; `docker update` is an event, so it is seen."""
+    def _drift(self, container: str, life: Life, holder: Json | None) -> str:
+        """Say what of it is not as we set it; `docker update` is an event, so it is seen."""
+        limits = self._limits_drift(life)
+        found = [f"its limits: {limits}"] if limits else []
+        if life.label.own and (
+            other := self._networks.drift(life.label.name, container, life.pid, holder)
+        ):
+            found.append(other)
+        return "; ".join(found)
+
+    def _limits_drift(self, life: Life) -> str:
         given = life.facts["HostConfig"]
         wanted = hardening.limits(policy_of(life.label, self._limits(life.label)))
         return ", ".join(
@@ -238,6 +267,8 @@ class Look:
         if found is None:
             return None
         tier, active, missing = found
+        if life.label.own:
+            active = tuple(OWN_NETWORK if each == verify.NO_NETWORK else each for each in active)
         if not self._places.in_memory:
             lie = (
                 f"launch files in memory only: there is no tmpfs; they lie in {self._places.memory}"

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,25 @@ PATIENCE_S = 1.0
 def place(environment: Mapping[str, str]) -> str:
     """The address of the engine that is meant."""
     return environment.get("DOCKER_HOST") or f"unix://{SOCKET}"
+
+
+def listener(url: str | None) -> int | None:
+    """The process that opened an engine's Unix socket: the engine, or who started it on demand.
+
+    None: it is no socket of this machine, or nobody listens.
+    """
+    at = url or f"unix://{SOCKET}"
+    if not at.startswith("unix://"):
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.settimeout(PATIENCE_S)
+        try:
+            link.connect(at.removeprefix("unix://"))
+            found = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except OSError:
+            return None
+    # A process of another pid namespace (an engine in a machine of its own) is 0.
+    return struct.unpack("3i", found)[0] or None
 
 
 def answers(environment: Mapping[str, str]) -> bool:

@@ -22,6 +22,7 @@ from orchestrator.runtime.docker.client import Closable
 from orchestrator.runtime.docker.engine import CALL_S, START_S, Engine
 from orchestrator.runtime.docker.images import Images
 from orchestrator.runtime.docker.look import Life, Look, policy_of
+from orchestrator.runtime.docker.networks import Networks
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.stops import Stops
 from orchestrator.runtime.docker.system import System
@@ -50,11 +51,21 @@ class DockerRuntime:
         self._engine = Engine(base_url)
         images = Images(self._engine)
         self._system = System(self._owner, project, self._engine, self._places, images)
-        self._births = Births(self._owner, self._engine, self._places, self._system, images)
-        self._look = Look(self._owner, self._engine, self._places, self._system)
+        self._networks = Networks(self._owner, project, self._engine, self._places, images)
+        self._births = Births(
+            self._owner,
+            self._engine,
+            self._places,
+            self._system,
+            networks=self._networks,
+            images=images,
+        )
+        self._look = Look(self._owner, self._engine, self._places, self._system, self._networks)
         self._stops = Stops(self._engine, self._places, self._births.found)
         self._duties: dict[str, Future[None]] = {}
-        self.capabilities = Capabilities(update_in_place=True, restarts_by_itself=False)
+        self.capabilities = Capabilities(
+            update_in_place=True, restarts_by_itself=False, own_networks=True
+        )
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project: one call to the engine where nothing changed."""
@@ -65,6 +76,8 @@ class DockerRuntime:
             self._begin(f"end {name}", end)
         if not self._system.is_whole(picture.system):
             self._begin("repair", partial(self._system.repair, picture.system))
+        for name in picture.unused:
+            self._begin(f"network of {name}", partial(self._tidy_network, name))
         return picture.instances
 
     def _begin(self, what: str, work: Callable[[], None]) -> None:
@@ -157,6 +170,7 @@ class DockerRuntime:
     async def close(self, *, delete_data: bool) -> None:
         """Remove what was made for the project as a whole; its state folder stays the caller's."""
         await self._engine.run(self._system.remove, deadline_s=START_S)
+        await self._engine.run(self._networks.remove_all, deadline_s=START_S)
         await self._engine.run(lambda: self._places.close(delete_data=delete_data))
         self._engine.close()
 
@@ -170,7 +184,14 @@ class DockerRuntime:
             for _, listed in self._births.found(name):
                 tidy.insist_ended(name, listed)
                 self._engine.remove(listed["Id"])
+            self._networks.remove(name)
             self._places.forget(name, delete_data=delete_data)
+
+    def _tidy_network(self, name: str) -> None:
+        """Take a network away that nobody uses: its entry does without now, or its start was refused."""
+        with self._places.locked(name):
+            if not any(label.own for label, _ in self._births.found(name)):
+                self._networks.remove(name)
 
     def _update(self, name: str, resources: Resources) -> None:
         self._look.now()
@@ -180,6 +201,8 @@ class DockerRuntime:
         container, life = found
         _insist_room(name, life, resources)
         policy = policy_of(life.label, asdict(resources))
+        if life.label.own:
+            self._networks.mend(name)
         folders = dict(life.group.folders) if life.group is not None else {}
         before = verify.limit_words(folders)
         places.record(self._places.run(name) / places.LIMITS, asdict(resources))

@@ -27,7 +27,7 @@ from orchestrator.runtime.view import environment
 NETWORK, DOOR = "network", "door"
 SYSTEM = ".system"
 """The run folder whose lock has one of several controllers make them."""
-_SLEEP = "import signal; signal.sigwait({signal.SIGTERM})"
+SLEEP = "import signal; signal.sigwait({signal.SIGTERM})"
 OPENS_S = 20.0
 FOLDER = "/doors"
 
@@ -151,7 +151,7 @@ class System:
             inet=role == DOOR,
             oom_score_adj=0,
         )
-        program = ["-c", _SLEEP] if role == NETWORK else ["-m", "ntp.confine.doors", FOLDER]
+        program = ["-c", SLEEP] if role == NETWORK else ["-m", "ntp.confine.doors", FOLDER]
         container = Container(
             image=image,
             argv=[str(given.python), "-S", "-s", "-P", *program],

@@ -83,6 +83,13 @@ class ProcessRuntime:
 
     async def start(self, launch: Launch) -> None:
         """Create and start, or adopt (see the port). ActionError names the step that was refused."""
+        if launch.own:
+            raise ActionError(
+                f"{launch.name} wants a network of its own, which needs containers: run it with "
+                "Docker (--runtime docker), or take `mode: own` out",
+                reason="NetworkRefused",
+                permanent=True,
+            )
         loop = asyncio.get_running_loop()
         with _in_words(launch.name):
             await loop.run_in_executor(self._pool, self._births.begin, launch)

@@ -101,6 +101,9 @@ def test_the_example_of_a_field_is_good(owner, name, value):
             assert resolved(project(**{name: value}))
         case "Input":
             assert resolved(project(inputs=[{"from": "replay_data", name: value}]))
+        case "Network":
+            hosts = {"egress": ["stream.example.com:443"]}
+            assert resolved(project(network={**hosts, name: value}))
         case _:
             assert resolved(project(**{owner.lower(): {name: value}}))
 

@@ -122,8 +122,8 @@ def compiled(*, inet: bool) -> bytes:
         return file.read()
 
 
-def profile(*, inet: bool) -> str:
-    """The same filter as the JSON that a container engine takes.
+def profile(*, inet: bool, datagrams: bool = False) -> str:
+    """The same filter as the JSON that a container engine takes; `datagrams`: UDP over IPv4 too.
 
     An engine from before `defaultErrnoRet` answers EPERM to what is on no list; `clone3`, where the C
     library falls back on ENOSYS alone, has its own line.
@@ -131,7 +131,7 @@ def profile(*, inet: bool) -> str:
     kinds = {_Answer.ALLOW: "SCMP_ACT_ALLOW", _Answer.REFUSE: "SCMP_ACT_ERRNO"}
     plain: dict[_Answer, list[str]] = {}
     calls: list[dict[str, Any]] = []
-    for answer, name, conditions in _rules(inet=inet):
+    for answer, name, conditions in _rules(inet=inet, datagrams=datagrams):
         if not conditions:
             plain.setdefault(answer, []).append(name)
             continue
@@ -170,7 +170,9 @@ _Condition = tuple[int, int | None, int]
 """Index of the argument, mask (None: all of it), and what it has to equal."""
 
 
-def _rules(*, inet: bool) -> Iterator[tuple[_Answer, str, tuple[_Condition, ...]]]:
+def _rules(
+    *, inet: bool, datagrams: bool = False
+) -> Iterator[tuple[_Answer, str, tuple[_Condition, ...]]]:
     for name in ALLOWED.split():
         yield _Answer.ALLOW, name, ()
     for name in REFUSED.split():
@@ -184,6 +186,10 @@ def _rules(*, inet: bool) -> Iterator[tuple[_Answer, str, tuple[_Condition, ...]
             (family, socket.SOCK_STREAM, protocol)
             for family in (socket.AF_INET, socket.AF_INET6)
             for protocol in (0, socket.IPPROTO_TCP)
+        ]
+    if datagrams:
+        kinds += [
+            (socket.AF_INET, socket.SOCK_DGRAM, protocol) for protocol in (0, socket.IPPROTO_UDP)
         ]
     for family, kind, protocol in kinds:
         yield (

@@ -17,10 +17,11 @@ from ntp.confine.policy import MIB, Policy
 _STARTS_S = 8.0
 _NO_BURST = "keeps no unused CPU time: needs Linux 5.14, and control groups that we may write"
 _LAUNCHERS = frozenset({"bwrap", "setpriv", "prlimit"})
+NO_NETWORK = "no network but what the door hands out"
 _NAMESPACES = {
     "pid": ("cannot see other processes", "can see the machine's processes"),
     "mnt": ("sees only the files it needs", "sees the machine's files as far as rights go"),
-    "net": ("no network but what the door hands out", "shares the machine's network"),
+    "net": (NO_NETWORK, "shares the machine's network"),
     "ipc": ("shared memory of its own", "shares the machine's shared memory"),
     "uts": ("a host name of its own", "sees the machine's host name"),
 }

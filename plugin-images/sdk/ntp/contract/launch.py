@@ -81,6 +81,8 @@ class LaunchFile(msgspec.Struct, frozen=True):
     """What it may hold; 0: not limited."""
     egress: list[str] = []
     """host:port, for the words of a refusal."""
+    own_network: bool = False
+    """Those hosts are reached over a network of its own; only the bus is reached through the door."""
     plain_network: bool = False
     """No door is there: connect as usual (Kubernetes, tests)."""
 

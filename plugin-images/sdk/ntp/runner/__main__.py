@@ -57,7 +57,7 @@ def main() -> int:
 
 def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     door = folder / DOOR_SOCKET
-    if not launch.plain_network and door.exists():
+    if not launch.plain_network and not launch.own_network and door.exists():
         (door_client if launch.egress else door_nowhere).install(str(door))
     found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
     from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
