@@ -33,10 +33,11 @@ demo: $(READY)
 	@$(if $(filter docker,$(RUNTIME)),$(BIN)/python plugin-images/base/from_debian.py -o dist/base)
 	@$(BIN)/ntpctl demo $(if $(RUNTIME),--runtime $(RUNTIME))
 
-JOBS ?= 2
+# One more than the cores of a small machine: most tests wait for a process most of the time.
+JOBS ?= 3
 test: $(READY) lint
 	@requirements/registry
-	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY)
 	@requirements/registry

@@ -14,6 +14,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("NTP_RUNTIME", "process")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest: several workers then end at about the same time.
+
+    Which file of a group is first stays a matter of chance.
+    """
+    items.sort(key=_haste)
+
+
+def _haste(item):
+    if {"e2e", "ports"} & set(item.path.parts):
+        return 0
+    return 1 if "integration" in item.path.parts else 2
+
+
 @pytest.fixture(scope="session")
 def engine():
     """A Docker Engine; without one the tests that need it are skipped, or fail with NTP_REQUIRE=docker."""

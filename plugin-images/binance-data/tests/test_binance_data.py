@@ -127,8 +127,8 @@ async def test_many_symbols_are_asked_for_in_batches_below_the_rolling_limit():
         assert len({each["id"] for each in asked}) == 8
         times = caller.arrivals
         most = max(sum(t <= other < t + 1 for other in times) for t in times)
-        # The network may squeeze two seconds' requests together; pings and pongs count too.
-        assert most <= 4
+        # It sends fewer, for pongs count too; a busy machine may squeeze two seconds together.
+        assert most <= 5, "what Binance allows; all eight at once without a limit"
 
 
 async def test_symbols_are_added_and_taken_away_while_it_runs():
