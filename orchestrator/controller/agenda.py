@@ -19,6 +19,11 @@ class Agenda:
         self._wake = asyncio.Event()
         self._wake.set()
 
+    @property
+    def woken(self) -> bool:
+        """Whether something was marked since the last look began."""
+        return self._wake.is_set()
+
     def mark(self, *names: str) -> None:
         self._names.update(names)
         self._wake.set()

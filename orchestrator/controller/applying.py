@@ -27,6 +27,8 @@ from orchestrator.ports import Catalog, Revision, Secrets
 from orchestrator.spec.model import Unusable
 
 RUNTIME = "runtime"
+JUST_NOW = timedelta(seconds=1)
+"""What a preview saw is what is applied, where nothing was heard of since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Applying:
         except ConfigError as error:
             self._invalid(error)
             raise
-        await self._telling.refreshed()
+        await self._telling.refreshed(within=JUST_NOW)
         secrets = self._passing(readable, order.secrets)
         book = self._propose(declared, secrets)
         missing = withheld(declared.desired, secrets)

@@ -4,14 +4,17 @@ Fail static: whoever does not answer (runtime, broker, store, lease) makes a con
 """
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
 from orchestrator.controller.agenda import Agenda
 from orchestrator.controller.durations import Durations
 from orchestrator.controller.parking import Parking
-from orchestrator.controller.picture import BROKER
+from orchestrator.controller.picture import BROKER, changed
 from orchestrator.controller.retries import Retries
 from orchestrator.controller.rooms import Rooms
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update, Wait
@@ -44,6 +47,10 @@ class Loop:
         self._finished: set[str] = set()
         self._broker_life = ""
         self._turn = asyncio.Event()
+        self._asked = asyncio.Event()
+        """Somebody waits for the next pass."""
+        self._began = -math.inf
+        """When the last pass was, on the loop's clock."""
         self._ensuring = False
         self.agenda = Agenda()
         self.parking = Parking(rooms.outside.tempo)
@@ -69,18 +76,23 @@ class Loop:
         Raises:
             ConflictError: the project's lock was lost; nothing more may be done.
         """
-        spacing = 0.0
+        earliest = 0.0
         while True:
             await self.agenda.wait(self._outside.tempo.relist)
-            # At most a third of the time is spent looking, however many plugins there are.
-            await asyncio.sleep(max(spacing, self._outside.tempo.pause.total_seconds()))
+            # The first of a burst of events is looked at soon; then at most a fifth of the time is
+            # spent looking, however many plugins there are. Who waits for an answer waits for less.
+            left = earliest - self._clock()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left, self._outside.tempo.pause.total_seconds())):
+                    await self._asked.wait()
+            self._asked.clear()
             if not self._outside.lease.held():
                 raise ConflictError("the project's lock was lost; plugins are left as they are")
             before = self._clock()
             await self._pass(tasks)
             spent = self._clock() - before
             self.durations.take(spent)
-            spacing = 2 * spent
+            earliest = self._clock() + 4 * spent
             if (
                 self._rooms.desk.down is not None
                 and self.observed.instances == {}
@@ -88,9 +100,16 @@ class Loop:
             ):
                 return
 
-    async def refresh(self) -> None:
-        """Return when a pass that began after this call is done."""
+    async def refresh(self, *, within: timedelta = timedelta()) -> None:
+        """Return when a pass is done that began after this call, or at most `within` before it.
+
+        An older pass will do only if nothing has happened since.
+        """
+        idle = self.done == self.begun and not self.agenda.woken
+        if idle and self._clock() - self._began < within.total_seconds():
+            return
         number = self.begun
+        self._asked.set()
         self.agenda.wake()
         while self.done <= number:
             await self.turn()
@@ -104,6 +123,7 @@ class Loop:
 
     async def _pass(self, tasks: asyncio.TaskGroup) -> None:
         self.begun += 1
+        self._began = self._clock()
         number = self.begun
         for name in self._finished:
             self.going.pop(name, None)
@@ -118,7 +138,7 @@ class Loop:
             self._retries.done(LOOK)
             if marked is not None:
                 # Whoever woke us and for whom: what this look finds changed is seen by no other.
-                marked |= _changed(before, self.observed.instances)
+                marked |= changed(before, self.observed.instances)
             for action in self._plan(self.observed.instances, marked):
                 self._take_up(action, self.observed.instances.get(action.name), tasks)
             self._keep_rights(self.observed.instances, tasks)
@@ -268,13 +288,3 @@ class Loop:
 
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _changed(before: Mapping[str, Instance], now: Mapping[str, Instance]) -> set[str]:
-    """Return the names that came or went, or are in another life or another phase of it."""
-    gone = before.keys() - now.keys()
-    return gone | {
-        name
-        for name, each in now.items()
-        if name not in before or (each.id, each.phase) != (before[name].id, before[name].phase)
-    }

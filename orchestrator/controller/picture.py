@@ -121,3 +121,13 @@ class Picture:
             self._journal.warn(name, "GaveUp", f"{after.failures} failures in a row")
         if after.failed_generation and after.failed_generation != before.failed_generation:
             self._journal.warn(name, "FellBack", fell_back(after))
+
+
+def changed(before: Mapping[str, Instance], now: Mapping[str, Instance]) -> set[str]:
+    """Return the names that came or went, or are in another life or another phase of it."""
+    gone = before.keys() - now.keys()
+    return gone | {
+        name
+        for name, each in now.items()
+        if name not in before or (each.id, each.phase) != (before[name].id, before[name].phase)
+    }

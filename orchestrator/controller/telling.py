@@ -66,10 +66,10 @@ class Telling:
         cpu = self._rates.cpu(observed.instances or {}, self._loop.looked)
         return self._rates.flows(beats), cpu
 
-    async def refreshed(self) -> Sequence[PluginStatus]:
+    async def refreshed(self, *, within: timedelta = timedelta()) -> Sequence[PluginStatus]:
         try:
             async with asyncio.timeout(REFRESH_S):
-                await self._loop.refresh()
+                await self._loop.refresh(within=within)
         except TimeoutError:
             pass
         return self.statuses()

@@ -68,6 +68,27 @@ async def test_applying_the_same_again_changes_nothing(house):
         assert len(await house.controller.revisions()) == 1
 
 
+async def test_a_look_just_made_will_do_unless_something_was_heard_since(house):
+    async with house.controlled():
+        await house.apply()
+        loop = house.controller._loop
+
+        async def looks(*, within):
+            before = loop.begun
+            await loop.refresh(within=within)
+            return loop.begun - before
+
+        assert await looks(within=timedelta()) >= 1
+        for _ in range(100):  # the last beats of the start may still come
+            await loop.refresh()
+            if await looks(within=timedelta(hours=1)) == 0:
+                break
+        else:
+            pytest.fail("it looks again and again")
+        loop.agenda.mark("momentum")
+        assert await looks(within=timedelta(hours=1)) >= 1
+
+
 async def test_a_changed_config_restarts_one_plugin_and_names_the_change(house):
     async with house.controlled():
         await house.apply()
