@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,7 +95,8 @@ def test_an_edit_of_memory_changes_the_container_that_runs(ready):
     ("how", "words"),
     [
         (["kill"], "Killed: killed by SIGKILL"),
-        (["rm", "--force"], "nothing of that name runs"),
+        # Between its end and its removal a look may come.
+        (["rm", "--force"], "nothing of that name runs|Killed: killed by SIGKILL"),
         pytest.param(["stop", "--time", "1"], "Exited", marks=pytest.mark.long),
     ],
 )
@@ -109,7 +111,7 @@ def test_what_a_hand_ended_runs_again_and_events_say_why(ready, how, words):
     assert ready.running(but={"momentum_strategy"}) == {
         name: each for name, each in before.items() if name != "momentum_strategy"
     }
-    assert words in ready.causes("momentum_strategy")
+    assert re.search(words, ready.causes("momentum_strategy"))
 
 
 def test_a_limit_that_a_hand_changed_is_set_again_in_place(ready):

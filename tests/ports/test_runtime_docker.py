@@ -212,6 +212,19 @@ async def test_an_image_that_would_defeat_a_limit_is_refused(world, change, word
         await world.runtime.start(world.launch("alpha", WAIT, environment=environment))
 
 
+async def test_an_image_that_somebody_removed_meanwhile_is_told(world):
+    image = Image(reference := "ntp-test-removed", frozenset({built(world, reference)}))
+    environment = replace(world.engine.environment(), image=image)
+    await world.run("alpha", WAIT)  # whose image serves all
+    await world.run("beta", "print('here')", environment=environment)
+    await world.ended("beta")
+    await world.runtime.remove("beta", delete_data=True)
+    world.engine.run("rmi", reference)
+    with pytest.raises(ActionError, match=r"does not have image ntp-test-removed") as told:
+        await world.runtime.start(world.launch("beta", WAIT, environment=environment))
+    assert told.value.reason == "ImageMissing"
+
+
 async def test_what_an_image_says_of_itself_is_not_taken_over(world):
     changes = [
         "ENV LD_PRELOAD=/evil.so PYTHONSTARTUP=/evil.py", "USER 0",

@@ -58,8 +58,12 @@ class Births:
                 permanent=True,
             )
         with self._places.locked(launch.name) as folder:
+            # Of most that start nothing is there: then the name itself says whether somebody runs.
+            before = (folder / places.CONTAINER, self._places.launch(launch.name))
+            look = any(each.exists() for each in before)
             for _ in range(TRIES):
-                found = self.found(launch.name)
+                found = self.found(launch.name) if look else []
+                look = True
                 if self._adopted(launch, found):
                     return
                 for label, listed in found:
@@ -73,14 +77,26 @@ class Births:
         raise ActionError(f"{launch.name}: somebody else makes it again and again", reason="Busy")
 
     def found(self, name: str) -> list[tuple[Label, Mapping[str, Any]]]:
-        """Containers of this instance that are proven to be ours."""
-        listed = self._engine.containers(
-            [f"{identity.OWNER}={self._owner}", f"{identity.PREFIX}instance={name}"]
-        )
+        """Containers of this instance that are proven to be ours, as an engine lists them.
+
+        Ours has the id that was written down or, before that, our name: both are asked for, since a
+        listing costs an engine more the more containers it has.
+        """
+        recorded = places.recorded(self._places.run(name) / places.CONTAINER)
+        ours = identity.container_name(self._owner, name)
+        there: dict[str, Mapping[str, Any]] = {}
+        for wanted in (recorded, ours):
+            if wanted is None or any(f"/{ours}" in each["Names"] for each in there.values()):
+                continue
+            with suppress(AbsentError):
+                each = _as_listed(self._engine.inspect(str(wanted)))
+                there[each["Id"]] = each
         return [
             (label, each)
-            for each in listed
-            if (label := identity.read(each["Labels"])) is not None
+            for each in there.values()
+            if each["Labels"].get(identity.OWNER) == self._owner
+            and (label := identity.read(each["Labels"])) is not None
+            and label.name == name
             and is_ours(each, label, self._owner, self._places)
         ]
 
@@ -113,7 +129,12 @@ class Births:
             self._images.config(container.image),
             v2=self._engine.has_v2(),
         )
-        made = self._engine.create(identity.container_name(self._owner, launch.name), body)
+        try:
+            made = self._engine.create(identity.container_name(self._owner, launch.name), body)
+        except AbsentError as error:
+            # Somebody removed the image: the next try has it loaded.
+            self._images.forget(container.image)
+            raise ConflictError(str(error)) from error
         places.record(folder / places.CONTAINER, made)
         try:
             self._engine.start(made)
@@ -216,6 +237,15 @@ def is_ours(listed: Mapping[str, Any], label: Label, owner: str, there: Places) 
             _named(listed, owner, label) and listed["State"] == "created"
         )
     return _named(listed, owner, label)
+
+
+def _as_listed(inspected: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Id": str(inspected["Id"]),
+        "Names": (str(inspected["Name"]),),
+        "Labels": inspected["Config"].get("Labels") or {},
+        "State": str(inspected["State"]["Status"]),
+    }
 
 
 def _named(listed: Mapping[str, Any], owner: str, label: Label) -> bool:

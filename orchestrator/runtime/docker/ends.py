@@ -48,8 +48,10 @@ def _made(engine: Engine, folder: Path, launch: Path, container: str, life: "Lif
     code, signal = outcome(status)
     stopping = places.recorded(folder / places.STOPPING) or {}
     last: tuple[str, ...] = ()
-    with suppress(NtpError):
-        last = output.last_lines(engine, container)
+    if code != 0 or stopping.get("reason") != "Stopped":
+        # Nobody asks for the last words of who was told to stop, and did.
+        with suppress(NtpError):
+            last = output.last_lines(engine, container)
     oom = bool(state.get("OOMKilled")) or stopping.get("reason") == "OOMKilled"
     refused = life.refused or sum(any(word in line for word in _NO_THREAD) for line in last)
     reason, message, permanent = shim_end.verdict(

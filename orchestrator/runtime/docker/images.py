@@ -36,9 +36,14 @@ class Images:
         with self._loading:
             known = self._ids.get(image.reference)
             # Another image of that name is another one: an edited plugin keeps its version.
-            if known is None or known not in image.ids or not self._has(known):
+            if known is None or known not in image.ids:
                 known = self._ids[image.reference] = self._found(image)
         return known
+
+    def forget(self, image: str) -> None:
+        """The engine said that it does not have it any more: the next question looks again."""
+        with self._loading:
+            self._ids = {name: each for name, each in self._ids.items() if each != image}
 
     def config(self, image: str) -> Mapping[str, Any]:
         """What the engine says of an image; an id always means the same one."""

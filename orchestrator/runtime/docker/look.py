@@ -55,6 +55,8 @@ class Life:
     exit: Exit | None = None
     peak: int = 0
     refused: int = 0
+    drift: str | None = None
+    """Of its limits; None: not looked at yet. The engine's facts and our limits stay as long as this does."""
     breach: tuple[str, str] | None = None
     """Reason and cause for which it has to be stopped: something that no engine enforces."""
 
@@ -127,8 +129,10 @@ class Look:
                 if role in {"network", "door"}:
                     picture.system[role] = each
                     continue
-                label = identity.read(each["Labels"])
-                if label is None or not is_ours(each, label, self._owner, self._places):
+                # Labels never change, and what was ours stays ours.
+                known = self._lives.get(each["Id"])
+                label = known.label if known else identity.read(each["Labels"])
+                if label is None or not (known or is_ours(each, label, self._owner, self._places)):
                     picture.strangers.append(str(each["Id"]))
                     continue
                 with suppress(AbsentError):
@@ -241,8 +245,9 @@ class Look:
 
     def _drift(self, container: str, life: Life, holder: Json | None) -> str:
         """Say what of it is not as we set it; `docker update` is an event, so it is seen."""
-        limits = self._limits_drift(life)
-        found = [f"its limits: {limits}"] if limits else []
+        if life.drift is None:
+            life.drift = self._limits_drift(life)
+        found = [f"its limits: {life.drift}"] if life.drift else []
         if life.label.own and (
             other := self._networks.drift(life.label.name, container, life.pid, holder)
         ):

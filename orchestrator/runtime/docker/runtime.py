@@ -213,11 +213,11 @@ class DockerRuntime:
             raise ActionError(str(error), reason="UpdateRefused") from error
         finally:
             allow_burst(folders, policy)
+            self._look.may_have_changed(container)
         if life.isolation is not None:
             active = verify.updated(life.isolation.active, before, verify.limit_words(folders))
             life.isolation = Isolation(life.isolation.tier, active, life.isolation.missing)
         life.read_at = 0.0
-        self._look.may_have_changed(container)
 
 
 def _insist_room(name: str, life: Life, resources: Resources) -> None:

@@ -85,7 +85,7 @@ class Group:
         return Usage(
             memory=max(memory - cache, 0),
             memory_peak=max(peak, memory),
-            memory_limit=int(limits.enforced(folders).get("memory", 0)),
+            memory_limit=limits.memory_of(folders),
             cpu_s=cpu_ns / 1e9 or cpu_us / 1e6,
             throttled_s=throttled_ns / 1e9 or throttled_us / 1e6,
             pids=number(get("pids", "pids.current", "pids.current")) or len(self.pids()),

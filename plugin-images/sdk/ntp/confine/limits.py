@@ -21,14 +21,20 @@ def get(folders: Mapping[str, str], controller: str, v1: str | None, v2: str | N
     return read(f"{folders['v2']}/{v2}") if v2 and "v2" in folders else ""
 
 
+def memory_of(folders: Mapping[str, str]) -> int:
+    """The limit of memory in bytes; 0: none."""
+    limit = number(get(folders, "memory", "memory.limit_in_bytes", "memory.max"))
+    return limit if 0 < limit < _UNLIMITED else 0
+
+
 def enforced(folders: Mapping[str, str]) -> dict[str, float]:
     """What the kernel holds the group to now: memory in bytes, cpu in cores, pids; absent: no limit."""
-    memory = number(get(folders, "memory", "memory.limit_in_bytes", "memory.max"))
+    memory = memory_of(folders)
     quota = number(get(folders, "cpu", "cpu.cfs_quota_us", "cpu.max"))
     period = number(get(folders, "cpu", "cpu.cfs_period_us", None)) or PERIOD_US
     pids = number(get(folders, "pids", "pids.max", "pids.max"))
     found: dict[str, float] = {}
-    if 0 < memory < _UNLIMITED:
+    if memory:
         found["memory"] = memory
     if quota > 0:
         found["cpu"] = quota / period
