@@ -1,5 +1,7 @@
 """From an artifact to what is packed into its image."""
 
+from functools import lru_cache
+
 from ntp.contract.manifest import FILE, Manifest
 from ntp.oci.plugin_image import Plugin
 from ntp.package.lock import Pin
@@ -20,7 +22,7 @@ def as_packed(artifact: Artifact, pins: tuple[Pin, ...]) -> Plugin:
         ) from error
     manifest = None
     if FILE in tree.files:
-        manifest, _ = parse(tree.files[FILE], file=FILE)
+        manifest = _read(tree.files[FILE])
     if manifest is None:
         manifest = _manifest(artifact)
     return Plugin(
@@ -32,6 +34,13 @@ def as_packed(artifact: Artifact, pins: tuple[Pin, ...]) -> Plugin:
         pins=pins,
         texts={"description": manifest.description, "authors": manifest.author},
     )
+
+
+@lru_cache(maxsize=256)
+def _read(content: bytes) -> Manifest | None:
+    """Fifty entries of one plugin ask for the same text."""
+    found, _ = parse(content, file=FILE)
+    return found
 
 
 def _manifest(artifact: Artifact) -> Manifest:
