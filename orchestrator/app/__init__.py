@@ -247,7 +247,18 @@ def build_images(
 
 
 def listed_images(settings: Settings) -> list[dict[str, Any]]:
-    """Return the images that are here, and whether each is the newest of its plugin."""
-    from orchestrator.app import images
+    """Return the images that are here, whether each is the newest of its plugin, and who uses it."""
+    from orchestrator.app import house, image_use, images
 
-    return [{**images.row(each), "newest": newest} for each, newest in images.listed(settings)]
+    used = image_use.use(house.image_store(settings)).applied
+    return [
+        {**images.row(each), "newest": newest, "used_by": list(used.get(each.digest, ()))}
+        for each, newest in images.listed(settings)
+    ]
+
+
+def prune_images(settings: Settings, *, dry_run: bool) -> dict[str, Any]:
+    """Remove the images that no applied or recorded state uses: see `image_use.prune`."""
+    from orchestrator.app import image_use
+
+    return image_use.prune(settings, dry_run=dry_run)

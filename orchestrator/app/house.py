@@ -176,7 +176,8 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
         catalogs: dict[tuple[str | None, str | None], Catalog] = {}
-        on = runtime_name(settings)
+        if (on := runtime_name(settings)) == "docker":
+            image_store(settings).serve(settings.state / STORE)
 
         def one(said: Mapping[str, str]) -> Catalog:
             # It remembers which copies this process began with: one for each place to look in.

@@ -5,8 +5,11 @@ it lies here.
 """
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,8 +30,14 @@ from orchestrator.errors import ActionError, UnreachableError
 FOLDER = "images"
 SITE = tuple(map(Path, (base.SDK_FOLDER, base.WHEELS_FOLDER, base.RUNTIME_FOLDER)))
 """Where the modules of a plugin's image are, in the order in which they are looked for."""
+OURS = tuple(map(Path, (base.SDK_FOLDER, base.RUNTIME_FOLDER)))
+"""Those of them that are the base's: no wheel of a plugin is there."""
 PLUGIN, VERSION, MADE = "ntp-image.plugin", "ntp-image.version", "ntp-image.made"
-_MADE_OF = "image-of"
+BASE = "ntp-base"
+"""Of the entry of the base that was named last: its name."""
+_MADE_OF, _SERVED = "image-of", "image-users"
+LOCK_S = 120.0
+"""Longest wait for who builds or fetches an image."""
 _OURS = "ntp-"
 """Of an entry of the index here; the images themselves do not say when they were made."""
 
@@ -82,6 +91,52 @@ class ImageStore:
             fresh = [_in_its_words(each) for each in attachments if each.digest not in known]
             layout.write_index([entry, *fresh, *others])
 
+    @contextlib.contextmanager
+    def using(self) -> Iterator[None]:
+        """Keep `alone` out while blobs are written that no index names yet. ActionError at the deadline."""
+        with self._held(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep all who build or fetch out. ActionError at the deadline."""
+        with self._held(fcntl.LOCK_EX):
+            yield
+
+    @contextlib.contextmanager
+    def _held(self, kind: int) -> Iterator[None]:
+        deadline = time.monotonic() + LOCK_S
+        fd = os.open(self._existing() / ".use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(fd, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise ActionError(
+                            f"another process builds, fetches or prunes images in {self.root} for "
+                            f"more than {LOCK_S:.0f} s; see who it is, or end it",
+                            reason="CacheBusy",
+                        ) from error
+                    time.sleep(0.05)
+            yield
+        finally:
+            os.close(fd)
+
+    def serve(self, state: Path) -> None:
+        """Remember that what is applied in this state file is run from here; `prune` asks it."""
+        name = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:16]
+        self._cache.write(_SERVED, name, str(state.absolute()))
+
+    def served(self) -> Sequence[Path]:
+        """Return the state files that are there of those which are run from here."""
+        found = (self._cache.read(_SERVED, each.stem) for each in self._served())
+        return sorted(Path(each) for each in found if isinstance(each, str) and Path(each).exists())
+
+    def _served(self) -> Iterator[Path]:
+        return (self._cache.root / _SERVED).glob("*.json")
+
     def note(self, artifact: str, image: str) -> None:
         """Remember which image was made of an artifact last; both by digest."""
         if self.made_of(artifact) != image:
@@ -102,9 +157,13 @@ class ImageStore:
         """
         with tempfile.TemporaryDirectory(prefix="ntp-load-", dir=self._existing()) as folder:
             file = Path(folder) / "images.tar"
-            with told():
+            with told(), self.using():
                 layout = self.layout()
-                index = {each.digest: each for each in layout.index() if PLUGIN in each.annotations}
+                index = {
+                    each.digest: each
+                    for each in layout.index()
+                    if PLUGIN in each.annotations or BASE in each.annotations
+                }
                 for digest in digests:
                     if digest not in index:
                         words = f"the image {digest} is not here any more"
@@ -154,8 +213,15 @@ def about(plugin: str, version: str, wanted: str) -> dict[str, str]:
 
 
 def _item(layout: Layout, entry: Descriptor) -> archive.Item:
-    name, _, tag = _name(entry.annotations).partition(":")
+    is_base = BASE in entry.annotations
+    called = base_name(entry.digest) if is_base else _name(entry.annotations)
+    name, _, tag = called.partition(":")
     return archive.Item(images.read(layout, entry), name, tag)
+
+
+def base_name(digest: str) -> str:
+    """Return what an engine calls a base."""
+    return f"ntp/base:{digest.partition(':')[2][:12]}"
 
 
 def _name(about: Mapping[str, str]) -> str:

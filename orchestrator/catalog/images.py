@@ -14,6 +14,7 @@ from ntp.package.lock import Lock
 from ntp.package.wheels import Pip
 from orchestrator.catalog.image_input import as_packed
 from orchestrator.catalog.image_store import (
+    BASE,
     ImageStore,
     PluginImage,
     about,
@@ -23,14 +24,11 @@ from orchestrator.catalog.image_store import (
 )
 from orchestrator.spec.model import Artifact
 
-BASE = "ntp-base"
-"""The base that was named last; it is what is built on where none is named."""
-
 Progress = Callable[[str], None]
 
 
 class Images:
-    """Methods block: call them in a thread. Several processes may share one cache."""
+    """Built on the base that was named last, where none is named. Methods block: call them in a thread. Several processes may share one cache."""
 
     def __init__(self, store: ImageStore, pip: Pip, environment: Mapping[str, str]) -> None:
         """Keep the settings. `environment`: says where `docker login` left who we are."""
@@ -49,7 +47,7 @@ class Images:
             ActionError: none was ever named, or it is no base.
             UnreachableError: its registry does not answer.
         """
-        with told():
+        with told(), self._store.using():
             layout = self._store.layout()
             if text is None:
                 return self._known_base(layout)
@@ -84,7 +82,7 @@ class Images:
         Raises:
             ActionError: the wheels cannot be had, or the base has another Python.
         """
-        with told():
+        with told(), self._store.using():
             layout = self._store.layout()
             facts = base.facts(below.image, below.name)
             wheels = facts.given.lock(self._pip, artifact.requirements, lock, progress=progress)

@@ -13,6 +13,7 @@ from ntp.oci.descriptor import Descriptor, is_digest
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
+from ntp.oci.reference import Reference
 from ntp.oci.source import architecture
 from orchestrator import ports
 from orchestrator.catalog.artifacts import of_manifest
@@ -122,6 +123,10 @@ class NamedImages:
                 machine, or wants of an engine what no image of ours does.
         """
         asked = reference.parse(text)
+        with self._store.using():
+            return self._fetched(asked, text)
+
+    def _fetched(self, asked: Reference, text: str) -> NamedImage:
         layout = self._store.layout()
         here = self._here(layout, asked.digest)
         if here is not None:

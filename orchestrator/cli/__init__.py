@@ -52,7 +52,10 @@ COMMANDS = {
         "doctor",
         "Try each layer of isolation on this machine, check broker and state, say what is missing.",
     ),
-    "images": ("images", "Build the images of plugins, each once; list those that are here."),
+    "images": (
+        "images",
+        "Build the images of plugins, each once; list and prune those that are here.",
+    ),
     "schema": (
         "check",
         "Print a JSON Schema (draft 2020-12), or compare or write the committed ones.",

@@ -1,5 +1,6 @@
 """Images of plugins: what is packed, and what lies ready."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -7,7 +8,7 @@ from typing import Any, Self
 import click
 
 from orchestrator import app
-from orchestrator.cli.failure import say
+from orchestrator.cli.failure import agreed, say
 from orchestrator.cli.options import located, project_options
 from orchestrator.cli.output import Column, console, emit, output_option, table
 from orchestrator.cli.preview import SHORT
@@ -16,12 +17,13 @@ from orchestrator.cli.words import age, bytes_of
 
 @click.group()
 def images() -> None:
-    """Build the images of plugins, each once; list those that are here.
+    """Build the images of plugins, each once; list those that are here; remove those that nobody uses.
 
     \b
     Examples:
       ntpctl images build --base dist/base
       ntpctl images list
+      ntpctl images prune --dry-run
     """
 
 
@@ -61,7 +63,9 @@ def build(
 @project_options
 @output_option
 def list_(files: tuple[str, ...], project: str | None, output: str) -> None:
-    """Show the images that are here: name, digest, size, age, which plugin each is of.
+    """Show the images that are here: name, digest, size, age, and which entries run from each.
+
+    Those are the entries of all projects that use this cache (NTP_CACHE), as project/entry.
 
     \b
     Examples:
@@ -73,6 +77,63 @@ def list_(files: tuple[str, ...], project: str | None, output: str) -> None:
         say("no image is here yet; `ntpctl images build` makes them")
         return
     _show(rows, output, last="newest")
+
+
+@images.command()
+@project_options
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@output_option
+def prune(
+    files: tuple[str, ...], project: str | None, output: str, *, dry_run: bool, yes: bool
+) -> None:
+    """Remove the images that nothing applied uses, and no revision or generation that is kept.
+
+    From the cache (NTP_CACHE), and from the engine where one answers: there only images of plugins with
+    names that ntpctl gave, and none that a container is made of. The base stays.
+
+    \b
+    Examples:
+      ntpctl images prune --dry-run
+      ntpctl images prune --yes -o json
+    """
+    where = located(files, project)
+    if not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+        told = app.prune_images(where, dry_run=True)
+        _show_pruned(told)
+        if not told["images"] and not (told["engine"] or {}).get("images"):
+            return
+        agreed("Remove them?")
+    told = app.prune_images(where, dry_run=dry_run)
+    if output == "table":
+        _show_pruned(told)
+    else:
+        emit(told, output)
+
+
+def _show_pruned(told: Mapping[str, Any]) -> None:
+    engine = told["engine"]
+    rows = [{**each, "where": "cache"} for each in told["images"]]
+    for each in engine["images"] if engine else ():
+        where = "engine, in use: kept" if each["in_use"] else "engine"
+        rows.append({**each, "digest": each["id"], "where": where})
+    if rows:
+        table(
+            rows,
+            [
+                Column("NAME", lambda row: str(row["name"]) or "-"),
+                Column("DIGEST OR ID", lambda row: str(row["digest"])[:SHORT]),
+                Column("SIZE", lambda row: bytes_of(int(row["size"])), right=True, rank=1),
+                Column("WHERE", lambda row: str(row["where"])),
+            ],
+        )
+    word = "would be freed" if told["dry_run"] else "freed"
+    sums = [f"{bytes_of(told['freed'])} {word} in the cache"]
+    if engine is None:
+        sums.append("no engine answers: what it has stays")
+    elif engine["freed"] is not None:
+        sums.append(f"{bytes_of(engine['freed'])} in the engine")
+    say("; ".join(sums))
 
 
 def _show(rows: Sequence[Mapping[str, Any]], output: str, *, last: str) -> None:
@@ -89,8 +150,13 @@ def _show(rows: Sequence[Mapping[str, Any]], output: str, *, last: str) -> None:
             Column("AGE", lambda row: age(str(row["at"]), now), right=True, rank=1),
             Column("PLUGIN", lambda row: str(row["plugin"])),
             Column(last.upper(), lambda row: "yes" if row[last] else "no"),
+            *([Column("USED BY", _users)] if last == "newest" else []),
         ],
     )
+
+
+def _users(row: Mapping[str, Any]) -> str:
+    return ", ".join(row["used_by"]) or "-"
 
 
 class _Progress:

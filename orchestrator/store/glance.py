@@ -3,11 +3,16 @@
 import contextlib
 import json
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from orchestrator.errors import UnreachableError
 
 _TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'revisions'"
 _RUNTIME = "SELECT value FROM settings WHERE key = 'runtime'"
 _DESIRED = "SELECT value FROM settings WHERE key = 'desired'"
+_RESOLVED = "SELECT json_extract(body, '$.resolved') FROM revisions"
 _LAST = "SELECT json_extract(body, '$.settings.folder') FROM revisions ORDER BY number DESC LIMIT 1"
 
 
@@ -60,6 +65,40 @@ def images_of(path: Path) -> dict[str, str]:
     except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError):
         # Damaged, or of another release: then a tag is asked anew, by who only looks.
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`applied`: entry -> digest of its plugin. `all`: those of every generation and revision kept, too."""
+
+    applied: Mapping[str, str]
+    all: frozenset[str]
+
+
+def recorded(path: Path) -> Recorded:
+    """Return the plugins that a project may run again, by digest.
+
+    Raises:
+        UnreachableError: the file cannot be read.
+    """
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)
+        ) as connection:
+            desired = connection.execute(_DESIRED).fetchall()
+            resolved = connection.execute(_RESOLVED).fetchall()
+        entries = json.loads(desired[0][0])["entries"] if desired else {}
+        every = {str(digest) for row in resolved for digest in json.loads(row[0]).values()}
+        applied = {}
+        for name, entry in entries.items():
+            kept = {number: each["artifact"]["digest"] for number, each in entry["kept"].items()}
+            applied[name] = str(kept[str(entry["wanted"])])
+            every.update(map(str, kept.values()))
+    except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreachableError(
+            f"{path} cannot be read, so what it may run again is not known: {error}"
+        ) from error
+    return Recorded(applied, frozenset(every))
 
 
 def _unless_damaged(path: Path) -> str | None:

@@ -16,6 +16,7 @@ import pytest
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Image
+from orchestrator.runtime.docker import pruning
 from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
 
@@ -247,6 +248,39 @@ async def test_another_image_of_the_same_name_is_another_one(world):
         environment = replace(world.engine.environment(), image=image)
         await world.run(name, WAIT, environment=environment)
     assert [world.container(name)["Image"] for name in ("alpha", "beta")] == ids
+
+
+async def test_images_that_nobody_uses_are_pruned_and_those_of_others_are_not(world):
+    label = f"LABEL {pruning.LABEL}=sha256:x"
+    kept = built(world, "ntp/test-kept:1", label, "LABEL n=kept")
+    running = built(world, "ntp/test-running:1", label, "LABEL n=running")
+    renamed = built(world, "ntp/test-renamed:1", label, "LABEL n=renamed")
+    world.engine.run("tag", renamed, "somebody/own:1")
+    moved = built(world, "ntp/test-old:1", label, "LABEL n=moved")
+    old = built(world, "ntp/test-old:1", label, "LABEL n=old")
+    other = built(world, "ntp/test-other:1", "LABEL n=other")
+    image = Image("ntp/test-running:1", frozenset({running}))
+    environment = replace(world.engine.environment(), image=image)
+    await world.run("alpha", WAIT, environment=environment)
+
+    def prune(*, dry_run):
+        found = pruning.prune(world.engine.url, {kept}, dry_run=dry_run)
+        return found.freed, {each.id: each.in_use for each in found.images}
+
+    def there():
+        return set(world.engine.run("images", "--all", "--quiet", "--no-trunc").split())
+
+    before = there()
+    freed, named = prune(dry_run=True)
+    assert freed is None
+    assert {running, moved, old} <= named.keys()
+    assert not {kept, renamed, other} & named.keys()
+    assert there() == before
+    freed, named = prune(dry_run=False)
+    assert freed >= 0
+    assert (named[running], named[old], named[moved]) == (True, False, False)
+    assert before - there() == named.keys() - {running}
+    world.engine.run("rmi", "ntp/test-kept:1", "ntp/test-renamed:1", "somebody/own:1", other)
 
 
 def reference_of(world):

@@ -32,6 +32,7 @@ NO_REASON = {
     *("AttachStderr", "AttachStdin", "AttachStdout", "AutoRemove", "BindOptions", "CapAdd"),
     *("CapDrop", "CgroupDriver", "CgroupVersion", "CgroupnsMode", "Cmd", "CpuCfsQuota"),
     *("CpuPeriod", "CpuQuota", "CpuShares", "Devices", "ExitCode", "FinishedAt", "GroupAdd"),
+    *("LayersSize", "Size"),
     *("Hard", "Healthcheck", "HostConfig", "Id", "Image", "Init", "IpcMode", "LiveRestoreEnabled"),
     *("LogConfig", "Memory", "MemoryLimit", "MemorySwap", "MemorySwappiness", "Mounts"),
     *("Names", "NetworkMode", "OomScoreAdj", "OpenStdin", "Pid", "PidMode", "PidsLimit"),

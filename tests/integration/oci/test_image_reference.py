@@ -8,38 +8,28 @@ from dataclasses import replace
 import pytest
 
 from ntp.oci import image, reference, source
-from ntp.oci.base import facts
 from ntp.oci.described import manifest, oddities, python
 from ntp.oci.descriptor import CONFIG, INDEX, MANIFEST, Descriptor, digest_of, dump
 from ntp.oci.fault import OciError
-from ntp.oci.layout import REF, Layout
+from ntp.oci.layout import REF
 from ntp.oci.plugin_image import MANIFEST as LABEL
-from ntp.oci.plugin_image import Plugin, build
 from ntp.oci.registry import Registry
-from ntp.package.tree import Tree
 from ntp.package.wheels import Pip
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.fault import FaultError
 from orchestrator.catalog.image_catalog import ImageCatalog
-from orchestrator.catalog.image_store import ImageStore
-from orchestrator.catalog.images import BASE, Images
+from orchestrator.catalog.image_store import BASE, ImageStore
+from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import UnreachableError
 from orchestrator.spec.model import Place, Wanted
-from tests.worlds import base_image
+from tests.worlds.packed import SAID, packed
 from tests.worlds.registry import HTPASSWD, registry
 
-SAID = {"name": "mine", "version": "1.0.0", "kind": "strategy", "entrypoint": "mine:Mine"}
 
-
-def _built(folder, version="1.0.0", **more):
-    base_image.make(folder)
-    layout = Layout.open(folder)
-    below = image.choose(layout, None, architecture="amd64")
-    said = {**SAID, "version": version, **more}
-    plugin = Plugin(said["name"], version, said, {}, Tree({"mine.py": b"x = 1\n"}), ())
-    found = source.Sourced(below, "base")
-    return layout, build(layout, plugin, found, facts(below, "base"), pip=Pip({})).image
+def _built(folder, version="1.0.0"):
+    layout, _, built = packed(folder, version)
+    return layout, built
 
 
 @pytest.fixture(scope="module")

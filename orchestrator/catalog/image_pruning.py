@@ -1,0 +1,80 @@
+"""Removes the images that nobody uses from the store, and every blob that only they had."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntp.oci.descriptor import INDEXES, Descriptor, parse
+from ntp.oci.fault import OciError
+from ntp.oci.layout import Layout
+from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage, told
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """`size`: bytes of the blobs that nothing else has."""
+
+    images: tuple[PluginImage, ...]
+    size: int
+
+
+def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
+    """Remove every image of a plugin whose digest is not in `used`; the base stays.
+
+    Args:
+        store: is kept from builders and fetchers meanwhile.
+        used: digests.
+        dry_run: only say what would be removed.
+
+    Raises:
+        ActionError: the store cannot be read or written, or somebody builds or fetches for long.
+    """
+    if not (store.root / "index.json").exists():
+        return Pruned((), 0)
+    with told(), store.alone():
+        gone = tuple(row for row in store.listed() if row.digest not in used)
+        layout = store.layout()
+        index = layout.index()
+        removed = {row.digest for row in gone}
+        kept = [each for each in index if each.digest not in removed]
+        kept = [each for each in kept if _subject(layout, each) not in removed]
+        needed = {digest for each in kept for digest in _reached(layout, each)}
+        loose = [blob for blob in _blobs(layout) if f"sha256:{blob.name}" not in needed]
+        size = sum(blob.stat().st_size for blob in loose)
+        if not dry_run:
+            with layout.locked():
+                # First the names: cut off here, only blobs are left that the next one finds.
+                layout.write_index(kept)
+                for blob in loose:
+                    blob.unlink(missing_ok=True)
+        return Pruned(gone, size)
+
+
+def _subject(layout: Layout, entry: Descriptor) -> str:
+    """What an attachment is attached to; empty for what is none."""
+    if entry.artifact_type is None or PLUGIN in entry.annotations:
+        return ""
+    try:
+        return parse(layout.read_json(entry).get("subject"), "a subject").digest
+    except OciError:
+        return ""
+
+
+def _reached(layout: Layout, entry: Descriptor) -> Iterator[str]:
+    yield entry.digest
+    if entry.media_type in INDEXES:
+        return
+    try:
+        manifest = layout.read_json(entry)
+    except OciError:
+        return  # gone already: whoever needs it fetches or builds it again
+    layers = manifest.get("layers")
+    for blob in (manifest.get("config"), *(layers if isinstance(layers, list) else ())):
+        if isinstance(blob, dict):
+            yield str(blob.get("digest"))
+
+
+def _blobs(layout: Layout) -> Sequence[Path]:
+    folder = layout.root / "blobs" / "sha256"
+    # What begins with a dot is being written, by an older release that knows no lock.
+    return [each for each in folder.iterdir() if not each.name.startswith(".")]
