@@ -61,6 +61,10 @@ class Environment:
     """Where containers have images of their own: the one that holds all this, and the plugin's code
     too. `python` and `site` are paths in it then.
     """
+    serving: "Environment | None" = None
+    """With an image: what the runtime's own containers are run in. They reach what no plugin may, so
+    nothing of the plugin is in it: no image of somebody else, and no wheel.
+    """
 
 
 @dataclass(frozen=True, slots=True)

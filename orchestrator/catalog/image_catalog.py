@@ -10,7 +10,7 @@ from ntp.oci import base
 from ntp.package.lock import Lock
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.fault import FaultError
-from orchestrator.catalog.image_store import SITE, ImageStore
+from orchestrator.catalog.image_store import OURS, SITE, ImageStore, base_name
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import Problem
@@ -59,7 +59,8 @@ class ImageCatalog:
             UnreachableError: the registry of what is missing does not answer.
         """
         if artifact.image:
-            return await asyncio.to_thread(self._named.environment, artifact)
+            async with self._building:
+                return await asyncio.to_thread(self._as_it_is, artifact)
         lock = await self._plugins.wheels(artifact)
         async with self._building:
             return await asyncio.to_thread(self._prepare, artifact, lock)
@@ -106,4 +107,17 @@ class ImageCatalog:
             partial(self._store.archive, [made.digest]),
         )
         python = Path(base.facts(below.image, below.name).python)
-        return Environment(python, SITE, made.digest, image)
+        serving = Environment(python, OURS, made.digest, image)
+        return Environment(python, SITE, made.digest, image, serving)
+
+    def _as_it_is(self, artifact: Artifact) -> Environment:
+        below = self._images.base(self._below)
+        digest = below.image.digest
+        image = Image(
+            base_name(digest),
+            frozenset({below.image.id, digest}),
+            partial(self._store.archive, [digest]),
+        )
+        python = Path(base.facts(below.image, below.name).python)
+        serving = Environment(python, OURS, digest, image)
+        return replace(self._named.environment(artifact), serving=serving)

@@ -250,6 +250,21 @@ async def test_another_image_of_the_same_name_is_another_one(world):
     assert [world.container(name)["Image"] for name in ("alpha", "beta")] == ids
 
 
+async def test_what_serves_all_plugins_is_made_of_no_plugins_image(world):
+    theirs = built(world, "ntp-test-theirs", "LABEL of=theirs")
+    ours = world.engine.environment()
+    image = Image("ntp-test-theirs", frozenset({theirs}))
+    environment = replace(ours, image=image, serving=ours)
+    await world.run("alpha", WAIT, environment=environment, egress=(HostPort("127.0.0.1", 9),))
+    assert world.container("alpha")["Image"] == theirs
+    for role in ("network", "door"):
+        [found] = world.engine.run(
+            "ps", "--quiet", "--filter", f"label=io.ntp.role={role}",
+            "--filter", f"label=io.ntp.owner={world.runtime._owner}",
+        ).split()  # fmt: skip
+        assert world.engine.inspect(found)["Image"] in ours.image.ids
+
+
 async def test_images_that_nobody_uses_are_pruned_and_those_of_others_are_not(world):
     label = f"LABEL {pruning.LABEL}=sha256:x"
     kept = built(world, "ntp/test-kept:1", label, "LABEL n=kept")

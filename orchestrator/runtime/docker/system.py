@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ntp.confine import doors
@@ -133,9 +134,12 @@ class System:
         return str(there["Id"])
 
     def _make(self, role: str, name: str, launch: Launch) -> str:
-        given, image = launch.environment, self._images.id_of(launch)
+        given = launch.environment
         if given is None:
             raise ActionError(f"{launch.name} is no plugin", reason="ImageMissing", permanent=True)
+        given = given.serving or given
+        launch = replace(launch, environment=given)
+        image = self._images.id_of(launch)
         uid = self._door_uid()
         binds = (Bind(str(self._places.doors), FOLDER, writable=True),) if role == DOOR else ()
         policy = Policy(
@@ -172,7 +176,11 @@ class System:
                 "net.ipv4.ping_group_range": "1 0",
                 "net.ipv6.conf.all.disable_ipv6": "1",
             }
-        made = self._engine.create(name, body)
+        try:
+            made = self._engine.create(name, body)
+        except AbsentError:
+            self._images.forget(image)  # somebody removed it: the next try has it loaded
+            raise
         self._engine.start(made)
         return made
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tarfile
 import urllib.request
 from dataclasses import replace
 
@@ -21,8 +22,9 @@ from orchestrator.catalog.image_catalog import ImageCatalog
 from orchestrator.catalog.image_store import BASE, ImageStore
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Place, Wanted
+from tests.worlds import base_image
 from tests.worlds.packed import SAID, packed
 from tests.worlds.registry import HTPASSWD, registry
 
@@ -209,6 +211,34 @@ def test_an_attachment_takes_the_place_of_nothing_and_says_nothing_in_our_words(
         digest_of(b"a"): {"in-toto.io/x": "kept"},
         base.digest: {BASE: "mine"},
     }
+
+
+def test_what_serves_all_plugins_is_of_the_base_and_of_nobody_else(tmp_path, host, first):
+    """The door reaches what no plugin may."""
+    _push(*first, name := f"{host}/me/served:1")
+    by_files = LocalCatalog(
+        project_folder=tmp_path, cache=tmp_path / "cache", bundled=tmp_path / "none", pip=Pip({})
+    )
+    store = ImageStore(tmp_path / "cache")
+    named = NamedImages(store, {}, reserved="io.ntp.")
+    found = named.artifact(_wanted(name))
+    without = ImageCatalog(by_files, store, Images(store, Pip({}), {}), named, None)
+    with pytest.raises(ActionError, match="no base image was named yet"):
+        asyncio.run(without.prepare(found))
+    base_image.make(tmp_path / "base", more="ours")
+    below = str(tmp_path / "base")
+    given = asyncio.run(
+        ImageCatalog(by_files, store, Images(store, Pip({}), {}), named, below).prepare(found)
+    )
+    assert given.digest == found.digest
+    [ours] = [each for each in store.layout().index() if BASE in each.annotations]
+    assert given.serving.digest == ours.digest
+    assert ours.digest in given.serving.image.ids
+    assert not given.serving.image.ids & given.image.ids
+    assert str(given.serving.site).count("wheels") == 0
+    with given.serving.image.archive() as file, tarfile.open(file) as tar:
+        [said] = json.load(tar.extractfile("manifest.json"))
+        assert said["RepoTags"] == [given.serving.image.reference]
 
 
 def test_only_the_docker_runtime_takes_an_image(tmp_path, host, first):
