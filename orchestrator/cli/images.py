@@ -101,7 +101,7 @@ def prune(
     if not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         told = app.prune_images(where, dry_run=True)
         _show_pruned(told)
-        if not told["images"] and not (told["engine"] or {}).get("images"):
+        if not (told["images"] or told["freed"] or (told["engine"] or {}).get("images")):
             return
         agreed("Remove them?")
     told = app.prune_images(where, dry_run=dry_run)
