@@ -236,6 +236,13 @@ def left_behind(settings: Settings) -> list[str]:
     return house.left_behind(settings)
 
 
+def orphans(settings: Settings) -> str:
+    """Say what runs of a project that has no records here; empty: nothing does."""
+    from orchestrator.app.orphans import told
+
+    return told(settings)
+
+
 def build_images(
     settings: Settings, names: Sequence[str], base: str | None, told: Callable[[str, str], None]
 ) -> list[dict[str, Any]]:

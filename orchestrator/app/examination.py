@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.app import ask, unfit
 from orchestrator.app.house import notifier, runtime, runtime_name
+from orchestrator.app.orphans import told
 from orchestrator.bus import server_binary
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
@@ -116,6 +117,8 @@ def _notes(settings: Settings) -> list[str]:
         )
     if not settings.sandbox:
         notes.append("PLUGIN_SANDBOX is false: plugins would run with your own rights")
+    if orphans := told(settings):
+        notes.append(orphans)
     if presence.is_rootless(settings.environment):
         what = unfit.FIX if runtime_name(settings) == "docker" else "so plugins run as processes"
         notes.append(f"{unfit.why(settings)}; {what}")

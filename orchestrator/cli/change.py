@@ -229,7 +229,7 @@ def down(
     if applied:
         say(f"removed {len(removed)}: {', '.join(removed) or 'nothing ran'}")
     else:
-        say(f"nothing of project '{where.project}' runs here ({where.state})")
+        say(app.orphans(where) or f"nothing of project '{where.project}' runs here ({where.state})")
     if deleted:
         say(f"storage removed for good: {', '.join(deleted)}")
     if kept:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.runtime.uids import owner_of
 from tests.e2e.conftest import HOSTILE, Project
 from tests.worlds.engine import REPOSITORY
 
@@ -193,6 +194,25 @@ def test_down_leaves_nothing(boxed):
     assert left == ""
     assert not (boxed.folder / "state").exists()
     boxed.ntpctl("apply")
+
+
+def test_containers_whose_records_are_gone_are_told(tmp_path, cache, engine):
+    project = Boxed(tmp_path, cache, engine)
+    project.declare(
+        "name: gone\n" + FILE.format(memory="256MB").partition("\n")[2].partition("\n")[2]
+    )
+    owner = owner_of("gone", tmp_path / "state" / "gone")
+    image = engine.environment().image.reference
+    name = f"ntp-{owner}-momentum-strategy"
+    engine.run("create", "--name", name, "--label", f"io.ntp.owner={owner}", image, "true")
+    try:
+        (note,) = json.loads(project.ntpctl("doctor", "-o", "json").stdout)["notes"]
+        assert f"left of project 'gone', whose records are gone: container {name} (created)" in note
+        assert f"docker ps --all --quiet --filter label=io.ntp.owner={owner}" in note
+        assert note in project.ntpctl("down").stderr
+    finally:
+        engine.run("rm", "--force", name)
+    assert json.loads(project.ntpctl("doctor", "-o", "json").stdout)["notes"] == []
 
 
 def test_the_main_job_runs_in_containers(tmp_path, cache, engine):

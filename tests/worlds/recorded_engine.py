@@ -24,8 +24,9 @@ def recorded(name: str, folder: Path, *, owner: int) -> Iterator[str]:
 
     class Answering(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = answers.get(re.sub(r"^/v[0-9.]+", "", self.path))
-            content = json.dumps(found).encode()
+            found = answers.get(re.sub(r"^/v[0-9.]+|\?.*", "", self.path))
+            refusal = {"message": f"{self.path} was not recorded"}
+            content = json.dumps(refusal if found is None else found).encode()
             self.send_response(404 if found is None else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
