@@ -7,6 +7,7 @@ requirements/engine), NTP_TEST_DOCKER_STORE=containerd has it keep its images wi
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,11 @@ class OwnEngine(Engine):
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    def kill(self):
+        """End it as a crash would; `start` has it back."""
+        self.signal(signal.SIGKILL)
+        self._process.wait(START_S)
 
     def is_frozen(self):
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
