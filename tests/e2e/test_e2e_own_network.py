@@ -1,5 +1,6 @@
 """An entry with a network of its own, as a user has it: apply, status, events, a hand at it, down."""
 
+import os
 import subprocess
 from contextlib import suppress
 
@@ -8,7 +9,13 @@ import pytest
 from tests.e2e.test_e2e_docker import Boxed
 from tests.worlds import internet
 
-pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.long,
+    pytest.mark.timeout(400),
+]
 PLUGIN = '''
 import asyncio
 import socket

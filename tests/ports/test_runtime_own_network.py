@@ -1,6 +1,7 @@
 """A network of a plugin's own: what it reaches, what it never reaches, and what a hand does to it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,12 @@ from tests.worlds.engine import AbsentEngineError
 from tests.worlds.environment import absent
 
 RUNTIMES = ("docker",)
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.timeout(300),
+]
 PROBE = """
 import json, os, socket, sys, threading
 def ask(kind, host, port):

@@ -175,9 +175,14 @@ def find():
     if presence.answers(os.environ):
         url = os.environ.get("DOCKER_HOST", f"unix://{presence.SOCKET}")
         return Engine(url)
+    install()
+    return OwnEngine()
+
+
+def install():
+    """Have the programs of an engine here; AbsentEngineError says why they cannot be."""
     done = subprocess.run(
         [REPOSITORY / "requirements/docker"], check=False, capture_output=True, text=True
     )
     if done.returncode:
         raise AbsentEngineError(done.stderr.strip())
-    return OwnEngine()

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.worlds.engine import SETTINGS, OwnEngine
+from tests.worlds.engine import SETTINGS, OwnEngine, install
 
 PUBLIC, OTHER, LAN, METADATA, METADATA6 = (
     "9.9.1.2",
@@ -69,11 +69,6 @@ class Namespace:
             time.sleep(0.01)
         self._servers = []
 
-    def run(self, *words):
-        return subprocess.run(
-            [*self.enter, *words], check=True, capture_output=True, text=True
-        ).stdout
-
     def ip(self, commands):
         """Run lines of `ip`."""
         subprocess.run([*self.enter, "ip", "-batch", "-"], input=commands, text=True, check=True)
@@ -108,7 +103,16 @@ class InternetEngine(OwnEngine):
     """An engine with rules of its own, on a machine of its own as far as networks go."""
 
     def __init__(self, settings=()):
+        install()
         self.machine, self.world = Namespace(), Namespace()
+        try:
+            self._connect()
+            super().__init__({**SETTINGS, "iptables": True, **dict(settings)})
+        except BaseException:
+            self._leave()
+            raise
+
+    def _connect(self):
         self.machine.ip(
             f"link set lo up\n"
             f"link add out type veth peer name in netns {self.world.pid}\n"
@@ -129,12 +133,14 @@ class InternetEngine(OwnEngine):
         )
         self.world.serve(PORT, UNDECLARED)
         self.machine.serve(PORT)
-        super().__init__({**SETTINGS, "iptables": True, **dict(settings)})
 
     def _spawn(self, *words):
         return super()._spawn(*self.machine.enter, *words)
 
     def close(self):
         super().close()
+        self._leave()
+
+    def _leave(self):
         self.machine.close()
         self.world.close()

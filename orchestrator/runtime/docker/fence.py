@@ -33,7 +33,7 @@ def insist_possible() -> None:
             "only root can write the rules around it: run the controller as root, or take "
             "`mode: own` out and let the door hand out its connections",
         )
-    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    absent = [tool for tool in TOOLS if shutil.which(tool, path=_path()) is None]
     if absent:
         raise refused(
             f"{', '.join(absent)} is not installed, which writes the rules around it: "
@@ -160,6 +160,11 @@ def _has_ipv6() -> bool:
     return Path("/proc/net/if_inet6").exists()
 
 
+def _path() -> str:
+    """Where programs are; of root's own too, which not every way to become root looks for."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
 def _run(within: int, words: Sequence[str], text: str) -> str:
     command = ["nsenter", f"--net=/proc/self/fd/{within}", "--", *words]
     try:
@@ -171,6 +176,7 @@ def _run(within: int, words: Sequence[str], text: str) -> str:
             timeout=CALL_S,
             check=False,
             pass_fds=(within,),
+            env={"PATH": _path()},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise refused(f"{words[0]} did not do its work: {error}", permanent=False) from error
