@@ -1,8 +1,10 @@
 """Unmodified code through the door: names, TLS and refusals as without it."""
 
 import asyncio
+import importlib
 import socket
 import ssl
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -138,6 +140,20 @@ def test_names_have_addresses_that_nobody_has(through_door):
         socket.getaddrinfo("exchange.test", 53, type=socket.SOCK_DGRAM)
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo("exchange.test", 443, flags=socket.AI_NUMERICHOST)
+
+
+def test_who_asks_name_servers_by_itself_is_not_to_be_had(open_door, tmp_path, monkeypatch):
+    (tmp_path / "aiodns.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("aiodns")  # by somebody before us
+    undo = door_everywhere.install(open_door("exchange.test:443").path)
+    try:
+        with pytest.raises(ImportError):
+            importlib.import_module("aiodns")
+    finally:
+        undo()
+    assert importlib.import_module("aiodns")
+    del sys.modules["aiodns"]
 
 
 def test_unix_sockets_and_passive_lookups_are_left_alone(through_door, tmp_path):

@@ -5,13 +5,15 @@ Three things are replaced at the lowest level, before an author's code is import
 connecting a socket to such an address asks the door for the name and puts the handed socket in its
 place; and so does the event loop's `sock_connect`, without blocking the loop. TLS goes on as ever:
 the name is checked against the certificate by the client library. uvloop bypasses Python's sockets
-and is not served.
+and is not served. aiodns, which ccxt brings along and aiohttp then prefers, asks name servers by
+itself: it cannot be imported, and aiohttp goes back to `getaddrinfo`.
 """
 
 import asyncio
 import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +26,7 @@ DEADLINE = 30.0
 """Seconds for a door that neither answers nor closes; its own deadlines are shorter."""
 _FIRST = int.from_bytes(socket.inet_aton("240.0.0.1"), "big")
 _NAMES = 1 << 16
+_OWN_RESOLVERS = ("aiodns", "pycares")
 _INET = {socket.AF_INET, socket.AF_INET6}
 
 
@@ -98,12 +101,26 @@ def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions tha
 
     look_up_as_before = door_lookups.install(partial(_resolve, book), by_name)
     _put(connect, connect_ex, sock_connect)
+    _hide_resolvers()
 
     def undo() -> None:
+        for name in _OWN_RESOLVERS:
+            sys.modules.pop(name, None)
         look_up_as_before()
         _put(*real)
 
     return undo
+
+
+def _hide_resolvers() -> None:
+    """Have whoever imports aiohttp from now on get one that chose without aiodns."""
+    if _OWN_RESOLVERS[0] in sys.modules:
+        # The bus's client imports aiohttp where it is there, and keeps the one that it has.
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in {*_OWN_RESOLVERS, "aiohttp"}:
+                del sys.modules[name]
+    # None there is how Python is told that there is no such module.
+    sys.modules.update(dict.fromkeys(_OWN_RESOLVERS))  # type: ignore[arg-type]
 
 
 def _put(connect: Any, connect_ex: Any, sock_connect: Any) -> None:
