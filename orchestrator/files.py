@@ -44,3 +44,8 @@ def read_setting(name: str, path: Path, limit: int, problems: list[Problem]) -> 
     message = f"{name} names {path.name}, which {what}"
     problems.append(Problem("environment", 0, 0, message, "name another file"))
     return b""
+
+
+def shown(path: Path, folder: Path) -> str:
+    """Return a path as a message about the project in `folder` names it."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

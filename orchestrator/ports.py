@@ -7,7 +7,7 @@ idempotent: after a crash it is simply made again.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -236,6 +236,11 @@ class Revision:
     """What else decided the result: PLUGIN_* values, project folder."""
     change: str = ""
     """What it changed against the one before it, in one line; empty where a release did not write it."""
+
+    def declares_as(self, other: "Revision") -> bool:
+        """Whether files, code and settings are those of `other`."""
+        same = replace(other, number=self.number, applied=self.applied, change=self.change)
+        return same == self
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.files import read, read_setting, unreadable
+from orchestrator.files import read, read_setting, shown, unreadable
 from orchestrator.spec import environment as dotenv
 from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
@@ -90,7 +90,7 @@ class Settings:
         found: list[tuple[str, bytes]] = []
         left = MAX_BYTES
         for path in self._paths(problems):
-            name = "<stdin>" if str(path) == STDIN else _relative(path, self.folder)
+            name = "<stdin>" if str(path) == STDIN else shown(path, self.folder)
             if str(path) == STDIN:
                 content = stdin if stdin is not None else b""
             else:
@@ -117,7 +117,7 @@ class Settings:
                 continue
             inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
             if not inside:
-                where, fix = _relative(path, self.folder), "name a file, or add one"
+                where, fix = shown(path, self.folder), "name a file, or add one"
                 problems.append(Problem(where, 0, 0, "the folder has no .yaml file", fix))
             paths += inside
         return paths
@@ -294,7 +294,3 @@ def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
         fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

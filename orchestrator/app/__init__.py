@@ -123,9 +123,9 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
             **({"pins": declared.pins} if declared.pins else {}),
             **({"update_images": True} if update_images else {}),
         )
-    from orchestrator.app import house
+    from orchestrator.app import first_plan
 
-    return house.preview(declared.settings, sources=sources, said=declared.decisive)
+    return first_plan.preview(declared.settings, sources=sources, said=declared.decisive)
 
 
 def apply(

@@ -8,9 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import structlog
 
 from ntp.package.wheels import Pip
@@ -30,13 +28,8 @@ from orchestrator.catalog.named_images import NamedImages
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
-from orchestrator.controller.imaging import named, with_images
 from orchestrator.controller.outside import Outside
-from orchestrator.controller.reading import Readable, understand, withheld
-from orchestrator.decide.changes import changes, differs
-from orchestrator.decide.report import Preview
-from orchestrator.decide.state import Hashes, Observed
-from orchestrator.errors import ConfigError, UnreachableError
+from orchestrator.errors import ConfigError
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.monitor.webhook import HttpWebhook
@@ -131,6 +124,10 @@ def left_behind(settings: Settings) -> list[str]:
     return found
 
 
+def secrets(settings: Settings) -> LocalSecrets:
+    return LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)
+
+
 def version() -> str:
     return importlib.metadata.version("ntp-orchestrator")
 
@@ -193,66 +190,12 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             bus=bus,
             catalog=one,
             store=store,
-            secrets=LocalSecrets(
-                settings.state, folder=settings.folder, environment=settings.environment
-            ),
+            secrets=secrets(settings),
             lease=lease,
             notifier=notifier(settings),
             version=version(),
             state_folder=str(settings.state),
         )
-
-
-def preview(
-    settings: Settings,
-    *,
-    sources: Sequence[Sequence[str]],
-    said: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return what a first apply would do, as the controller's protocol writes it.
-
-    Raises:
-        UnreachableError: something was applied, so what runs is known to a controller alone.
-    """
-    if glance.applied_from(settings.state / STORE) is not None:
-        raise UnreachableError(
-            f"no controller answers for project '{settings.project}', so what runs is not known\n"
-            "  fix: start it with `ntpctl serve`, or let `ntpctl apply` do it"
-        )
-    files = [(file, text) for file, text in sources]
-    asked = Readable(files, said, {})
-    there = plugins(settings, said)
-    try:
-        declared = asyncio.run(
-            understand(
-                asked,
-                there,
-                project=settings.project,
-                revision=1,
-                own_networks=runtime(settings).capabilities.own_networks,
-            )
-        )
-    except ConfigError as error:
-        return msgspec.to_builtins(Preview(problems=error.problems))  # type: ignore[no-any-return] # builtins of a dataclass
-    secrets = LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)
-    missing = withheld(declared.desired, secrets)
-    found = changes(
-        declared.desired,
-        Observed(instances={}),
-        # Nothing runs that could be compared with them.
-        hashes=dict.fromkeys(declared.desired.plugins, Hashes("", "", "", "", "")),
-        capabilities=runtime(settings).capabilities,
-        unusable={name: each.reason for name, each in declared.unusable.items()},
-        withheld={name: each.reason for name, each in missing.items()},
-    )
-    found = asyncio.run(with_images(found, declared, there))
-    told = Preview(
-        changes=found,
-        differs=differs(found),
-        entry_problems=declared.entry_problems(found, missing),
-        images=named(declared.artifacts),
-    )
-    return msgspec.to_builtins(told)  # type: ignore[no-any-return] # builtins of a dataclass
 
 
 def serve(

@@ -169,11 +169,7 @@ def _again(one: Revision, revisions: Sequence[Revision]) -> int | None:
     for each in revisions:
         if each.number >= one.number:
             break
-        if (each.resolved, each.settings, each.sources) == (
-            one.resolved,
-            one.settings,
-            one.sources,
-        ):
+        if each.declares_as(one):
             return each.number
     return None
 

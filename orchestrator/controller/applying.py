@@ -235,7 +235,7 @@ class Applying:
         if (
             current is not None
             and current.number == self._rooms.desk.book.revision
-            and _same(current, fresh)
+            and current.declares_as(fresh)
         ):
             self._rooms.desk.commit(replace(book, revision=current.number))
             return
@@ -295,11 +295,3 @@ class Applying:
 
 def settings_of(revision: Revision) -> Settings:
     return {key: str(value) for key, value in revision.settings.items()}
-
-
-def _same(one: Revision, other: Revision) -> bool:
-    return (one.sources, dict(one.resolved), dict(one.settings)) == (
-        other.sources,
-        dict(other.resolved),
-        dict(other.settings),
-    )

@@ -5,7 +5,7 @@ import socket
 import sys
 import time
 
-from ntp.confine import door
+from ntp.confine import door_process
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     listener.bind(path)
     listener.listen(64)
     print("open", flush=True)
-    door.serve(
+    door_process.serve(
         listener,
         json.loads(allow),
         refused=refused,

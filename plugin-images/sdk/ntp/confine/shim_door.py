@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from ntp.confine import door, shim_files
+from ntp.confine import door_process, shim_files
 from ntp.confine.shim_settings import Settings
 
 
@@ -21,7 +21,7 @@ def main(settings: Settings, shim: int) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         refused = f"{settings.folder}/{shim_files.REFUSED}"
         _load([*settings.egress, *(each.partition("=")[2] for each in settings.detours)], refused)
-        door.serve(
+        door_process.serve(
             socket.socket(fileno=settings.door),
             settings.egress,
             refused=refused,
