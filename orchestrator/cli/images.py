@@ -17,7 +17,7 @@ from orchestrator.cli.words import age, bytes_of
 
 @click.group()
 def images() -> None:
-    """Build the images of plugins, each once; list those that are here; remove those that nobody uses.
+    """Build the images of plugins, each once; list and prune those that are here.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Image
-from orchestrator.runtime.docker import pruning
+from orchestrator.runtime.docker import floods, look, pruning
 from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
 
@@ -211,6 +211,27 @@ async def test_an_image_that_would_defeat_a_limit_is_refused(world, change, word
     environment = replace(world.engine.environment(), image=image)
     with pytest.raises(ActionError, match=words):
         await world.runtime.start(world.launch("alpha", WAIT, environment=environment))
+
+
+FLOOD = """
+import os
+line = b'x' * 65535 + bytes([10])
+while True:
+    os.write(1, line)
+"""
+BURST = f"{FLOOD.replace('while True', 'for _ in range(400)')}{WAIT.replace('; ', chr(10))}"
+
+
+@pytest.mark.root
+async def test_who_floods_for_long_is_ended_and_who_does_so_for_a_moment_is_not(world, monkeypatch):
+    monkeypatch.setattr(floods, "LONG_S", 4.0)
+    monkeypatch.setattr(look, "USAGE_AGE_S", 0.5)
+    await world.run("beta", BURST)
+    await world.runtime.start(world.launch("alpha", FLOOD, resources=replace(SMALL, cpu=2.0)))
+    end = await world.ended("alpha")
+    assert end.reason == "LogFlood"
+    assert "it printed more than 8 MiB a second for" in end.message
+    assert (await world.see("beta")).phase is Phase.RUNNING
 
 
 async def test_an_image_that_somebody_removed_meanwhile_is_told(world):

@@ -23,6 +23,7 @@ NO_REASON = {
     *("ResolutionImpossible", "NewConnectionError", "ConnectTimeoutError", "ProxyError"),
     *("SSLError", "Pillow", "Cf", "Zs", "Connection", "Origin", "Null", "True", "False"),
     *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid", "Threads"),
+    "PPid",
     # fields of images, of their archives, and of Debian's packages
     *("Config", "Entrypoint", "Env", "Labels", "Layers", "StopSignal", "User", "WorkingDir"),
     *("OnBuild", "Shell"),

@@ -17,7 +17,7 @@ from ntp.confine.cgroup import Group
 from ntp.confine.limits import allow_burst
 from ntp.confine.policy import Policy
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
-from orchestrator.runtime.docker import ends, hardening, identity, networks, places
+from orchestrator.runtime.docker import ends, floods, hardening, identity, networks, places
 from orchestrator.runtime.docker.births import is_ours
 from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
@@ -55,6 +55,7 @@ class Life:
     exit: Exit | None = None
     peak: int = 0
     refused: int = 0
+    flow: floods.Flow | None = None
     drift: str | None = None
     """Of its limits; None: not looked at yet. The engine's facts and our limits stay as long as this does."""
     breach: tuple[str, str] | None = None
@@ -163,11 +164,8 @@ class Look:
         if known is not None:
             life.peak, life.refused = known.peak, known.refused
             if known.pid == life.pid:
-                life.isolation, life.usage, life.read_at = (
-                    known.isolation,
-                    known.usage,
-                    known.read_at,
-                )
+                life.isolation, life.usage = known.isolation, known.usage
+                life.read_at, life.flow = known.read_at, known.flow
         if PHASES.get(life.state) is Phase.EXITED:
             folder = self._places.run(label.name)
             life.exit = ends.of(
@@ -202,6 +200,7 @@ class Look:
             life.read_at = time.monotonic()
             life.peak = max(life.peak, usage.memory_peak)
             life.refused = max(life.refused, usage.pids_refused)
+            life.flow = floods.flow(life.pid, life.flow, life.read_at) if life.pid else None
             life.breach = self._breach(life, group)
 
     def _breach(self, life: Life, group: Group) -> tuple[str, str] | None:
@@ -216,7 +215,7 @@ class Look:
                     "`storage`, or let it write less"
                 )
                 return "StorageFull", cause
-        return None
+        return floods.breach(life.flow)
 
     def _instance(self, container: str, life: Life, holder: Json | None) -> Instance:
         label, folder = life.label, self._places.run(life.label.name)

@@ -20,7 +20,9 @@ _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>
 LONGER = "make it shorter, or give the entry a longer `timeout`"
 _ITSELF = frozenset({"Exited", "ExitedZero"})
 """What a runner says where the plugin called sys.exit."""
-OURS = frozenset({"OOMKilled", "Stopped", "StorageFull", "SupervisorLost"})
+OURS = frozenset(
+    {"OOMKilled", "Stopped", "StorageFull", "SupervisorLost", "LogFlood", "NetworkLost"}
+)
 """What only the runtime can know; a plugin that says it of itself is not believed."""
 
 
