@@ -37,11 +37,11 @@ demo: $(READY)
 JOBS ?= 3
 test: $(READY) lint
 	@requirements/registry
-	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
 
 test-long: $(READY)
 	@requirements/registry
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -m long --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # A shell starts what runs in its background (`make test &`) with Ctrl-C ignored, and every program that a
 # test starts, and then ends by SIGINT, would inherit that.
@@ -16,7 +17,7 @@ os.environ.setdefault("NTP_RUNTIME", "process")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest: several workers then end at about the same time.
+    """Begin with what takes longest: several workers then end at about the same time.
 
     Which file of a group is first stays a matter of chance.
     """
@@ -24,9 +25,26 @@ def pytest_collection_modifyitems(items):
 
 
 def _haste(item):
-    if {"e2e", "ports"} & set(item.path.parts):
+    if _needs_engine(item.nodeid):
         return 0
-    return 1 if "integration" in item.path.parts else 2
+    if {"e2e", "ports"} & set(item.path.parts):
+        return 1
+    return 2 if "integration" in item.path.parts else 3
+
+
+def _needs_engine(nodeid):
+    return "docker" in nodeid or "/oci/" in nodeid
+
+
+class Together(LoadScopeScheduling):
+    """A file stays with one worker, and so do all tests with a Docker Engine, which starts once."""
+
+    def _split_scope(self, nodeid):
+        return "docker" if _needs_engine(nodeid) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ from orchestrator.cli.temporary import own_name
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+)
 def test_a_demo_that_is_ended_in_the_middle_cleans_up(number, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "demo"],

@@ -45,7 +45,7 @@ def test_a_person_sees_it_run_and_then_what_came_of_it(terminal):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", [b"q", b"\x03"])
+@pytest.mark.parametrize("key", [pytest.param(b"q", marks=pytest.mark.long), b"\x03"])
 def test_who_leaves_in_the_middle_leaves_nothing_behind(terminal, key):
     seen, folder = terminal
     seen.until(stands(seen, "of 50 s played"), within_s=90)

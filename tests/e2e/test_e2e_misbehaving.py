@@ -85,7 +85,11 @@ def test_one_that_ignores_sigterm_is_gone_after_its_grace(project):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("crashes_at_import", "its import raised KeyError: 'USD'\n  fix: correct it"),
+        pytest.param(
+            "crashes_at_import",
+            "its import raised KeyError: 'USD'\n  fix: correct it",
+            marks=pytest.mark.long,
+        ),
         (
             "undeclared_pandas",
             "it imports 'pandas', which is not installed\n  fix: add 'pandas' to",

@@ -108,6 +108,7 @@ def commands(wheels, tmp_path_factory) -> dict[str, str]:
     return environment
 
 
+@pytest.mark.long
 def test_uv_installs_both_commands_with_all_that_they_need(commands, tmp_path):
     schema = run("ntpctl", "schema", "plugins", cwd=tmp_path, env=commands)
     assert schema == (ROOT / "schemas" / "plugins.schema.json").read_text()

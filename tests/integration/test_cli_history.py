@@ -74,7 +74,7 @@ async def test_rollback_applies_the_revision_before_as_a_new_one(desk):
     run = await desk.ntpctl("rollback")
 
     assert "recreate  bollinger" in run.stdout
-    assert "code newer -> bollinge, config.period 30 -> 20" in run.stdout
+    assert "image sha256:newer -> sha256:bollinger, config.period 30 -> 20" in run.stdout
     assert "the files on disk stay as they are" in run.stderr
     assert "`ntpctl history 1 --show`" in run.stderr
     assert run.stderr.splitlines()[-1] == "revision 3: 4/4 ready"

@@ -174,8 +174,10 @@ async def test_an_entrypoint_must_be_in_the_folder(project):
     assert problem.startswith("plugins/gone/plugin.yaml:4:1: the entrypoint's module 'gone'")
 
 
-async def test_an_image_is_not_yet(project):
-    assert "cannot run yet" in await project.problem("mine", image="example/mine:1")
+async def test_an_image_needs_containers(project):
+    assert "an image needs the Docker runtime" in await project.problem(
+        "mine", image="example/mine:1"
+    )
 
 
 async def test_one_wrong_entry_does_not_hide_the_others(project):

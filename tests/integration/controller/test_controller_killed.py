@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_killed_and_started_again_ten_times_it_adopts_everything(office):
     office.serve()
     office.apply()

@@ -52,6 +52,7 @@ def test_python_binance(meet):
     assert seen["streams"]["btcusdt@kline_1m"]["k"]["i"] == "1m"
 
 
+@pytest.mark.long
 def test_ccxt_pro(meet):
     seen = meet("ccxt", "ccxt_client.py")
     assert seen["markets"] == ["BTC/USDT", "ETH/USDT"]
