@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ntp.confine import cgroup, shim_storage, verify
@@ -220,7 +221,7 @@ class Look:
     def _instance(self, container: str, life: Life, holder: Json | None) -> Instance:
         label, folder = life.label, self._places.run(life.label.name)
         phase = PHASES.get(life.state, Phase.EXITED)
-        if phase is Phase.RUNNING and (folder / places.STOPPING).exists():
+        if phase is Phase.RUNNING and _is_told_to_stop(folder):
             phase = Phase.STOPPING
         if life.isolation is None and phase is Phase.RUNNING:
             life.isolation = self._isolation(life)
@@ -283,6 +284,12 @@ class Look:
     def _limits(self, label: Label) -> Mapping[str, Any]:
         recorded = places.recorded(self._places.run(label.name) / places.LIMITS)
         return recorded if isinstance(recorded, dict) else asdict(label.resources)
+
+
+def _is_told_to_stop(folder: Path) -> bool:
+    """Whether the controller has it stopped; what ends it for a breach is told when it has ended."""
+    told = places.recorded(folder / places.STOPPING)
+    return isinstance(told, dict) and told.get("reason") == "Stopped"
 
 
 def policy_of(label: Label, limits: Mapping[str, Any]) -> Policy:

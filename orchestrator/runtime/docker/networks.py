@@ -83,7 +83,7 @@ class Networks:
 
     def lost(self, pid: int | None, listed: Json | None) -> str:
         """Say why a plugin that runs has lost its network for good, or nothing. `listed`: its holder."""
-        if listed is None:
+        if listed is None or listed["State"] == "removing":
             return "somebody removed the container that holds its network"
         if listed["State"] != "running":
             return f"the container that holds its network is {listed['State']}"

@@ -71,7 +71,7 @@ class DockerRuntime:
         """Return every instance of this project: one call to the engine where nothing changed."""
         picture = await self._engine.look(self._look.now)
         for name, (reason, cause) in picture.breaches.items():
-            grace_s = 0.0 if reason == "OOMKilled" else 1.0
+            grace_s = 1.0 if reason in {"StorageFull", "LogFlood"} else 0.0
             end = partial(self._stops.end, name, grace_s=grace_s, reason=reason, cause=cause)
             self._begin(f"end {name}", end)
         if not self._system.is_whole(picture.system):
