@@ -1,18 +1,17 @@
 """Content-addressed folders on disk: made once, under a lock, complete or not there at all."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from ntp.package.tree import Tree, TreeError, read_folder
+from orchestrator.catalog.file_lock import hold
 from orchestrator.errors import ActionError
 
 LOCK_S = 600.0
@@ -97,28 +96,10 @@ class Cache:
         document = {"check": _check(value), "value": value}
         write_text(self._room(room) / f"{key}.json", json.dumps(document))
 
-    @contextlib.contextmanager
-    def lock(self, name: str, *, timeout_s: float = LOCK_S) -> Iterator[None]:
+    def lock(self, name: str, *, timeout_s: float = LOCK_S) -> AbstractContextManager[None]:
         """Keep every other process (and thread) out; ActionError at the deadline."""
         path = self._room("locks") / f"{name}.lock"
-        deadline = time.monotonic() + timeout_s
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise ActionError(
-                            f"another process holds '{path.name}' for more than {timeout_s:.0f} s; "
-                            "see who it is, or end it",
-                            reason="CacheBusy",
-                        ) from error
-                    time.sleep(0.05)
-            yield
-        finally:
-            os.close(fd)
+        return hold(path, within_s=timeout_s, held=f"holds '{path.name}'")
 
     def _room(self, name: str) -> Path:
         folder = self.root / name

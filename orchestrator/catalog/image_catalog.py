@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ntp.oci import base
+from ntp.oci import base_image
 from ntp.package.lock import Lock
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.fault import FaultError
@@ -106,7 +106,7 @@ class ImageCatalog:
             frozenset({made.id, made.digest}),
             partial(self._store.archive, [made.digest]),
         )
-        python = Path(base.facts(below.image, below.name).python)
+        python = Path(base_image.facts(below.image, below.name).python)
         serving = Environment(python, OURS, made.digest, image)
         return Environment(python, SITE, made.digest, image, serving)
 
@@ -118,6 +118,6 @@ class ImageCatalog:
             frozenset({below.image.id, digest}),
             partial(self._store.archive, [digest]),
         )
-        python = Path(base.facts(below.image, below.name).python)
+        python = Path(base_image.facts(below.image, below.name).python)
         serving = Environment(python, OURS, digest, image)
         return replace(self._named.environment(artifact), serving=serving)

@@ -5,18 +5,17 @@ it lies here.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ntp.contract.names import object_name
-from ntp.oci import archive, base
+from ntp.oci import archive, base_image
 from ntp.oci import image as images
 from ntp.oci.descriptor import Descriptor
 from ntp.oci.fault import OciError
@@ -25,12 +24,15 @@ from ntp.oci.layout import REF, Layout
 from ntp.oci.plugin_image import INPUT
 from ntp.package.fault import PackageError
 from orchestrator.catalog.cache import Cache
+from orchestrator.catalog.file_lock import hold
 from orchestrator.errors import ActionError, UnreachableError
 
 FOLDER = "images"
-SITE = tuple(map(Path, (base.SDK_FOLDER, base.WHEELS_FOLDER, base.RUNTIME_FOLDER)))
+SITE = tuple(
+    map(Path, (base_image.SDK_FOLDER, base_image.WHEELS_FOLDER, base_image.RUNTIME_FOLDER))
+)
 """Where the modules of a plugin's image are, in the order in which they are looked for."""
-OURS = tuple(map(Path, (base.SDK_FOLDER, base.RUNTIME_FOLDER)))
+OURS = tuple(map(Path, (base_image.SDK_FOLDER, base_image.RUNTIME_FOLDER)))
 """Those of them that are the base's: no wheel of a plugin is there."""
 PLUGIN, VERSION, MADE = "ntp-image.plugin", "ntp-image.version", "ntp-image.made"
 BASE = "ntp-base"
@@ -58,10 +60,16 @@ class PluginImage:
 
 
 class ImageStore:
-    """Methods block: call them in a thread. Several processes may share one cache."""
+    """Methods block: call them in a thread. Several processes may share one cache.
 
-    def __init__(self, cache: Path) -> None:
+    Args:
+        cache: the user's folder for what can be made again.
+        lock_s: how long one who prunes, or who is kept out by him, waits.
+    """
+
+    def __init__(self, cache: Path, *, lock_s: float = LOCK_S) -> None:
         self.root = cache / FOLDER
+        self._lock_s = lock_s
         self._cache = Cache(cache)
 
     def layout(self) -> Layout:
@@ -91,38 +99,18 @@ class ImageStore:
             fresh = [_in_its_words(each) for each in attachments if each.digest not in known]
             layout.write_index([entry, *fresh, *others])
 
-    @contextlib.contextmanager
-    def using(self) -> Iterator[None]:
+    def using(self) -> AbstractContextManager[None]:
         """Keep `alone` out while blobs are written that no index names yet. ActionError at the deadline."""
-        with self._held(fcntl.LOCK_SH):
-            yield
+        return self._held(together=True)
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Keep all who build or fetch out. ActionError at the deadline."""
-        with self._held(fcntl.LOCK_EX):
-            yield
+        return self._held(together=False)
 
-    @contextlib.contextmanager
-    def _held(self, kind: int) -> Iterator[None]:
-        deadline = time.monotonic() + LOCK_S
-        fd = os.open(self._existing() / ".use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(fd, kind | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise ActionError(
-                            f"another process builds, fetches or prunes images in {self.root} for "
-                            f"more than {LOCK_S:.0f} s; see who it is, or end it",
-                            reason="CacheBusy",
-                        ) from error
-                    time.sleep(0.05)
-            yield
-        finally:
-            os.close(fd)
+    def _held(self, *, together: bool) -> AbstractContextManager[None]:
+        held = f"builds, fetches or prunes images in {self.root}"
+        path = self._existing() / ".use"
+        return hold(path, within_s=self._lock_s, held=held, together=together)
 
     def serve(self, state: Path) -> None:
         """Remember that what is applied in this state file is run from here; `prune` asks it."""
@@ -242,7 +230,7 @@ def row_of(image: Image, about: Mapping[str, str], *, made: bool) -> PluginImage
         digest=image.digest,
         id=image.id,
         size=image.size,
-        base=labels.get(f"{base.OCI}base.digest", ""),
+        base=labels.get(f"{base_image.OCI}base.digest", ""),
         at=datetime.fromisoformat(about[MADE]),
         made=made,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ntp.oci import base, source
+from ntp.oci import base_image, source
 from ntp.oci import image as images
 from ntp.oci.fault import OciError
 from ntp.oci.layer import PLAIN
@@ -52,7 +52,7 @@ class Images:
             if text is None:
                 return self._known_base(layout)
             found = source.fetch(text, layout, environment=self._environment, progress=progress)
-            base.facts(found.image, found.name)
+            base_image.facts(found.image, found.name)
             kept = with_annotations(found.image.descriptor, {BASE: found.name})
             self._store.keep(layout, named(kept, BASE), found.index, in_place_of=BASE)
             return found
@@ -84,7 +84,7 @@ class Images:
         """
         with told(), self._store.using():
             layout = self._store.layout()
-            facts = base.facts(below.image, below.name)
+            facts = base_image.facts(below.image, below.name)
             wheels = facts.given.lock(self._pip, artifact.requirements, lock, progress=progress)
             pins = facts.given.pins(artifact.requirements, wheels) or ()
             plugin = as_packed(artifact, pins)
@@ -111,7 +111,7 @@ class Images:
             image = images.read(Layout.open(self._store.root), index[digest])
         except (KeyError, OciError, OSError):
             return ""
-        return digest if image.labels.get(f"{base.OCI}base.digest") == below else ""
+        return digest if image.labels.get(f"{base_image.OCI}base.digest") == below else ""
 
     def _known_base(self, layout: Layout) -> Sourced:
         index = layout.index()

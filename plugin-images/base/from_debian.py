@@ -19,8 +19,8 @@ from debian_packages import DebianError, Package, closure, entries, fetch, relea
 
 from ntp import __version__
 from ntp.contract import CONTRACT
-from ntp.oci import base, layer, sbom
-from ntp.oci.base import OCI, OWN, Facts
+from ntp.oci import base_image, layer, sbom
+from ntp.oci.base_image import OCI, OWN, Facts
 from ntp.oci.descriptor import Descriptor, digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
@@ -134,7 +134,7 @@ def make(layout: Layout, scratch: Path) -> tuple[Image, bool, int]:
             version=__version__,
             components=[
                 *(sbom.Component(each.name, each.version, each.purl, each.sha256, "base") for each in packages),
-                *(sbom.pypi(name, version, None, "base") for name, version in base.facts(image, NAME).distributions.items()),
+                *(sbom.pypi(name, version, None, "base") for name, version in base_image.facts(image, NAME).distributions.items()),
             ],
         ),
         sbom.MEDIA_TYPE,
@@ -159,8 +159,8 @@ def assemble(
         target = sdk / "ntp" / path.relative_to(SDK_FOLDER)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    compile_folder(runtime, shown=base.RUNTIME_FOLDER)
-    compile_folder(sdk, shown=base.SDK_FOLDER)
+    compile_folder(runtime, shown=base_image.RUNTIME_FOLDER)
+    compile_folder(sdk, shown=base_image.SDK_FOLDER)
     facts = Facts(
         f"/usr/bin/{python}", platform_tag(), {**versions(runtime), SDK: __version__}, CONTRACT
     )
@@ -169,7 +169,7 @@ def assemble(
         f"{OCI}version": __version__,
         f"{OWN}made-from": "debian",
     }
-    return base.build(
+    return base_image.build(
         layout,
         system=None,
         below=[below],
@@ -190,7 +190,7 @@ def compile_entries(found: dict[str, Entry], scratch: Path, folder: str) -> None
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(entry.content.read_bytes())
     compile_folder(scratch, shown=folder)
-    for path, content in base.files(scratch):
+    for path, content in base_image.files(scratch):
         if path.endswith(".pyc"):
             found[f"{folder}/{path}"] = File(Held(content.read_bytes()))
 

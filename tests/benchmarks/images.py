@@ -19,7 +19,7 @@ import msgspec
 from ntp.contract.launch import CREDENTIALS_FILE, FOLDER, LAUNCH_FILE, BusAddress, LaunchFile
 from ntp.contract.names import Kind
 from ntp.oci import image
-from ntp.oci.base import CODE
+from ntp.oci.base_image import CODE
 from ntp.oci.layout import Layout
 from ntp.oci.source import architecture
 from orchestrator.bus.connection import listen

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ntp import __version__
 from ntp.contract import CONTRACT
-from ntp.oci import base, layer, sbom
-from ntp.oci.base import Facts
+from ntp.oci import base_image, layer, sbom
+from ntp.oci.base_image import Facts
 from ntp.oci.image import Image
 from ntp.oci.layer import File, Form, Held
 from ntp.oci.layout import Layout, named
@@ -25,7 +25,7 @@ def make(folder: Path, *, tag: str | None = None, more: str = "") -> Image:
     (sdk / "ntp").mkdir(parents=True)
     (sdk / "ntp" / "__init__.py").write_text(f"# {more}\n")
     below = layer.write(layout, {"/etc/os-release": File(Held(b"ID=none\n"))})
-    image = base.build(
+    image = base_image.build(
         layout,
         system=None,
         below=[below],

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from ntp.oci import archive, base
+from ntp.oci import archive, base_image
 from ntp.oci import image as images
 from ntp.oci.layout import Layout
 from ntp.oci.source import architecture
@@ -79,8 +79,8 @@ class Engine:
             self.run("load", "--input", file.name)
         ids = frozenset({image.config_descriptor.digest, image.descriptor.digest})
         return Environment(
-            Path(base.facts(image, str(folder)).python),
-            (Path(base.SDK_FOLDER), Path(base.RUNTIME_FOLDER)),
+            Path(base_image.facts(image, str(folder)).python),
+            (Path(base_image.SDK_FOLDER), Path(base_image.RUNTIME_FOLDER)),
             image.digest,
             Image(f"ntp/base:{tag}", ids),
         )

@@ -1,7 +1,7 @@
 """A plugin's image for tests, on a base without a Linux."""
 
 from ntp.oci import image, source
-from ntp.oci.base import facts
+from ntp.oci.base_image import facts
 from ntp.oci.layout import Layout
 from ntp.oci.plugin_image import Plugin, build
 from ntp.package.tree import Tree

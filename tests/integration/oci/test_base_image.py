@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ntp.oci import base, image
+from ntp.oci import base_image, image
 from ntp.oci.layout import Layout
 from ntp.oci.referrer import attached
 from tests.worlds.environment import absent
@@ -63,7 +63,7 @@ def test_it_has_python_and_no_shell_and_runs_the_runner(made, tmp_path):
     layout = Layout.open(folder)
     found = image.choose(layout, "ntp-base", architecture=_architecture())
     image.check(layout, found)
-    facts = base.facts(found, str(folder))
+    facts = base_image.facts(found, str(folder))
     assert facts.distributions["ntp-sdk"]
     assert said["size"] < 60 * 1024**2
     (about,) = attached(layout, found, layout.index())
@@ -129,8 +129,8 @@ def _architecture():
 
 def test_both_ways_to_a_base_say_the_same_of_it():
     text = (BASE / "facts.py").read_text()
-    assert f'"form": "{base.FORM}"' in text
-    said = base.settings("python3", {})
+    assert f'"form": "{base_image.FORM}"' in text
+    said = base_image.settings("python3", {})
     dockerfile = (BASE / "Dockerfile").read_text()
     for pair in said["Env"]:
         assert pair in dockerfile

@@ -10,7 +10,6 @@ import pytest
 from ntp.oci import image
 from ntp.oci.referrer import attach
 from orchestrator.app.image_use import use
-from orchestrator.catalog import image_store
 from orchestrator.catalog.image_pruning import prune
 from orchestrator.catalog.image_store import BASE, ImageStore, about, with_annotations
 from orchestrator.errors import ActionError, UnreachableError
@@ -119,8 +118,8 @@ def test_where_a_state_cannot_be_read_nothing_is_known_to_be_free(store, images,
         use(store)
 
 
-def test_nothing_is_pruned_while_somebody_builds(store, images, monkeypatch):
-    monkeypatch.setattr(image_store, "LOCK_S", 0.1)
+def test_nothing_is_pruned_while_somebody_builds(store, images):
+    store = ImageStore(store.root.parent, lock_s=0.1)
     with store.using(), store.using():
         with pytest.raises(ActionError, match="builds, fetches or prunes"):
             prune(store, (), dry_run=False)

@@ -22,7 +22,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from ntp.cli import main
 from ntp.oci import archive, image, source
-from ntp.oci.base import OCI
+from ntp.oci.base_image import OCI
 from ntp.oci.descriptor import digest_of
 from ntp.oci.layout import Layout
 from ntp.oci.plugin_image import MANIFEST, MANIFEST_DIGEST, SCHEMA

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from ntp.contract.manifest import Manifest, read
 from ntp.contract.problem import Problem
-from ntp.oci.base import CODE, MODULES, command
+from ntp.oci.base_image import CODE, MODULES, command
 from ntp.oci.descriptor import digest_of
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ntp.contract.config_schema import expand
 from ntp.contract.names import object_name
-from ntp.oci import archive, base, source
+from ntp.oci import archive, base_image, source
 from ntp.oci.fault import OciError
 from ntp.oci.layer import Form
 from ntp.oci.layout import REF, Layout, named
@@ -68,7 +68,7 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
         layout = Layout.create(Path(scratch))
         progress(f"base {order.base}")
         found = source.fetch(order.base, layout, environment=order.environment, progress=progress)
-        facts = base.facts(found.image, found.name)
+        facts = base_image.facts(found.image, found.name)
         lock, wrote = _lock(order, facts.given, pip, progress)
         pins = facts.given.pins(manifest.requirements, lock)
         plugin = from_manifest(order.plugin, pins or ())

@@ -10,7 +10,7 @@ from typing import Any
 
 from ntp.oci import image as images
 from ntp.oci import layer, provenance, sbom
-from ntp.oci.base import CODE, OCI, OWN, WHEELS_FOLDER, Facts, files, settings
+from ntp.oci.base_image import CODE, OCI, OWN, WHEELS_FOLDER, Facts, files, settings
 from ntp.oci.descriptor import digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
