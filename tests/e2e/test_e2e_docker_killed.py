@@ -100,22 +100,20 @@ def insist_told(demo, code, out):
         )
 
 
-def test_the_engine_killed_meanwhile_changes_no_figure(start, own):
-    demo = start(own, "--speed", "10")
+@pytest.mark.parametrize(
+    ("speed", "moment_s"),
+    [
+        ("10", 0.0),
+        *(
+            pytest.param("5", random.Random(seed).uniform(0, 9), marks=pytest.mark.long)
+            for seed in range(MOMENTS)
+        ),
+    ],
+)
+def test_the_engine_killed_meanwhile_changes_no_figure(start, own, speed, moment_s):
+    demo = start(own, "--speed", speed)
     owner = demo.trade()
-    own.kill()
-    own.start()
-    code, out = demo.end()
-    insist_whole(demo, code, out)
-    assert demo.left(owner) == []
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(MOMENTS))
-def test_the_engine_killed_at_any_moment_changes_no_figure(start, own, seed):
-    demo = start(own, "--speed", "5")
-    owner = demo.trade()
-    time.sleep(random.Random(seed).uniform(0, 9))  # the moment is what is tried
+    time.sleep(moment_s)  # the moment is what is tried
     own.kill()
     own.start()
     code, out = demo.end()
