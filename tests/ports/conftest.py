@@ -198,8 +198,8 @@ class DockerWorld(ProcessWorld):
         self.made = []
         super().__init__(state)
 
-    def again(self, **_):
-        made = DockerRuntime("trial", self.state, base_url=self.engine.url)
+    def again(self, **options):
+        made = DockerRuntime("trial", self.state, base_url=self.engine.url, **options)
         self.made.append(made)
         return made
 

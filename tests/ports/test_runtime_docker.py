@@ -16,7 +16,8 @@ import pytest
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Image
-from orchestrator.runtime.docker import floods, look, pruning
+from orchestrator.runtime.docker import pruning
+from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
 
@@ -223,9 +224,8 @@ BURST = f"{FLOOD.replace('while True', 'for _ in range(400)')}{WAIT.replace('; '
 
 
 @pytest.mark.root
-async def test_who_floods_for_long_is_ended_and_who_does_so_for_a_moment_is_not(world, monkeypatch):
-    monkeypatch.setattr(floods, "LONG_S", 4.0)
-    monkeypatch.setattr(look, "USAGE_AGE_S", 0.5)
+async def test_who_floods_for_long_is_ended_and_who_does_so_for_a_moment_is_not(world):
+    world.runtime = world.again(tempo=Tempo(flood=4.0, usage=0.5))
     await world.run("beta", BURST)
     await world.runtime.start(world.launch("alpha", FLOOD, resources=replace(SMALL, cpu=2.0)))
     end = await world.ended("alpha")
@@ -415,10 +415,9 @@ def own(engine):
     return engine
 
 
-async def test_a_frozen_engine_is_an_engine_that_does_not_answer(world, own, monkeypatch):
-    monkeypatch.setattr("orchestrator.runtime.docker.engine.CALL_S", 1.0)
-    monkeypatch.setattr("orchestrator.runtime.docker.runtime.START_S", 1.0)
+async def test_a_frozen_engine_is_an_engine_that_does_not_answer(world, own):
     before = await world.run("alpha", WAIT)
+    world.runtime = world.again(tempo=Tempo(call=1.0, start=1.0))
     own.signal(signal.SIGSTOP)
     try:
         await until(own.is_frozen)

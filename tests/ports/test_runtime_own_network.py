@@ -10,6 +10,7 @@ import pytest
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError
 from orchestrator.runtime.docker import networks
+from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
 from tests.worlds import internet
@@ -77,6 +78,7 @@ def engine():
         made.close()
 
 
+AT_ONCE = Tempo(fence=0.0)
 OWN = {"own": (HostPort(internet.PUBLIC, internet.PORT),), "inet": True}
 
 
@@ -128,11 +130,11 @@ async def test_it_reaches_what_it_declares_by_tcp_and_udp_and_nothing_else(world
     assert (await world.see("beta")).id == there.id
 
 
-async def test_names_are_looked_up_outside_and_nobody_else_s_is_known(world, monkeypatch):
+async def test_names_are_looked_up_outside_and_nobody_else_s_is_known(world):
     def table(host, port, **_):
         return [(None, None, None, "", ({"exchange.test": internet.PUBLIC}[host], port))]
 
-    monkeypatch.setattr("orchestrator.runtime.docker.pins.socket.getaddrinfo", table)
+    world.runtime = world.again(tempo=AT_ONCE, look_up=table)
     own = (HostPort("exchange.test", internet.PORT),)
     asked = asking(
         ["tcp", "exchange.test", internet.PORT],
@@ -142,7 +144,6 @@ async def test_names_are_looked_up_outside_and_nobody_else_s_is_known(world, mon
     await world.run("alpha", PROBE, own=own, inet=True, **asked)
     await until(lambda: said(world, "alpha", 4))
     assert (await world.lines("alpha"))[1:] == ['"hello"', '"gaierror"', '"PermissionError"']
-    monkeypatch.setattr(networks, "CHECKED_S", 0.0)
 
     async def counted():
         return (await world.see("alpha")).refused.get(networks.OTHERS, 0)
@@ -167,8 +168,8 @@ async def test_what_leads_to_this_machine_or_its_network_is_refused(world, host,
     assert await world.see("alpha") is None
 
 
-async def test_a_hand_at_its_network_is_told_and_mended_in_place(world, monkeypatch):
-    monkeypatch.setattr(networks, "CHECKED_S", 0.0)
+async def test_a_hand_at_its_network_is_told_and_mended_in_place(world):
+    world.runtime = world.again(tempo=AT_ONCE)
     before = await world.run("alpha", PROBE, **OWN, **asking())
     assert before.drift == ""
     holder, bridge = holder_of(world, "alpha"), bridge_of(world, "alpha")
@@ -184,7 +185,7 @@ async def test_a_hand_at_its_network_is_told_and_mended_in_place(world, monkeypa
 
     world.engine.run("network", "disconnect", bridge, holder)
     assert outside(enter, [place]) != ["hello"]
-    world.runtime = world.again()  # another controller
+    world.runtime = world.again(tempo=AT_ONCE)  # another controller
     await told_and_mended(f"its network: it was disconnected from {bridge}")
 
     world.engine.run("network", "disconnect", bridge, holder)

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,10 +12,8 @@ from orchestrator.decide.state import Exit
 from orchestrator.errors import NtpError
 from orchestrator.runtime.docker import output, places
 from orchestrator.runtime.docker.engine import Engine
+from orchestrator.runtime.docker.life import Life
 from orchestrator.runtime.view import CODE
-
-if TYPE_CHECKING:
-    from orchestrator.runtime.docker.look import Life
 
 _NO_THREAD = ("can't start new thread", "Resource temporarily unavailable", "[Errno 11]")
 
@@ -26,7 +23,7 @@ class Record(msgspec.Struct, frozen=True):
     exit: Exit
 
 
-def of(engine: Engine, folder: Path, launch: Path, container: str, life: "Life") -> Exit:
+def of(engine: Engine, folder: Path, launch: Path, container: str, life: Life) -> Exit:
     """Return how it ended; the output of the life is still with the engine."""
     content = shim_files.read(str(folder / places.EXIT))
     with suppress(msgspec.MsgspecError):
@@ -42,7 +39,7 @@ def of(engine: Engine, folder: Path, launch: Path, container: str, life: "Life")
     return found
 
 
-def _made(engine: Engine, folder: Path, launch: Path, container: str, life: "Life") -> Exit:
+def _made(engine: Engine, folder: Path, launch: Path, container: str, life: Life) -> Exit:
     state = life.facts["State"]
     status = int(state.get("ExitCode", 0))
     code, signal = outcome(status)

@@ -22,11 +22,8 @@ import urllib3
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.runtime.docker import presence
 from orchestrator.runtime.docker.client import Client, Closable, Json
+from orchestrator.runtime.docker.tempo import Tempo
 
-CALL_S = 10.0
-START_S = 60.0
-"""A start on a loaded machine; the engine itself gives up on containerd after this long."""
-LOAD_S = 600.0
 AT_ONCE = 4
 """Starts are bound by the processor: more at once gain nothing (measured with 50)."""
 WAITING = 64
@@ -39,7 +36,7 @@ _BROKEN = (
     docker.errors.DockerException,
     urllib3.exceptions.HTTPError,  # while a stream is read, docker-py lets these through
 )
-_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=CALL_S)
+_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 T = TypeVar("T")
 
 
@@ -54,8 +51,9 @@ class _StaleError(UnreachableError):
 class Engine:
     """One engine, asked from threads. `base_url` None: as DOCKER_HOST and the context say."""
 
-    def __init__(self, base_url: str | None = None) -> None:
+    def __init__(self, base_url: str | None = None, tempo: Tempo | None = None) -> None:
         self._base_url = base_url
+        self._tempo = tempo or Tempo()
         self._api: str | None = None
         self._v2: bool | None = None
         self._clients: list[Client] = []
@@ -77,23 +75,25 @@ class Engine:
         for client in clients:
             client.close()
 
-    async def run(self, work: Callable[[], T], *, deadline_s: float = CALL_S) -> T:
-        """Run `work`, which asks this engine, in a thread; each of its calls has that deadline."""
+    async def run(self, work: Callable[[], T], *, deadline_s: float | None = None) -> T:
+        """Run `work`, which asks this engine, in a thread; each of its calls has that deadline, else the usual."""
         return await self._in(self._pool, work, deadline_s)
 
     async def look(self, work: Callable[[], T]) -> T:
         """As `run`, for a listing: many starts that wait for their turn do not make us blind."""
-        return await self._in(self._looking, work, CALL_S)
+        return await self._in(self._looking, work, None)
 
     async def wait(self, work: Callable[[], T]) -> T:
         """As `run`, for what waits for a plugin: it holds up no other work."""
-        return await self._in(self._waiting, work, CALL_S)
+        return await self._in(self._waiting, work, None)
 
     def later(self, work: Callable[[], None]) -> Future[None]:
         """Begin `work` without waiting for it; what goes wrong is tried again by who asked."""
         return self._waiting.submit(work)
 
-    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float) -> T:
+    async def _in(
+        self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None
+    ) -> T:
         context = contextvars.copy_context()
         context.run(_deadline.set, deadline_s)
         return await asyncio.get_running_loop().run_in_executor(pool, context.run, work)
@@ -210,7 +210,7 @@ class Engine:
     def load(self, archive: Path) -> None:
         """Take every image of an archive (`docker load`)."""
         with self._asked(f"image in {archive}") as client, archive.open("rb") as file:
-            client.timeout = LOAD_S
+            client.timeout = self._tempo.load
             for said in client.load_image(file):
                 if "error" in said:
                     raise ActionError(
@@ -262,11 +262,11 @@ class Engine:
             given = {} if self._base_url is None else {"base_url": self._base_url}
             if not given:
                 given = docker.utils.kwargs_from_env()
-            client = Client(version=self._api or "auto", timeout=CALL_S, **given)
+            client = Client(version=self._api or "auto", timeout=self._tempo.call, **given)
             self._api = client.api_version
             self._local.client = client
             self._clients.append(client)
-        client.timeout = _deadline.get()
+        client.timeout = _deadline.get() or self._tempo.call
         return client
 
 

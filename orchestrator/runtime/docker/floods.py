@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from ntp.confine.files import field, read
 from ntp.confine.shim_output import READ_BYTES_S
 
-LONG_S = 15.0
-"""A burst (a traceback, a table, a debug session) is none."""
 WORD = "LogFlood"
 
 
@@ -42,9 +40,9 @@ def flow(pid: int, before: Flow | None, now: float) -> Flow | None:
     return Flow(total, now, (before.since or before.at) if fast else None)
 
 
-def breach(found: Flow | None) -> tuple[str, str] | None:
-    """Return reason and cause for which a life has to end."""
-    if found is None or found.since is None or found.at - found.since < LONG_S:
+def breach(found: Flow | None, long_s: float) -> tuple[str, str] | None:
+    """Return reason and cause for which a life has to end: it was too fast for `long_s`."""
+    if found is None or found.since is None or found.at - found.since < long_s:
         return None
     return WORD, (
         f"it printed more than {READ_BYTES_S // 2**20} MiB a second for "

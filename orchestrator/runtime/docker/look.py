@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,20 @@ from ntp.confine import cgroup, shim_storage, verify
 from ntp.confine.cgroup import Group
 from ntp.confine.limits import allow_burst
 from ntp.confine.policy import Policy
-from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
+from orchestrator.decide.state import Instance, Isolation, Phase, Usage
 from orchestrator.runtime.docker import ends, floods, hardening, identity, networks, places
 from orchestrator.runtime.docker.births import is_ours
 from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
 from orchestrator.runtime.docker.identity import Label
+from orchestrator.runtime.docker.life import Life, Picture
 from orchestrator.runtime.docker.networks import Networks
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.system import System
+from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.runtime.view import NOFILE
 
 OWN_NETWORK = "a network of its own, and in it only the hosts that its entry declares"
-USAGE_AGE_S = 2.0
 USAGES_A_PASS = 100
 PHASES = {
     "created": Phase.CREATED,
@@ -42,54 +43,22 @@ PHASES = {
 }
 
 
-@dataclass
-class Life:
-    """What is remembered of one container."""
-
-    label: Label
-    state: str
-    facts: Json
-    group: Group | None = None
-    usage: Usage = field(default_factory=Usage)
-    read_at: float = 0.0
-    isolation: Isolation | None = None
-    exit: Exit | None = None
-    peak: int = 0
-    refused: int = 0
-    flow: floods.Flow | None = None
-    drift: str | None = None
-    """Of its limits; None: not looked at yet. The engine's facts and our limits stay as long as this does."""
-    breach: tuple[str, str] | None = None
-    """Reason and cause for which it has to be stopped: something that no engine enforces."""
-
-    @property
-    def pid(self) -> int | None:
-        return int(self.facts["State"]["Pid"]) or None
-
-
-@dataclass
-class Picture:
-    """One listing: instances by name, the containers that serve all of them, and what has to go."""
-
-    instances: dict[str, Instance] = field(default_factory=dict)
-    system: dict[str, Json] = field(default_factory=dict)
-    breaches: dict[str, tuple[str, str]] = field(default_factory=dict)
-    networks: dict[str, Json] = field(default_factory=dict)
-    """By instance, the container that holds a network of its own."""
-    unused: list[str] = field(default_factory=list)
-    """Instances that have such a network and do not use it."""
-    strangers: list[str] = field(default_factory=list)
-    """Containers that carry our labels and are none of ours."""
-
-
 class Look:
     def __init__(
-        self, owner: str, engine: Engine, there: Places, system: System, own: Networks
+        self,
+        owner: str,
+        engine: Engine,
+        there: Places,
+        system: System,
+        own: Networks,
+        *,
+        tempo: Tempo,
     ) -> None:
         self._owner = owner
         self._engine = engine
         self._places = there
         self._system = system
+        self._tempo = tempo
         self._networks = own
         self._lives: dict[str, Life] = {}
         self._looking = threading.Lock()
@@ -186,7 +155,7 @@ class Look:
 
     def _measure(self) -> None:
         """Read figures of use, the oldest first, for some of those that run."""
-        due = time.monotonic() - USAGE_AGE_S
+        due = time.monotonic() - self._tempo.usage
         running = [
             life for life in self._lives.values() if life.exit is None and life.group is not None
         ]
@@ -216,7 +185,7 @@ class Look:
                     "`storage`, or let it write less"
                 )
                 return "StorageFull", cause
-        return floods.breach(life.flow)
+        return floods.breach(life.flow, self._tempo.flood)
 
     def _instance(self, container: str, life: Life, holder: Json | None) -> Instance:
         label, folder = life.label, self._places.run(life.label.name)

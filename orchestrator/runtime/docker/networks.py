@@ -24,16 +24,15 @@ from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
 from orchestrator.runtime.docker.hardening import MIB, Container
 from orchestrator.runtime.docker.images import Images
-from orchestrator.runtime.docker.pins import Pins, pinned
+from orchestrator.runtime.docker.pins import LookUp, Pins, pinned
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.system import SLEEP
+from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.runtime.view import environment
 
 ROLE = "own-network"
 OTHERS = "other hosts"
 """Among what was refused: all that is not declared, for only the kernel sees it."""
-CHECKED_S = 20.0
-"""How old the last look at rules may be."""
 
 
 @dataclass
@@ -50,8 +49,18 @@ class Networks:
     """Makes networks of plugins' own, sees what became of them, and takes them away."""
 
     def __init__(
-        self, owner: str, project: str, engine: Engine, there: Places, images: Images
+        self,
+        owner: str,
+        project: str,
+        engine: Engine,
+        there: Places,
+        images: Images,
+        *,
+        tempo: Tempo,
+        look_up: LookUp,
     ) -> None:
+        self._tempo = tempo
+        self._look_up = look_up
         self._owner = owner
         self._project = project
         self._engine = engine
@@ -68,7 +77,7 @@ class Networks:
         """
         fence.insist_possible()
         engine_pid = self._engine_pid()
-        pins = pinned(launch.own, fence.addresses_of(engine_pid))
+        pins = pinned(launch.own, fence.addresses_of(engine_pid), self._look_up)
         image = self._images.id_of(launch)
         made_of = {"image": image, "pins": [[str(host), *found] for host, found in pins]}
         holder = self._there(launch.name)
@@ -237,7 +246,7 @@ class Networks:
             if known is None:
                 # Made under a controller before us: what it wrote is written once more, and then known.
                 self._fence(name, pid, container, _made_of(listed["Labels"]))
-            elif time.monotonic() - known.seen_at > CHECKED_S:
+            elif time.monotonic() - known.seen_at > self._tempo.fence:
                 with fence.namespace(pid, container) as within:
                     rules = fence.saved(within)
                 known.refused = max(known.refused, fence.refusals(rules))

@@ -4,7 +4,8 @@ A look-up has the deadline of the machine's resolver.
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ntp.confine.addresses import objection
 from orchestrator.runtime.docker import fence
@@ -12,28 +13,28 @@ from orchestrator.spec.model import HostPort
 
 ADDRESSES = 16
 """Of one name, at most."""
+LookUp = Callable[..., Sequence[tuple[Any, ...]]]
 Pins = tuple[tuple[HostPort, tuple[str, ...]], ...]
 """Each declared host with the addresses that its name led to when the network was made."""
 
 
-def pinned(wanted: Sequence[HostPort], machine: frozenset[str]) -> Pins:
+def pinned(wanted: Sequence[HostPort], machine: frozenset[str], look_up: LookUp) -> Pins:
     """Look each host up.
 
     Args:
         wanted: the declared hosts.
         machine: addresses of the engine's machine, which may be public ones.
+        look_up: as `socket.getaddrinfo`.
 
     Raises:
         ActionError: (NetworkRefused) one leads to no public address of somebody else.
     """
-    return tuple((host, _led(host, machine)) for host in wanted)
+    return tuple((host, _led(host, machine, look_up)) for host in wanted)
 
 
-def _led(place: HostPort, machine: frozenset[str]) -> tuple[str, ...]:
+def _led(place: HostPort, machine: frozenset[str], look_up: LookUp) -> tuple[str, ...]:
     try:
-        answers = socket.getaddrinfo(
-            place.host, place.port, family=socket.AF_INET, type=socket.SOCK_STREAM
-        )
+        answers = look_up(place.host, place.port, family=socket.AF_INET, type=socket.SOCK_STREAM)
     except OSError as error:
         raise fence.refused(
             f"{place.host} leads to no IPv4 address: {error.strerror or error}", permanent=False

@@ -1,6 +1,7 @@
 """The Docker runtime: each plugin its own hardened container. Port `Runtime`."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,19 +17,24 @@ from ntp.confine.limits import allow_burst, forbid_burst
 from orchestrator.decide.state import Instance, Isolation
 from orchestrator.errors import ActionError, NtpError
 from orchestrator.ports import Capabilities, Launch, LogLine
-from orchestrator.runtime.docker import facts, hardening, identity, output, places, tidy
+from orchestrator.runtime.docker import facts, floods, hardening, identity, output, places, tidy
 from orchestrator.runtime.docker.births import Births
 from orchestrator.runtime.docker.client import Closable
-from orchestrator.runtime.docker.engine import CALL_S, START_S, Engine
+from orchestrator.runtime.docker.engine import Engine
 from orchestrator.runtime.docker.images import Images
-from orchestrator.runtime.docker.look import Life, Look, policy_of
+from orchestrator.runtime.docker.life import Life
+from orchestrator.runtime.docker.look import Look, policy_of
 from orchestrator.runtime.docker.networks import Networks
+from orchestrator.runtime.docker.pins import LookUp
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.stops import Stops
 from orchestrator.runtime.docker.system import System
+from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.runtime.uids import owner_of
 from orchestrator.spec.model import Resources
 
+GENTLY = frozenset({"StorageFull", floods.WORD})
+"""Breaches whose plugin may say goodbye: it still has what it needs for that."""
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Between two tries to hear the engine's events again."""
 
@@ -40,18 +46,37 @@ class DockerRuntime:
         project: with a digest of `state` it names everything that is ours in the engine.
         state: the project's folder; `run/` and `storage/` in it are ours.
         base_url: of the engine; None: as DOCKER_HOST says, else its usual socket.
+        tempo: None: the usual one.
+        look_up: the machine's resolver, for the hosts of networks of plugins' own.
     """
 
     name = "docker"
 
-    def __init__(self, project: str, state: Path, *, base_url: str | None = None) -> None:
+    def __init__(
+        self,
+        project: str,
+        state: Path,
+        *,
+        base_url: str | None = None,
+        tempo: Tempo | None = None,
+        look_up: LookUp = socket.getaddrinfo,
+    ) -> None:
+        self._tempo = tempo or Tempo()
         state = state.absolute()
         self._owner = owner_of(project, state)
         self._places = Places(self._owner, state)
-        self._engine = Engine(base_url)
+        self._engine = Engine(base_url, self._tempo)
         images = Images(self._engine)
         self._system = System(self._owner, project, self._engine, self._places, images)
-        self._networks = Networks(self._owner, project, self._engine, self._places, images)
+        self._networks = Networks(
+            self._owner,
+            project,
+            self._engine,
+            self._places,
+            images,
+            tempo=self._tempo,
+            look_up=look_up,
+        )
         self._births = Births(
             self._owner,
             self._engine,
@@ -60,7 +85,14 @@ class DockerRuntime:
             networks=self._networks,
             images=images,
         )
-        self._look = Look(self._owner, self._engine, self._places, self._system, self._networks)
+        self._look = Look(
+            self._owner,
+            self._engine,
+            self._places,
+            self._system,
+            self._networks,
+            tempo=self._tempo,
+        )
         self._stops = Stops(self._engine, self._places, self._births.found)
         self._duties: dict[str, Future[None]] = {}
         self.capabilities = Capabilities(
@@ -71,7 +103,7 @@ class DockerRuntime:
         """Return every instance of this project: one call to the engine where nothing changed."""
         picture = await self._engine.look(self._look.now)
         for name, (reason, cause) in picture.breaches.items():
-            grace_s = 1.0 if reason in {"StorageFull", "LogFlood"} else 0.0
+            grace_s = 1.0 if reason in GENTLY else 0.0
             end = partial(self._stops.end, name, grace_s=grace_s, reason=reason, cause=cause)
             self._begin(f"end {name}", end)
         if not self._system.is_whole(picture.system):
@@ -88,7 +120,7 @@ class DockerRuntime:
 
     async def start(self, launch: Launch) -> None:
         """Create and start, or adopt (see the port). ActionError names the step that was refused."""
-        await self._engine.run(lambda: self._births.begin(launch), deadline_s=START_S)
+        await self._engine.run(lambda: self._births.begin(launch), deadline_s=self._tempo.start)
 
     async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
         """SIGTERM, at most `grace`, then the whole container. Absent or stopped is success."""
@@ -150,7 +182,7 @@ class DockerRuntime:
             with suppress(
                 TimeoutError
             ):  # the engine hangs: there is nothing to hear, only to look at
-                await asyncio.wait_for(listening.wait(), CALL_S)
+                await asyncio.wait_for(listening.wait(), self._tempo.call)
             self._look.may_have_changed()
             while True:
                 yield None
@@ -161,7 +193,7 @@ class DockerRuntime:
             for each in stream:
                 with suppress(OSError, AttributeError):
                     each.close()
-            await asyncio.to_thread(thread.join, CALL_S)
+            await asyncio.to_thread(thread.join, self._tempo.call)
 
     async def isolation(self) -> Isolation:
         """Return what a container holds here, as far as the engine tells."""
@@ -169,8 +201,8 @@ class DockerRuntime:
 
     async def close(self, *, delete_data: bool) -> None:
         """Remove what was made for the project as a whole; its state folder stays the caller's."""
-        await self._engine.run(self._system.remove, deadline_s=START_S)
-        await self._engine.run(self._networks.remove_all, deadline_s=START_S)
+        await self._engine.run(self._system.remove, deadline_s=self._tempo.start)
+        await self._engine.run(self._networks.remove_all, deadline_s=self._tempo.start)
         await self._engine.run(lambda: self._places.close(delete_data=delete_data))
         self._engine.close()
 
