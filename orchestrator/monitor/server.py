@@ -30,6 +30,7 @@ class Monitor:
         figures: `Controller.figures`.
         version: of the controller.
         answer_s: how long a pass may take before the loop counts as stuck.
+        request_s: how long a client may take to ask, and to take the answer.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Monitor:
         *,
         version: str,
         answer_s: float = ANSWER_S,
+        request_s: float = REQUEST_S,
     ) -> None:
         self._status = status
         self._figures = figures
         self._metrics = Metrics(version)
         self._answer_s = answer_s
+        self._request_s = request_s
         self._open = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +62,7 @@ class Monitor:
                 else:
                     answer = await self._answer(reader)
                 writer.write(_framed(answer))
-                async with asyncio.timeout(REQUEST_S):
+                async with asyncio.timeout(self._request_s):
                     await writer.drain()
         finally:
             self._open -= 1
@@ -67,7 +70,7 @@ class Monitor:
 
     async def _answer(self, reader: asyncio.StreamReader) -> Answer:
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too large")

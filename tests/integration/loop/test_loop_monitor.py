@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from orchestrator.errors import UnreachableError
-from orchestrator.monitor import server
 from orchestrator.monitor.server import MOST_CONNECTIONS, Monitor, monitoring
 from tests.worlds.house import NAMES
 from tests.worlds.memory import eventually
@@ -134,10 +133,10 @@ async def test_so_many_at_once_and_no_more(port):
         assert (await get(port, "/healthz"))[1] != "too many connections\n"
 
 
-async def test_who_asks_nothing_is_not_listened_to_for_ever(port, monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_S", 0.05)
+async def test_who_asks_nothing_is_not_listened_to_for_ever(port):
+    monitor = Monitor(nobody, no_figures, version="1", request_s=0.05)
     async with (
-        monitoring(Monitor(nobody, no_figures, version="1"), ("127.0.0.1", port)),
+        monitoring(monitor, ("127.0.0.1", port)),
         asyncio.timeout(WITHIN_S),
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
