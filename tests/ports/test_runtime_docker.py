@@ -208,7 +208,7 @@ async def test_a_container_that_was_made_and_not_started_is_replaced(world):
     ],
 )
 async def test_an_image_that_would_defeat_a_limit_is_refused(world, change, words):
-    image = Image(reference := "ntp-test-hostile", frozenset({built(world, reference, change)}))
+    image = Image(reference := "ntp-test-hostile", frozenset({world.built(reference, change)}))
     environment = replace(world.engine.environment(), image=image)
     with pytest.raises(ActionError, match=words):
         await world.runtime.start(world.launch("alpha", WAIT, environment=environment))
@@ -235,7 +235,7 @@ async def test_who_floods_for_long_is_ended_and_who_does_so_for_a_moment_is_not(
 
 
 async def test_an_image_that_somebody_removed_meanwhile_is_told(world):
-    image = Image(reference := "ntp-test-removed", frozenset({built(world, reference)}))
+    image = Image(reference := "ntp-test-removed", frozenset({world.built(reference)}))
     environment = replace(world.engine.environment(), image=image)
     await world.run("alpha", WAIT)  # whose image serves all
     await world.run("beta", "print('here')", environment=environment)
@@ -252,7 +252,7 @@ async def test_what_an_image_says_of_itself_is_not_taken_over(world):
         "ENV LD_PRELOAD=/evil.so PYTHONSTARTUP=/evil.py", "USER 0",
         "HEALTHCHECK --interval=1s CMD true", "WORKDIR /evil", 'ENTRYPOINT ["/evil"]',
     ]  # fmt: skip
-    image = Image(reference := "ntp-test-odd", frozenset({built(world, reference, *changes)}))
+    image = Image(reference := "ntp-test-odd", frozenset({world.built(reference, *changes)}))
     environment = replace(world.engine.environment(), image=image)
     assert "LD_PRELOAD=/evil.so" in world.engine.inspect(reference)["Config"]["Env"]
     show = "import os; print(['LD_PRELOAD' in os.environ, os.getcwd(), os.getuid() != 0])"
@@ -264,7 +264,7 @@ async def test_what_an_image_says_of_itself_is_not_taken_over(world):
 async def test_another_image_of_the_same_name_is_another_one(world):
     ids = []
     for name in ("alpha", "beta"):
-        ids.append(built(world, "ntp-test-same", f"LABEL of={name}"))
+        ids.append(world.built("ntp-test-same", f"LABEL of={name}"))
         image = Image("ntp-test-same", frozenset({ids[-1]}))
         environment = replace(world.engine.environment(), image=image)
         await world.run(name, WAIT, environment=environment)
@@ -272,7 +272,7 @@ async def test_another_image_of_the_same_name_is_another_one(world):
 
 
 async def test_what_serves_all_plugins_is_made_of_no_plugins_image(world):
-    theirs = built(world, "ntp-test-theirs", "LABEL of=theirs")
+    theirs = world.built("ntp-test-theirs", "LABEL of=theirs")
     ours = world.engine.environment()
     image = Image("ntp-test-theirs", frozenset({theirs}))
     environment = replace(ours, image=image, serving=ours)
@@ -292,13 +292,13 @@ async def test_images_that_nobody_uses_are_pruned_and_those_of_others_are_not(wo
 
     strangers = there()  # the engine may be somebody's own
     label = f"LABEL {pruning.LABEL}=sha256:x"
-    kept = built(world, "ntp/test-kept:1", label, "LABEL n=kept")
-    running = built(world, "ntp/test-running:1", label, "LABEL n=running")
-    renamed = built(world, "ntp/test-renamed:1", label, "LABEL n=renamed")
+    kept = world.built("ntp/test-kept:1", label, "LABEL n=kept")
+    running = world.built("ntp/test-running:1", label, "LABEL n=running")
+    renamed = world.built("ntp/test-renamed:1", label, "LABEL n=renamed")
     world.engine.run("tag", renamed, "somebody/own:1")
-    moved = built(world, "ntp/test-old:1", label, "LABEL n=moved")
-    old = built(world, "ntp/test-old:1", label, "LABEL n=old")
-    other = built(world, "ntp/test-other:1", "LABEL n=other")
+    moved = world.built("ntp/test-old:1", label, "LABEL n=moved")
+    old = world.built("ntp/test-old:1", label, "LABEL n=old")
+    other = world.built("ntp/test-other:1", "LABEL n=other")
     image = Image("ntp/test-running:1", frozenset({running}))
     environment = replace(world.engine.environment(), image=image)
     await world.run("alpha", WAIT, environment=environment)
@@ -322,16 +322,6 @@ async def test_images_that_nobody_uses_are_pruned_and_those_of_others_are_not(wo
 
 def reference_of(world):
     return world.engine.environment().image.reference
-
-
-def built(world, reference, *changes):
-    """An image with these lines of a Dockerfile on top; its id."""
-    words = [word for change in changes for word in ("--change", change)]
-    made = world.engine.run("create", reference_of(world), "true").strip()
-    try:
-        return world.engine.run("commit", *words, made, reference).strip()
-    finally:
-        world.engine.run("rm", made)
 
 
 CALLS = """

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError
+from orchestrator.ports import Image
 from orchestrator.runtime.docker import networks
 from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort
@@ -166,6 +168,15 @@ async def test_what_leads_to_this_machine_or_its_network_is_refused(world, host,
         await world.runtime.start(world.launch("alpha", PROBE, own=own, inet=True))
     assert refusal.value.reason == "NetworkRefused"
     assert await world.see("alpha") is None
+
+
+async def test_what_holds_its_network_is_made_of_no_plugins_image(world):
+    ours, theirs = world.engine.environment(), world.built("ntp-test-theirs", "LABEL of=theirs")
+    image = Image("ntp-test-theirs", frozenset({theirs}))
+    environment = replace(ours, image=image, serving=ours)
+    await world.run("alpha", PROBE, environment=environment, **OWN, **asking())
+    assert world.container("alpha")["Image"] == theirs
+    assert world.engine.inspect(holder_of(world, "alpha"))["Image"] in ours.image.ids
 
 
 async def test_a_hand_at_its_network_is_told_and_mended_in_place(world):

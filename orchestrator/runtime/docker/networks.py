@@ -14,21 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ntp.confine.policy import Policy
 from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
 from orchestrator.runtime import uids
-from orchestrator.runtime.docker import fence, hardening, identity
+from orchestrator.runtime.docker import fence, identity
+from orchestrator.runtime.docker.attendants import IDLE, QUIET, Attendants, idle
 from orchestrator.runtime.docker.bridges import Bridges
 from orchestrator.runtime.docker.client import Json
 from orchestrator.runtime.docker.engine import AbsentError, Engine
-from orchestrator.runtime.docker.hardening import MIB, Container
-from orchestrator.runtime.docker.images import Images
 from orchestrator.runtime.docker.pins import LookUp, Pins, pinned
 from orchestrator.runtime.docker.places import Places
-from orchestrator.runtime.docker.system import SLEEP
 from orchestrator.runtime.docker.tempo import Tempo
-from orchestrator.runtime.view import environment
 
 ROLE = "own-network"
 OTHERS = "other hosts"
@@ -54,7 +50,7 @@ class Networks:
         project: str,
         engine: Engine,
         there: Places,
-        images: Images,
+        attendants: Attendants,
         *,
         tempo: Tempo,
         look_up: LookUp,
@@ -66,7 +62,7 @@ class Networks:
         self._engine = engine
         self._bridges = Bridges(owner, engine)
         self._places = there
-        self._images = images
+        self._attendants = attendants
         self._fences: dict[str, _Fence] = {}
 
     def open(self, launch: Launch) -> str:
@@ -78,14 +74,14 @@ class Networks:
         fence.insist_possible()
         engine_pid = self._engine_pid()
         pins = pinned(launch.own, fence.addresses_of(engine_pid), self._look_up)
-        image = self._images.id_of(launch)
+        image = self._attendants.image(launch)
         made_of = {"image": image, "pins": [[str(host), *found] for host, found in pins]}
         holder = self._there(launch.name)
         if holder is not None and not _serves(holder, made_of):
             self._engine.remove(str(holder["Id"]))
             holder = None
         if holder is None:
-            holder = self._make(launch, image, pins, made_of)
+            holder = self._make(launch, pins, made_of)
         self._fence(launch.name, int(holder["State"]["Pid"]), str(holder["Id"]), made_of)
         self._join(launch.name, holder, engine_pid)
         return str(holder["Id"])
@@ -166,49 +162,22 @@ class Networks:
         # An entry's name cannot end so: this one is nobody else's.
         return identity.container_name(self._owner, f"{name}-network-")
 
-    def _make(self, launch: Launch, image: str, pins: Pins, made_of: Mapping[str, Any]) -> Json:
-        given = launch.environment
-        if given is None:
-            raise fence.refused(f"{launch.name} is no plugin")
+    def _make(self, launch: Launch, pins: Pins, made_of: Mapping[str, Any]) -> Json:
         uid = os.geteuid()
         if uid == 0:
             uid = uids.find(self._owner, ".network", (), uids.uid_range())
-        name = self._holder_name(launch.name)
-        policy = Policy(
-            name=name,
-            memory=16 * MIB,
-            cpu=0.5,
-            pids=4,
-            tmp=0,
-            uid=uid,
-            gid=uid,
-            oom_score_adj=0,
-        )
-        container = Container(
-            image=image,
-            argv=[str(given.python), "-S", "-s", "-P", "-c", SLEEP],
-            environment=environment(launch, tmp="/tmp", files="/nowhere"),  # noqa: S108
-            labels={
-                **identity.system_labels(self._owner, self._project, ROLE, made_of),
-                identity.INSTANCE: launch.name,
-            },
+        hosts = [
+            f"{host.host}:{each}" for host, found in pins for each in found if each != host.host
+        ]
+        labels = identity.system_labels(self._owner, self._project, ROLE, made_of)
+        made = self._attendants.begin(
+            launch,
+            idle(self._holder_name(launch.name), uid),
+            IDLE,
+            labels={**labels, identity.INSTANCE: launch.name},
             network="none",
+            settings={"ExtraHosts": hosts, "Sysctls": QUIET},
         )
-        body = hardening.body(
-            policy, container, self._images.config(image), v2=self._engine.has_v2()
-        )
-        body["HostConfig"] |= {
-            "ExtraHosts": [
-                f"{host.host}:{each}" for host, found in pins for each in found if each != host.host
-            ],
-            "Sysctls": {
-                "net.ipv4.ping_group_range": "1 0",
-                "net.ipv6.conf.all.disable_ipv6": "1",
-                "net.ipv6.conf.default.disable_ipv6": "1",
-            },
-        }
-        made = self._engine.create(name, body)
-        self._engine.start(made)
         return self._engine.inspect(made)
 
     def _fence(self, name: str, pid: int, container: str, made_of: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from orchestrator.decide.state import Instance, Isolation
 from orchestrator.errors import ActionError, NtpError
 from orchestrator.ports import Capabilities, Launch, LogLine
 from orchestrator.runtime.docker import facts, floods, hardening, identity, output, places, tidy
+from orchestrator.runtime.docker.attendants import Attendants
 from orchestrator.runtime.docker.births import Births
 from orchestrator.runtime.docker.client import Closable
 from orchestrator.runtime.docker.engine import Engine
@@ -67,13 +68,14 @@ class DockerRuntime:
         self._places = Places(self._owner, state)
         self._engine = Engine(base_url, self._tempo)
         images = Images(self._engine)
-        self._system = System(self._owner, project, self._engine, self._places, images)
+        attendants = Attendants(self._engine, images)
+        self._system = System(self._owner, project, self._engine, self._places, attendants)
         self._networks = Networks(
             self._owner,
             project,
             self._engine,
             self._places,
-            images,
+            attendants,
             tempo=self._tempo,
             look_up=look_up,
         )

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ntp.confine import doors
@@ -18,17 +17,15 @@ from ntp.confine.policy import Bind, Policy
 from orchestrator.errors import ActionError
 from orchestrator.ports import Launch
 from orchestrator.runtime import uids
-from orchestrator.runtime.docker import hardening, identity
+from orchestrator.runtime.docker import identity
+from orchestrator.runtime.docker.attendants import IDLE, QUIET, Attendants, idle
 from orchestrator.runtime.docker.engine import AbsentError, Engine
-from orchestrator.runtime.docker.hardening import MIB, Container
-from orchestrator.runtime.docker.images import Images
+from orchestrator.runtime.docker.hardening import MIB
 from orchestrator.runtime.docker.places import Places, own, private, record, recorded
-from orchestrator.runtime.view import environment
 
 NETWORK, DOOR = "network", "door"
 SYSTEM = ".system"
 """The run folder whose lock has one of several controllers make them."""
-SLEEP = "import signal; signal.sigwait({signal.SIGTERM})"
 OPENS_S = 20.0
 FOLDER = "/doors"
 
@@ -37,13 +34,13 @@ class System:
     """Makes them where they are missing, and makes them again where they ended."""
 
     def __init__(
-        self, owner: str, project: str, engine: Engine, there: Places, images: Images
+        self, owner: str, project: str, engine: Engine, there: Places, attendants: Attendants
     ) -> None:
         self._owner = owner
         self._project = project
         self._engine = engine
         self._places = there
-        self._images = images
+        self._attendants = attendants
         self._one_at_a_time = threading.Lock()
         self._known: dict[str, str] = {}
         self._serving: Launch | None = None
@@ -134,55 +131,33 @@ class System:
         return str(there["Id"])
 
     def _make(self, role: str, name: str, launch: Launch) -> str:
-        given = launch.environment
-        if given is None:
-            raise ActionError(f"{launch.name} is no plugin", reason="ImageMissing", permanent=True)
-        given = given.serving or given
-        launch = replace(launch, environment=given)
-        image = self._images.id_of(launch)
         uid = self._door_uid()
-        binds = (Bind(str(self._places.doors), FOLDER, writable=True),) if role == DOOR else ()
-        policy = Policy(
+        policy = idle(name, uid) if role == NETWORK else self._door_policy(name, uid)
+        program = IDLE if role == NETWORK else ("-m", "ntp.confine.doors", FOLDER)
+        made_of = {"image": self._attendants.image(launch), "program": program}
+        return self._attendants.begin(
+            launch,
+            policy,
+            program,
+            labels=identity.system_labels(self._owner, self._project, role, made_of),
+            network="none" if role == NETWORK else "host",
+            settings={"Sysctls": QUIET} if role == NETWORK else {},
+        )
+
+    def _door_policy(self, name: str, uid: int) -> Policy:
+        return Policy(
             name=name,
-            memory=(16 if role == NETWORK else 64) * MIB,
+            memory=64 * MIB,
             cpu=0.5,
-            pids=4 if role == NETWORK else 512,
+            pids=512,
             tmp=0,
             nofile=4096,
             uid=uid,
             gid=uid,
-            binds=binds,
-            inet=role == DOOR,
+            binds=(Bind(str(self._places.doors), FOLDER, writable=True),),
+            inet=True,
             oom_score_adj=0,
         )
-        program = ["-c", SLEEP] if role == NETWORK else ["-m", "ntp.confine.doors", FOLDER]
-        container = Container(
-            image=image,
-            argv=[str(given.python), "-S", "-s", "-P", *program],
-            environment=environment(launch, tmp="/tmp", files="/nowhere"),  # noqa: S108
-            labels=identity.system_labels(
-                self._owner, self._project, role, {"image": image, "program": program}
-            ),
-            network="none" if role == NETWORK else "host",
-        )
-        body = hardening.body(
-            policy,
-            container,
-            self._images.config(image),
-            v2=self._engine.has_v2(),
-        )
-        if role == NETWORK:
-            body["HostConfig"]["Sysctls"] = {
-                "net.ipv4.ping_group_range": "1 0",
-                "net.ipv6.conf.all.disable_ipv6": "1",
-            }
-        try:
-            made = self._engine.create(name, body)
-        except AbsentError:
-            self._images.forget(image)  # somebody removed it: the next try has it loaded
-            raise
-        self._engine.start(made)
-        return made
 
     def _door_uid(self) -> int:
         if os.geteuid() != 0:
