@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from ntp.oci import base_image
@@ -14,7 +13,7 @@ from orchestrator.catalog.image_store import OURS, SITE, ImageStore, base_name
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import Problem
-from orchestrator.ports import Environment, Image
+from orchestrator.ports import Environment
 from orchestrator.spec.model import Artifact, Place, Wanted
 
 AT_ONCE = 3
@@ -101,11 +100,7 @@ class ImageCatalog:
     def _prepare(self, artifact: Artifact, lock: Lock | None) -> Environment:
         below = self._images.base(self._below)
         made = self._images.image(artifact, lock, below)
-        image = Image(
-            made.name,
-            frozenset({made.id, made.digest}),
-            partial(self._store.archive, [made.digest]),
-        )
+        image = self._store.runnable(made.name, id_=made.id, digest=made.digest)
         python = Path(base_image.facts(below.image, below.name).python)
         serving = Environment(python, OURS, made.digest, image)
         return Environment(python, SITE, made.digest, image, serving)
@@ -113,11 +108,7 @@ class ImageCatalog:
     def _as_it_is(self, artifact: Artifact) -> Environment:
         below = self._images.base(self._below)
         digest = below.image.digest
-        image = Image(
-            base_name(digest),
-            frozenset({below.image.id, digest}),
-            partial(self._store.archive, [digest]),
-        )
+        image = self._store.runnable(base_name(digest), id_=below.image.id, digest=digest)
         python = Path(base_image.facts(below.image, below.name).python)
         serving = Environment(python, OURS, digest, image)
         return replace(self._named.environment(artifact), serving=serving)

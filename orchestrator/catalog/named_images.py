@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ntp.contract.manifest import Manifest
@@ -101,9 +100,7 @@ class NamedImages:
         with told():
             found = self.fetched(artifact.image)
         row = found.row
-        image = ports.Image(
-            row.name, frozenset({row.id, row.digest}), partial(self._store.archive, [row.digest])
-        )
+        image = self._store.runnable(row.name, id_=row.id, digest=row.digest)
         return ports.Environment(found.python, SITE, row.digest, image)
 
     def settle(self, text: str) -> str:

@@ -139,6 +139,17 @@ async def test_what_somebody_did_to_a_container_does_not_hide_it(world, how):
     await world.stop("alpha")
 
 
+async def test_a_look_at_what_has_not_changed_is_one_question(world):
+    for name in ("alpha", "beta"):
+        await world.run(name, WAIT, egress=(HostPort("127.0.0.1", 9),))
+        await world.until_isolated(name)
+    asked = []
+    for client in world.runtime._engine._clients:
+        client.hooks["response"].append(lambda answer, **_: asked.append(answer.request.path_url))
+    assert set(await world.runtime.observe()) == {"alpha", "beta"}
+    assert [each.partition("?")[0].rpartition("/containers")[2] for each in asked] == ["/json"]
+
+
 async def test_limits_that_somebody_else_changed_are_told_and_can_be_set_again(world):
     before = await world.run("alpha", WAIT)
     async with aclosing(world.runtime.events()) as events:
