@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-long lint docs bench lock clean dist images
+.PHONY: help setup demo test test-long crash lint docs bench lock clean dist images
 
 help:
 	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
 	@echo "make test       all tests"
 	@echo "make test-long  crash and fuzz campaigns, up to an hour"
+	@echo "make crash      kills at random points, N=1000 SEED=1; the ledgers have to be those of an undisturbed run"
 	@echo "make lint       ruff, mypy, import-linter, generated files"
 	@echo "make docs       write the generated files: schemas/, docs/reference/"
 	@echo "make images     test, pack and compare the images of all bundled plugins"
@@ -37,11 +38,19 @@ demo: $(READY)
 JOBS ?= 3
 test: $(READY) lint
 	@requirements/registry
+	@requirements/sigstore
 	@$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
 
 test-long: $(READY)
 	@requirements/registry
+	@requirements/sigstore
 	@$(BIN)/python -m pytest -m long --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
+# So many kills, at the random points of a seed.
+N ?= 1000
+SEED ?= 1
+crash: $(READY)
+	@CRASH_N=$(N) CRASH_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/runner/test_runner_crash.py --numprocesses 2
 
 lint: $(READY)
 	@$(BIN)/ruff check .

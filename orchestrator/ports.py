@@ -5,8 +5,8 @@ nothing answered (we are blind: mutate nothing), ActionError when the answer was
 idempotent: after a crash it is simply made again.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +14,12 @@ from typing import Any, Protocol, Self
 
 from ntp.contract.beat import Beat
 from ntp.contract.problem import Problem
+from orchestrator.captures import Captures
 from orchestrator.decide.alerts import Alert
-from orchestrator.decide.state import Hashes, Instance, Isolation, Record
-from orchestrator.spec.model import Artifact, Detour, HostPort, Resources, Rights, SecretRef, Wanted
+from orchestrator.decide.state import Instance, Isolation, Record
+from orchestrator.launch import Environment, Launch
+from orchestrator.letters import Letters
+from orchestrator.spec.model import Artifact, Resources, Rights, SecretRef, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,84 +29,6 @@ class Capabilities:
     update_in_place: bool
     restarts_by_itself: bool
     max_instances: int | None = None
-    own_networks: bool = False
-    """Can give an instance a network of its own (`Launch.own`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image that a container engine has or can be given; it is run by its id, never by a name."""
-
-    reference: str
-    """A name that the engine may know it by."""
-    ids: frozenset[str]
-    """What engines call it: the digest of its config, or that of its manifest."""
-    archive: Callable[[], AbstractContextManager[Path]] | None = field(default=None, compare=False)
-    """A block with a file to load it from; blocks, and may raise ActionError. None: there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A read-only Python environment for one artifact: SDK plus hash-locked requirements.
-
-    To be run as `python -S -s -P -m ntp.runner` with PYTHONPATH = `site`, joined by ":" and with no
-    empty part. -S keeps out the system's packages (Debian has a module `ntp` of its own), every .pth
-    file and sitecustomize; -s the user's packages; -P the current folder. Not -I: it would ignore
-    PYTHONPATH. What is in `site` is compiled, and its .pyc files are never compared with their source.
-    """
-
-    python: Path
-    """The real interpreter, no virtual environment's link."""
-    site: tuple[Path, ...]
-    """Folders for sys.path, in order: the SDK, the plugin's own wheels, what the SDK needs."""
-    digest: str
-    image: "Image | None" = None
-    """Where containers have images of their own: the one that holds all this, and the plugin's code
-    too. `python` and `site` are paths in it then.
-    """
-    serving: "Environment | None" = None
-    """With an image: what the runtime's own containers are run in. They reach what no plugin may, so
-    nothing of the plugin is in it: no image of somebody else, and no wheel.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """All that a runtime needs to start one instance, and labels enough to adopt it later."""
-
-    project: str
-    name: str
-    kind: str
-    """A plugin kind, or `broker` for a system instance."""
-    generation: int
-    attempt: int
-    epoch: int
-    hashes: Hashes
-    spec: bytes
-    """The normalised entry as JSON: what the hashes were made of."""
-    argv: tuple[str, ...]
-    """With an environment: what follows `python`; without: the whole command of a system instance."""
-    environment: Environment | None
-    code: Path | None
-    files: Mapping[str, bytes]
-    """Read-only files in the launch folder: launch.json, credentials, secrets. Never logged."""
-    resources: Resources
-    storage: int = 0
-    egress: tuple[HostPort, ...] = ()
-    """What the door hands out: the broker, and declared hosts."""
-    private: tuple[HostPort, ...] = ()
-    """Those of `egress` whose name may lead to a private address: the broker."""
-    detours: tuple[Detour, ...] = ()
-    """Those of `egress` that lead somewhere else."""
-    own: tuple[HostPort, ...] = ()
-    """Public hosts that it reaches over a network of its own, past the door; and no others."""
-    inet: bool = False
-    """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
-    timeout: timedelta = timedelta(seconds=30)
-    grace: timedelta = timedelta(seconds=5)
-    sandbox: bool = True
-    home: Path | None = None
-    """The folder that a system instance reads and writes, where its view is made by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +68,9 @@ class Runtime(Protocol):
     def events(self) -> AsyncIterator[None]:
         """Yield when something may have changed. Carries no data, so none can be lost."""
 
+    def no_own_network(self) -> Problem | None:
+        """Why no instance can be given a network of its own (`Launch.own`) as of now, and what to do."""
+
     async def isolation(self) -> Isolation:
         """Return what this runtime can enforce here, by having tried (for `doctor`)."""
 
@@ -157,13 +85,22 @@ class Broker(Protocol):
         """The broker as a system instance, or None where an external NATS serves."""
 
     def address(self) -> str:
-        """host:port that plugins ask the door for."""
+        """host:port that plugins ask the door for; of a cluster several, separated by commas."""
 
     async def ensure(self, rights: Mapping[str, Rights]) -> None:
         """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay."""
 
+    @property
+    def letters(self) -> Letters: ...
+    @property
+    def captures(self) -> Captures: ...
     def credentials(self, instance: str) -> bytes:
         """The .creds file of one instance (user JWT and seed); the same one until rotated."""
+
+    async def rotate(self, rights: Rights) -> None:
+        """Make another credential of one instance, whose rights are these, and refuse those before it
+        from now on: whoever is connected with one is cut off.
+        """
 
     def tapped(self, rights: Rights, lifetime: timedelta) -> AbstractAsyncContextManager[bytes]:
         """Credentials of a passing listener with these rights; good for one connection, while the
@@ -184,6 +121,9 @@ class Bus(Protocol):
 
     def changes(self) -> AsyncIterator[str]:
         """Names of instances whose beat changed its stage, incarnation, conditions or pushed config."""
+
+    def attend(self, *, closely: bool) -> None:
+        """Say whether somebody waits for what beats say: if not, each may be heard a little later."""
 
     async def control(self, instance: str, payload: Mapping[str, Any]) -> None:
         """Send to one plugin, at most once; that it arrived is not known from this."""

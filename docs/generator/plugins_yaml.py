@@ -16,6 +16,7 @@ _PLAIN = {
     "cores": "[cores](#how-values-are-written)",
     "length of time": "[length of time](#how-values-are-written)",
     "amount": "[amount](#how-values-are-written)",
+    "amount or share": "[amount](#how-values-are-written), or a share such as `2%`",
     "bars": "[length of bars](#how-values-are-written)",
     "host:port": "`host:port`",
 }
@@ -33,8 +34,9 @@ def parts() -> dict[str, str]:
         if all(name in fields for fields in kinds.values())
     }
     strategies = {
-        name: said for name, said in kinds["Strategy"].items() if name not in kinds["Executor"]
+        name: said for name, said in kinds["Strategy"].items() if name not in {*common, "inputs"}
     }
+    executors = {name: kinds["Executor"][name] for name in ("risk",)}
     wired = {"inputs": kinds["Strategy"]["inputs"]}
     shown = {*common, *strategies, *wired}
     missing = {name for fields in kinds.values() for name in fields} - shown
@@ -48,6 +50,8 @@ def parts() -> dict[str, str]:
         "inputs": _table(wired),
         "input": _whole_table("Input", whole),
         "strategy": _table(_acting(strategies)),
+        "executor": _table(executors),
+        "risk": _whole_table("Risk", whole),
         "resources": _whole_table("Resources", whole),
         "network": _whole_table("Network", whole),
         "defaults": f"{', '.join(map(code, defaults))}\n",

@@ -61,26 +61,28 @@ def call(
     settings: Settings, what: str, /, **arguments: Any
 ) -> Generator[dict[str, Any], None, None]:
     """Ask the project's controller; yield events, then the result."""
-    _must_answer(settings)
-    return client.call(settings.state / SOCKET, what, **arguments)
+    try:
+        yield from client.call(settings.state / SOCKET, what, **arguments)
+    except client.NobodyError:
+        raise _nobody(settings) from None
 
 
 def ask(settings: Settings, what: str, /, **arguments: Any) -> dict[str, Any]:
     """Ask the project's controller; return the result."""
-    _must_answer(settings)
-    return client.ask(settings.state / SOCKET, what, **arguments)
+    try:
+        return client.ask(settings.state / SOCKET, what, **arguments)
+    except client.NobodyError:
+        raise _nobody(settings) from None
 
 
-def _must_answer(settings: Settings) -> None:
-    """Where nobody answers, say what that means for what runs, and what to do."""
-    if client.answers(settings.state / SOCKET):
-        return
+def _nobody(settings: Settings) -> UnreachableError:
+    """Say what it means for what runs that nobody answers, and what to do."""
     if was_applied(settings):
-        raise UnreachableError(
+        return UnreachableError(
             f"no controller answers for project '{settings.project}'; what ran goes on without one\n"
             "  fix: `ntpctl apply` or `ntpctl serve` starts one, and it adopts what runs"
         )
-    raise UnreachableError(
+    return UnreachableError(
         f"nothing of project '{settings.project}' was applied here ({settings.state})\n"
         "  fix: `ntpctl apply`, or name another project with --project or a file"
     )
@@ -93,13 +95,17 @@ def is_served(settings: Settings) -> bool:
 
 def was_applied(settings: Settings) -> bool:
     """Tell whether something was applied on this machine, running or not."""
+    if is_served(settings):
+        return True
     from orchestrator.store import glance
 
-    return is_served(settings) or glance.applied_from(settings.state / STORE) is not None
+    return glance.applied_from(settings.state / STORE) is not None
 
 
 def ensure_controller(settings: Settings) -> bool:
     """Start a controller in the background where none answers; tell whether one was started."""
+    if is_served(settings):
+        return False
     from orchestrator.app import background
 
     return background.ensure(settings)
@@ -111,9 +117,9 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
     `update_images`: tags of images mean what they mean now, not what they meant at the last apply.
     """
     sources = [list(source) for source in declared.sources]
-    if client.answers(declared.settings.state / SOCKET):
-        return ask(
-            declared.settings,
+    try:
+        return client.ask(
+            declared.settings.state / SOCKET,
             "preview",
             within_s=120.0,
             sources=sources,
@@ -123,9 +129,10 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
             **({"pins": declared.pins} if declared.pins else {}),
             **({"update_images": True} if update_images else {}),
         )
-    from orchestrator.app import first_plan
+    except client.NobodyError:
+        from orchestrator.app import first_plan
 
-    return first_plan.preview(declared.settings, sources=sources, said=declared.decisive)
+        return first_plan.preview(declared.settings, sources=sources, said=declared.decisive)
 
 
 def apply(
@@ -241,6 +248,13 @@ def orphans(settings: Settings) -> str:
     from orchestrator.app.orphans import told
 
     return told(settings)
+
+
+def replaced(settings: Settings) -> str:
+    """Say that an apply takes the place of what runs without records; empty: nothing does."""
+    from orchestrator.app.orphans import replaced as words
+
+    return words(settings)
 
 
 def build_images(

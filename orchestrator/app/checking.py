@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ntp.contract.problem import Problem
 from orchestrator.app import Declaration
-from orchestrator.app.house import applied_images, plugins, runtime_name
+from orchestrator.app.house import applied_images, no_own_network, plugins
 from orchestrator.app.places import packaged
 from orchestrator.controller.reading import Declared, Readable, understand, withheld
 from orchestrator.errors import ConfigError
@@ -59,7 +59,7 @@ def _understood(declared: Declaration, *, complete: bool) -> Declared:
         plugins(where),
         project=where.project,
         revision=0,
-        own_networks=runtime_name(where) == "docker",
+        no_own_network=no_own_network(where),
         images=applied_images(where),
     )
     return asyncio.run(found)

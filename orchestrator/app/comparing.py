@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.app import Declaration
 from orchestrator.app.house import applied_images, plugins
-from orchestrator.controller.reading import Readable, understand
+from orchestrator.controller.reading import Declared, Readable, understand
 from orchestrator.decide.history import compare
 from orchestrator.decide.layers import Layers, layers
 from orchestrator.errors import ActionError, ConfigError
@@ -43,6 +43,11 @@ def comparison(one: Declaration, other: Declaration, *, names: tuple[str, str]) 
 
 
 def understood(declared: Declaration) -> Desired:
+    """Return what is declared: see `understood_whole`."""
+    return understood_whole(declared).desired
+
+
+def understood_whole(declared: Declaration) -> Declared:
     """Return what is declared, each plugin found; of a revision, the code that it ran.
 
     Raises:
@@ -57,10 +62,10 @@ def understood(declared: Declaration) -> Desired:
         plugins(where, said),
         project=where.project,
         revision=0,
-        own_networks=True,  # it is compared, not run
+        no_own_network=None,  # it is compared, not run
         images=applied_images(where),
     )
-    return asyncio.run(found).desired
+    return asyncio.run(found)
 
 
 def states(declared: Declaration) -> Mapping[str, Layers]:

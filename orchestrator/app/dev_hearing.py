@@ -74,8 +74,8 @@ class Hearing:
             except queue.Empty:
                 return
 
-    def capture(self, names: Sequence[str], ticks: int) -> None:
-        """Have what these plugins hear captured for as long as this process lives.
+    def replay(self, names: Sequence[str], ticks: int) -> None:
+        """Have each new life of these plugins shown so many ticks, for as long as this process lives.
 
         Returns once that is so, or cannot be.
         """

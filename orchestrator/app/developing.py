@@ -1,7 +1,7 @@
 """`dev`: a plugin's files are watched, and a save that is good is applied to that plugin alone.
 
 The project's controller does all that is done. It is told what to apply, asked how things are, and
-asked to capture what the plugin hears, so that each new life of it is warm.
+asked to show each new life of the plugin so much of what came before.
 """
 
 import time
@@ -63,7 +63,7 @@ class Session:
         self.applied = False
 
     def open(self) -> None:
-        """Have a controller, and have it capture.
+        """Have a controller, and have it show what came before.
 
         Raises:
             UnreachableError: no controller can be had.
@@ -73,7 +73,7 @@ class Session:
         if not self.started:
             self.before = past.applied(self._settings)
         if self._ticks and self._names:
-            self._hearing.capture(self._names, self._ticks)
+            self._hearing.replay(self._names, self._ticks)
         for name in self._names:
             self._hearing.follow(name)
         self._say(

@@ -43,7 +43,7 @@ def preview(
                 there,
                 project=settings.project,
                 revision=1,
-                own_networks=house.runtime(settings).capabilities.own_networks,
+                no_own_network=house.no_own_network(settings),
             )
         )
     except ConfigError as error:

@@ -29,15 +29,15 @@ from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, Problem
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.monitor.webhook import HttpWebhook
 from orchestrator.ports import Catalog, Lease, Runtime
-from orchestrator.runtime.docker import presence
+from orchestrator.runtime.docker import fence, presence
 from orchestrator.runtime.docker.identity import PREFIX
 from orchestrator.runtime.process import leftovers
-from orchestrator.runtime.process.runtime import ProcessRuntime
+from orchestrator.runtime.process.runtime import NEEDS_CONTAINERS, ProcessRuntime
 from orchestrator.settings import Settings
 from orchestrator.store import glance
 from orchestrator.store.lease import FileLease
@@ -106,6 +106,13 @@ def runtime(settings: Settings) -> Runtime:
 
     engine = settings.environment.get("DOCKER_HOST")
     return DockerRuntime(settings.project, settings.state, base_url=engine)
+
+
+def no_own_network(settings: Settings) -> Problem | None:
+    """Return why no entry can have a network of its own, as its runtime would say; None: it can."""
+    if runtime_name(settings) == "docker":
+        return fence.obstacle(presence.place(settings.environment))
+    return NEEDS_CONTAINERS
 
 
 def applied_images(settings: Settings) -> dict[str, str]:
@@ -229,8 +236,10 @@ async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -
                     log.info("controller.start", project=settings.project, epoch=lease.epoch)
                     await controller.run()
         finally:
-            # While the lock is ours: nobody else can have begun with what goes now.
-            leave_no_trace(settings)
+            # While the lock is ours: nobody else can have begun with what goes now. Of a folder that
+            # was taken from under us the path may be a successor's, who has made it anew.
+            if lease.held():
+                leave_no_trace(settings)
         log.info("controller.end", project=settings.project, background=background)
 
 

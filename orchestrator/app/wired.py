@@ -39,6 +39,7 @@ def graph(
                 "channel": each.channel.value,
                 "symbols": list(each.symbols),
                 "bars": each.bars,
+                "policy": each.policy,
             }
             for each in edges(desired)
         ],

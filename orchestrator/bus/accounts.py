@@ -9,27 +9,34 @@ from nats import errors
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life
-from orchestrator.bus.keys import Key
+from orchestrator.bus.keys import ACCOUNT, Key, make
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Import, Rights
 
 _AT_ONCE = 16
+_SET = "set resolver: {type: full, allow_delete: true}"
+_NO_RESOLVER = f"the broker keeps no accounts that are pushed to it; {_SET}"
 _ORDER = ("data_source", "indicator", "strategy", "executor")
 """Whoever exports comes before those who import from it."""
 
 
 class Accounts:
-    """Pushes as a user of the system account."""
+    """Pushes as a user of the system account.
 
-    def __init__(self, system: Life, authority: Authority) -> None:
+    `told`: what servers have and should have, by public key; kept up to date here.
+    """
+
+    def __init__(self, system: Life, authority: Authority, told: dict[str, str]) -> None:
         self._system = system
         self._authority = authority
+        self._told = told
 
     async def held(self) -> Mapping[str, str]:
         """Return every account's token by its public key, as the full resolver keeps them.
 
         Raises:
-            UnreachableError: no answer, or a server without a full resolver.
+            UnreachableError: no answer.
+            ActionError: a server without a full resolver.
         """
         client = self._system.client
         inbox = client.new_inbox()
@@ -41,9 +48,7 @@ class Accounts:
                 message = await answers.next_msg(timeout=DEADLINE)
                 if not message.data:
                     if (message.headers or {}).get("Status"):
-                        raise UnreachableError(
-                            "the broker has no full account resolver (resolver: {type: full})"
-                        )
+                        raise ActionError(_NO_RESOLVER, reason="BrokerSettings")
                     return found
                 for line in message.data.decode().splitlines():
                     account, _, token = line.partition("|")
@@ -67,8 +72,7 @@ class Accounts:
 
             async def one(item: Rights, limit: asyncio.Semaphore = limit) -> None:
                 async with limit:  # around the signatures too: thousands would stop the loop
-                    key = self._authority.account(item.instance)
-                    await self._push(key, self._authority.account_token(item), held)
+                    await self.push_one(item, held)
 
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -78,20 +82,85 @@ class Accounts:
             except* (UnreachableError, ActionError) as group:
                 raise group.exceptions[0] from None
 
+    async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
+        key = self._authority.account(rights.instance)
+        await self._push(key, self._authority.account_token(rights), held)
+
     async def delete(self, accounts: Mapping[str, str]) -> None:
         """Cut plugins off: name -> public key. Their keys are forgotten with them."""
         if not accounts:
             return
+        # Those of taps, which have no other name, end by themselves.
+        self._authority.bury(key for name, key in accounts.items() if name != key)
+        await self._delete(accounts)
+        for name, key in accounts.items():
+            self._authority.forget(name)
+            self._told.pop(key, None)
+
+    async def tell_again(self, joined: frozenset[str]) -> frozenset[str]:
+        """Tell all servers once more what they should have; return those of `joined` that heard it.
+
+        Who has it already does nothing: each token is the same text. `joined`: ids of servers.
+        """
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(token: str) -> None:
+            async with limit:
+                await self.update(token)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for token in self._told.values():
+                    tasks.create_task(one(token))
+        except* (UnreachableError, ActionError) as group:
+            raise group.exceptions[0] from None
+        gone = {key: key for key in self._authority.buried() if key not in self._told}
+        if gone:
+            await self._delete(gone)
+        return await self._heard(self._told[self._authority.core.public], joined)
+
+    async def _heard(self, token: str, joined: frozenset[str]) -> frozenset[str]:
+        """Tell of one account and return who has heard it, and with it all that was said before."""
+        client = self._system.client
+        inbox = client.new_inbox()
+        answers = None
+        found: set[str] = set()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                answers = await client.subscribe(inbox)
+                await client.publish("$SYS.REQ.CLAIMS.UPDATE", token.encode(), reply=inbox)
+                while not joined <= found:
+                    message = await answers.next_msg(timeout=DEADLINE)
+                    found.add(json.loads(message.data)["server"]["id"])
+        except (errors.Error, TimeoutError, OSError, ValueError, KeyError):
+            pass  # some are not there, or not yet
+        finally:
+            if answers is not None and not client.is_closed:
+                await answers.unsubscribe()
+        return joined & found
+
+    async def _delete(self, accounts: Mapping[str, str]) -> None:
         token = self._authority.deletion_token(accounts)
         answer = await self._system.request("$SYS.REQ.CLAIMS.DELETE", token.encode())
         _check(answer, "delete accounts")
-        for name in accounts:
-            self._authority.forget(name)
+
+    async def objection(self) -> str:
+        """Say why this broker cannot keep accounts as we need, by asking it to forget one that nobody has."""
+        token = self._authority.deletion_token({"": make(ACCOUNT).public})
+        try:
+            answer = await self._system.ask("$SYS.REQ.CLAIMS.DELETE", raw=token.encode())
+        except UnreachableError as error:
+            if "no responders" not in str(error):
+                raise
+            return _NO_RESOLVER
+        refused = "must be enabled" in str((answer.get("error") or {}).get("description"))
+        return f"the broker forgets no account; {_SET}" if refused else ""
 
     async def _push(self, key: Key, token: str, held: Mapping[str, str]) -> None:
         old = held.get(key.public)
         if old is None or claims.meaning(old) != claims.meaning(token):
             await self.update(token)
+        self._told[key.public] = token
 
     async def update(self, token: str) -> None:
         """Push one account's token."""

@@ -1,11 +1,13 @@
 """Who signs: the operator and the accounts SYS and CORE, with their users; kept over restarts.
 
 Tokens of unchanged meaning are kept as they are, `iat` included, so that the server's configuration
-is the same text after a restart of the controller, and the broker is left alone.
+is the same text after a restart of the controller, and the broker is left alone. One that says
+something else is issued later than the one before it, whatever the clock says: servers of a cluster
+that were apart go by that.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,8 @@ from orchestrator.spec.model import Import, Rights
 from orchestrator.spec.rights import CORE, TAP
 
 _ACCOUNT, _USER = "account", "user"
+_GRAVES = 1000
+"""Accounts that are gone and remembered: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,16 @@ class Authority:
         else:
             self._operator = self._signing = Key(external.operator_seed)
         self.core = self._ring.key(f"{_ACCOUNT}.{CORE}", ACCOUNT)
+
+    @property
+    def signer(self) -> str:
+        """The public key of what signs accounts: the operator's, or one of his signing keys'."""
+        return self._signing.public
+
+    @property
+    def operator(self) -> str:
+        """The operator's public key."""
+        return self._operator.public
 
     def operator_token(self) -> str:
         """Return the operator's own token: for the configuration of a server of ours."""
@@ -88,7 +102,7 @@ class Authority:
         return self._ring.key(f"{_ACCOUNT}.{instance}", ACCOUNT)
 
     def account_token(self, rights: Rights) -> str:
-        """Return a token of these rights, issued now."""
+        """Return a token of these rights, issued now; for several servers, the same one until they change."""
         issued = int(self._now())
         body = claims.plugin_account(
             self.account(rights.instance),
@@ -96,8 +110,11 @@ class Authority:
             self._exporters(rights),
             project=self._project,
             issued=issued,
+            refused=self._refused(rights.instance),
         )
-        return claims.encode(body, self._signing, issued)
+        if self._external is None:
+            return claims.encode(body, self._signing, issued)
+        return self._kept(f"{_ACCOUNT}.{rights.instance}", body, self._signing)
 
     def passing(self, rights: Rights, lifetime: timedelta) -> Passing:
         """Return an account for one connection that lasts so long at most; its keys are kept nowhere."""
@@ -138,9 +155,39 @@ class Authority:
         body = claims.deletion(self._signing, sorted(accounts.values()))
         return claims.encode(body, self._signing, int(self._now()))
 
+    def rotate(self, instance: str) -> None:
+        """Forget its credential: the next one is another, and its account refuses all before."""
+        name = f"{_USER}.{instance}"
+        try:
+            issued = int(claims.decode(self._token_file(name).read_text())["iat"])
+        except (FileNotFoundError, ValueError, KeyError):
+            issued = 0
+        self._forget_user(instance)
+        # The clock may have been set back since, and two may be asked for within one second.
+        refused = max(int(self._now()), issued, self._refused(instance))
+        write_private(self._refused_file(instance), b"%d" % refused)
+
     def forget(self, instance: str) -> None:
         """Drop the keys of a plugin that is gone: whoever kept its credential holds nothing."""
         self._ring.forget(f"{_ACCOUNT}.{instance}")
+        self._token_file(f"{_ACCOUNT}.{instance}").unlink(missing_ok=True)
+        self._forget_user(instance)
+        self._refused_file(instance).unlink(missing_ok=True)
+
+    def bury(self, accounts: Iterable[str]) -> None:
+        """Remember accounts (public keys) that are to be gone: a server that is down holds them still."""
+        if self._external is not None:
+            graves = dict.fromkeys([*self.buried(), *accounts])
+            write_private(self._graves_file(), "\n".join([*graves][-_GRAVES:]).encode())
+
+    def buried(self) -> Sequence[str]:
+        """Return what `bury` was told, the oldest first."""
+        try:
+            return self._graves_file().read_text().split()
+        except FileNotFoundError:
+            return ()
+
+    def _forget_user(self, instance: str) -> None:
         self._ring.forget(f"{_USER}.{instance}")
         self._token_file(f"{_USER}.{instance}").unlink(missing_ok=True)
 
@@ -157,20 +204,36 @@ class Authority:
 
     def _credentials(self, name: str, account: Key) -> bytes:
         key = self._ring.key(f"{_USER}.{name}", USER)
-        token = self._kept(f"{_USER}.{name}", claims.user(key, name=name), account)
+        after = self._refused(name)
+        token = self._kept(f"{_USER}.{name}", claims.user(key, name=name), account, after=after)
         return claims.credentials(token, key.seed)
 
-    def _kept(self, name: str, body: dict[str, Any], issuer: Key) -> str:
+    def _kept(self, name: str, body: dict[str, Any], issuer: Key, *, after: int = 0) -> str:
+        """`after`: what is issued until then, in seconds since 1970, is refused."""
         file = self._token_file(name)
-        fresh = claims.encode(body, issuer, int(self._now()))
         try:
             old = file.read_text()
-            if claims.meaning(old) == claims.meaning(fresh):
-                return old
-        except (FileNotFoundError, ValueError):
-            pass
+            after = max(after, int(claims.decode(old)["iat"]))
+        except (FileNotFoundError, ValueError, KeyError):
+            old = ""
+        fresh = claims.encode(body, issuer, max(int(self._now()), after + 1))
+        if old and claims.meaning(old) == claims.meaning(fresh):
+            return old
         write_private(file, fresh.encode())
         return fresh
+
+    def _refused(self, instance: str) -> int:
+        """Until when what was issued to this instance is refused; 0: it was never rotated."""
+        try:
+            return int(self._refused_file(instance).read_text())
+        except FileNotFoundError:
+            return 0
+
+    def _refused_file(self, instance: str) -> Path:
+        return self._folder / f"{_USER}.{instance}.refused"
+
+    def _graves_file(self) -> Path:
+        return self._folder / "accounts.gone"
 
     def _token_file(self, name: str) -> Path:
         return self._folder / f"{name}.jwt"

@@ -1,35 +1,36 @@
 """The port `Broker`: accounts, streams and consumers exactly as wired; the embedded server or another.
 
 A NATS that is not ours is one setting, `External`, and the same code. It must offer:
-- version 2.14 or newer (2.12.7 at least), JetStream with `sync_interval: always`;
-- operator mode with `resolver: {type: full, allow_delete: true}`;
+- version 2.14 or newer (2.12.7 at least), JetStream with `sync_interval: always`, messages of 1 MiB;
+- operator mode with `resolver: {type: full, allow_delete: true}`, on every server of a cluster;
 - the operator's seed or a signing key of his, and a .creds file of a system account's user;
 - a plain listener (`nats://`) that the machine of the controller and of the plugins reaches.
 """
 
 import asyncio
 import contextlib
-import json
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from orchestrator.bus import server_binary
+from orchestrator.bus import canary, servers
 from orchestrator.bus.accounts import Accounts
 from orchestrator.bus.authority import Authority
-from orchestrator.bus.client import DEADLINE, Life, dial
+from orchestrator.bus.captured import NatsCaptures
+from orchestrator.bus.client import Life, dial
 from orchestrator.bus.embedded import Embedded
 from orchestrator.bus.external import External
+from orchestrator.bus.joining import Joining
+from orchestrator.bus.letters import NatsLetters
 from orchestrator.bus.streams import Streams
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.spec.model import Import, Rights
 
-_CANARY = "CANARY"
-_INFO_LIMIT = 64 * 1024
+_LISTENS = 2.0
+"""Seconds after which it is looked whether who listens for servers that join still does."""
 
 
 class NatsBroker:
@@ -51,10 +52,17 @@ class NatsBroker:
         self._server = external or Embedded(folder, self._authority, project=project, binary=binary)
         self._lock = asyncio.Lock()
         self._lives = contextlib.AsyncExitStack()
+        self._running = contextlib.AsyncExitStack()
+        self._joining = Joining()
+        self._told: dict[str, str] = {}
         self._system: Life | None = None
         self._core: Life | None = None
         self._applied: dict[str, Rights] | None = None
         """What the server was made to be in this life of the connection; None: to be compared."""
+        self.letters = NatsLetters(self._core_of_letters)
+        self._replicas = 1
+        """Of each stream."""
+        self.captures = NatsCaptures(self._core_of_letters)
         self._taps: set[str] = set()
         """Public keys of the accounts of those who listen now."""
 
@@ -62,6 +70,9 @@ class NatsBroker:
         # A machine without a nats-server still has a controller, which says so.
         with contextlib.suppress(ActionError):
             await self._prepared()
+        if isinstance(self._server, External):
+            tasks = await self._running.enter_async_context(asyncio.TaskGroup())
+            self._running.callback(tasks.create_task(self._keep_told()).cancel)
         return self
 
     async def _prepared(self) -> None:
@@ -69,6 +80,7 @@ class NatsBroker:
             await self._server.prepare()
 
     async def __aexit__(self, *exc: object) -> None:
+        await self._running.aclose()
         await self._hang_up()
 
     def launch(self) -> Launch | None:
@@ -86,10 +98,17 @@ class NatsBroker:
 
     async def ensure(self, rights: Mapping[str, Rights]) -> None:
         async with self._lock:
-            if self._applied == rights and self._connected():
+            if self._applied is not None and not await self._is_there():
+                await self._hang_up()
+            if self._applied == rights:
                 return
-            accounts = Accounts(await self._system_life(), self._authority)
+            system = await self._system_life()
+            accounts = Accounts(system, self._authority, self._told)
             before = self._applied
+            if before is None:
+                words = await self._objections(system)
+                if words:  # nothing is made there
+                    raise ActionError("; ".join(words), reason="BrokerSettings")
             changed = {n: each for n, each in rights.items() if (before or {}).get(n) != each}
             gone = {
                 name: key for name, key in self._authority.known().items() if name not in rights
@@ -100,7 +119,7 @@ class NatsBroker:
             gone |= {key: key for key, token in held.items() if self._is_left(key, token)}
             if before is None and self._authority.core.public not in held:
                 await accounts.push_core((), held)
-            streams = Streams(await self._core_life())
+            streams = Streams(await self._core_life(), replicas=self._replicas)
             await streams.ensure(rights, changed)
             await accounts.push(list(changed.values()), held)
             captured = _captured(rights)
@@ -114,22 +133,49 @@ class NatsBroker:
                 await streams.remove(before, rights)
             self._applied = dict(rights)
 
+    async def rotate(self, rights: Rights) -> None:
+        async with self._lock:
+            accounts = await self._accounts()
+            self._authority.rotate(rights.instance)
+            await accounts.push_one(rights, {})
+
     @asynccontextmanager
     async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:
         made = self._authority.passing(rights, lifetime)
         self._taps.add(made.public)
         try:
             async with self._lock:
-                accounts = Accounts(await self._system_life(), self._authority)
-                await accounts.update(made.token)
+                await (await self._accounts()).update(made.token)
             yield made.credentials
         finally:
             self._taps.discard(made.public)
             # A broker that is away keeps the account until the next comparison, at most `lifetime`.
             with contextlib.suppress(UnreachableError, ActionError):
                 async with self._lock:
-                    accounts = Accounts(await self._system_life(), self._authority)
-                    await self._delete(accounts, {made.public: made.public})
+                    await self._delete(await self._accounts(), {made.public: made.public})
+
+    async def _core_of_letters(self) -> Life:
+        async with self._lock:
+            await self._system_life()  # hangs up both where one is gone
+            return await self._core_life()
+
+    async def _accounts(self) -> Accounts:
+        return Accounts(await self._system_life(), self._authority, self._told)
+
+    async def _keep_told(self) -> None:
+        """For ever: have servers that join know what they missed, before it is taken for true."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LISTENS):
+                    await self._joining.arrived.wait()
+            self._joining.arrived.clear()
+            with contextlib.suppress(UnreachableError, ActionError):
+                async with self._lock:
+                    if not self._told:  # the first comparison is still to come
+                        continue
+                    accounts = await self._accounts()
+                    if joined := self._joining.waiting():
+                        self._joining.told(await accounts.tell_again(joined))
 
     async def _delete(self, accounts: Accounts, gone: Mapping[str, str]) -> None:
         await accounts.delete(gone)
@@ -146,45 +192,38 @@ class NatsBroker:
                 life = await self._system_life()
             except (UnreachableError, ActionError) as error:
                 return [str(error)]
-            found = [*_version_words(life), *await self._settings_words(life)]
-            if not found:
-                found.extend(await self._canary_words())
+            try:
+                found = await self._objections(life)
+                if not found:
+                    place = self._folder if isinstance(self._server, Embedded) else None
+                    core = await self._core_life()
+                    found = await canary.complaints(core, place, replicas=self._replicas)
+            except UnreachableError as error:
+                return [str(error)]
             return found
 
-    async def _settings_words(self, life: Life) -> list[str]:
-        try:
-            answer = await life.ask("$SYS.REQ.SERVER.PING.VARZ")
-        except UnreachableError as error:
-            return [str(error)]
-        jetstream = (answer.get("data") or {}).get("jetstream") or {}
-        config = jetstream.get("config")
-        if not config:
-            return ["the broker has no JetStream: signals cannot be kept; set jetstream {…}"]
-        if not config.get("sync_always"):
-            words = "the broker may lose acknowledged signals at a power cut"
-            return [f"{words}; set jetstream {{ sync_interval: always }}"]
-        return []
+    async def _objections(self, system: Life) -> list[str]:
+        """Say what would break our promises; learn on how many servers streams are to be kept."""
+        words = servers.greeting_complaints(system.server)
+        if words:
+            return words
+        found = await servers.look(system)
+        if self._applied is None:  # else streams that are there would be made anew under others
+            self._replicas = servers.replicas(found)
+        words = servers.complaints(found, self._authority.signer)
+        if not words and self._applied is None and isinstance(self._server, External):
+            words = list(filter(None, [await Accounts(system, self._authority, {}).objection()]))
+        return words
 
-    async def _canary_words(self) -> list[str]:
-        """Store one message: a store that was full wedges without an error."""
+    async def _is_there(self) -> bool:
+        """Whether it is the server that we told: one that was killed just now may not have been missed."""
+        lives = [life for life in (self._system, self._core) if life and not life.lost.is_set()]
         try:
-            core = await self._core_life()
-            config = {"name": _CANARY, "subjects": ["canary"], "max_msgs": 1, "discard": "old"}
-            made = await core.ask(f"$JS.API.STREAM.CREATE.{_CANARY}", config)
-            stored = await core.request("canary", b"tweet") if "error" not in made else b"{}"
-            if json.loads(stored).get("seq"):
-                return []
-            words = (made.get("error") or json.loads(stored).get("error") or {}).get("description")
-        except (UnreachableError, ValueError) as error:
-            words = str(error)
-        free = shutil.disk_usage(self._folder).free // (1024 * 1024)
-        advice = f"{free} MiB are free on its disk: free more, then restart the broker"
-        return [f"the broker stores nothing ({words}); {advice}"]
-
-    def _connected(self) -> bool:
-        return all(
-            life is not None and not life.lost.is_set() for life in (self._system, self._core)
-        )
+            for life in lives:
+                await life.settle()
+        except UnreachableError:
+            return False
+        return len(lives) == 2
 
     async def _system_life(self) -> Life:
         await self._prepared()
@@ -198,9 +237,12 @@ class NatsBroker:
             except UnreachableError as error:
                 await self._move_if_taken(error)
                 raise
-            words = _version_words(self._system)
+            words = servers.version_complaint("the broker", self._system.server.get("version"))
             if words:
-                raise ActionError(words[0], reason="BrokerTooOld", permanent=True)
+                raise ActionError(words, reason="BrokerTooOld", permanent=True)
+            if isinstance(self._server, External):
+                self._joining = Joining()
+                await self._joining.attend(self._system)
         return self._system
 
     async def _core_life(self) -> Life:
@@ -222,7 +264,7 @@ class NatsBroker:
         if isinstance(server, External) or server.alive():
             return
         address = self.address()
-        who = await _who_listens(address)
+        who = await servers.who_listens(address)
         if who is None or who == server.server_name:
             return
         await server.prepare(move=True)
@@ -235,27 +277,3 @@ def _captured(rights: Mapping[str, Rights]) -> tuple[Import, ...]:
     """Return what CORE imports; two imports of one subject would deliver it twice."""
     found = {each for item in rights.values() for each in item.captured}
     return tuple(sorted(found, key=lambda each: each.local))
-
-
-def _version_words(life: Life) -> list[str]:
-    version = server_binary.parse(str(life.server.get("version", "")))
-    words = server_binary.complaint(version) if version else "the broker says no version"
-    return [words] if words else []
-
-
-async def _who_listens(address: str) -> str | None:
-    """Return the name of the nats-server there, "" for something else, None for nobody."""
-    host, _, port = address.rpartition(":")
-    writer = None
-    try:
-        async with asyncio.timeout(DEADLINE):
-            reader, writer = await asyncio.open_connection(host, int(port), limit=_INFO_LIMIT)
-            line = await reader.readline()
-        return str(json.loads(line.removeprefix(b"INFO "))["server_name"])
-    except ConnectionRefusedError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    finally:
-        if writer is not None:
-            writer.transport.abort()

@@ -27,8 +27,11 @@ CORE_EXPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("beat.*", SERVICE, None),
     ("sig.*.>", SERVICE, None),
     ("fill.*.>", SERVICE, None),
+    ("dlq.*.>", SERVICE, None),
     ("$JS.API.CONSUMER.MSG.NEXT.*.*", SERVICE, "Stream"),
     ("$JS.API.CONSUMER.RESET.*.*", SERVICE, None),
+    ("state.*", SERVICE, None),
+    ("$JS.API.STREAM.MSG.GET.*", SERVICE, None),
     ("$JS.ACK.>", SERVICE, None),
     ("ctl.*", STREAM, None),
 )
@@ -104,7 +107,7 @@ def core_account(
 ) -> dict[str, Any]:
     """Return the claims of the controller's account: the only one with streams.
 
-    `captured`: what it hears of others, for its stream alone.
+    `captured`: what it hears of others, for their streams alone.
     """
     limits = _limits(exports=_UNLIMITED) | dict.fromkeys(
         ("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED
@@ -139,8 +142,11 @@ def plugin_account(
     project: str,
     issued: int,
     connections: int = CONNECTIONS,
+    refused: int = 0,
 ) -> dict[str, Any]:
     """Return the claims of a plugin's account. `exporters`: the account key of each name imported from.
+
+    `refused`: users' tokens that were issued until then (seconds since 1970) serve no more.
 
     The allow-lists are the account's default permissions, not the user's own, so a change of the
     wiring leaves the credentials as they are.
@@ -164,6 +170,7 @@ def plugin_account(
                 "pub": _only(rights.publish),
                 "sub": _only(rights.subscribe),
             },
+            **({"revocations": {"*": refused}} if refused else {}),
             "type": "account",
             "version": 2,
         },

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import structlog
 from nats import errors
-from nats.aio.msg import Msg
 
 from ntp.contract import subjects
 from ntp.contract.beat import Beat
@@ -21,19 +20,28 @@ from orchestrator.errors import NtpError, UnreachableError
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+LULL_S = 0.25
+"""While nobody waits for what beats say: they are read together, four times a second."""
 _Now = Callable[[], datetime]
 
 
 class NatsBus:
     """Made by `listen`."""
 
-    def __init__(self, now: _Now) -> None:
+    def __init__(self, now: _Now, lull_s: float) -> None:
         self.listening_since: datetime | None = None
         self._now = now
+        self._lull_s = lull_s
         self._book = BeatBook()
         self._life: Life | None = None
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._closely = True
+
+    def attend(self, *, closely: bool) -> None:
+        self._closely = closely
+        if self._life is not None:
+            self._life.rest(0.0 if closely else self._lull_s)
 
     def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
         return self._book.all()
@@ -75,9 +83,10 @@ class NatsBus:
         while True:
             try:
                 async with dial(address(), credentials(), name="ntp controller (bus)") as life:
-                    await life.client.subscribe("beat.*", cb=self._heard)
+                    await life.client.receive("beat.*", self._heard)
                     await life.settle()
                     self._life, self.listening_since = life, self._now()
+                    self.attend(closely=self._closely)
                     pause, said = FIRST_PAUSE, ""
                     await life.lost.wait()
             except (NtpError, errors.Error, OSError) as error:
@@ -92,9 +101,9 @@ class NatsBus:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _heard(self, message: Msg) -> None:
-        instance = message.subject.removeprefix(f"{subjects.BEAT}.")
-        if self._book.take(instance, message.data, self._now()):
+    def _heard(self, subject: str, payload: bytes) -> None:
+        instance = subject.removeprefix(f"{subjects.BEAT}.")
+        if self._book.take(instance, payload, self._now()):
             self._changed[instance] = None
             self._wake.set()
 
@@ -110,12 +119,13 @@ async def listen(
     credentials: Callable[[], bytes],
     *,
     now: _Now = lambda: datetime.now(UTC),
+    lull_s: float = LULL_S,
 ) -> AsyncIterator[NatsBus]:
     """Listen as long as the block lasts; entering it waits for nothing.
 
     Address and credentials are asked for at every dial, since the broker may have moved.
     """
-    bus = NatsBus(now)
+    bus = NatsBus(now, lull_s)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bus.run(address, credentials))
         try:

@@ -18,16 +18,18 @@ from pathlib import Path
 
 from orchestrator.bus import server_binary
 from orchestrator.bus.authority import Authority
-from orchestrator.bus.claims import PAYLOAD
 from orchestrator.bus.keys import private_folder, write_private
 from orchestrator.decide.state import Hashes
 from orchestrator.errors import ActionError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.spec.model import Resources
 
 NAME = "broker"
 HOST = "127.0.0.1"
 MIB = 1024 * 1024
+CLAIMS = 4 * MIB
+"""Largest message of the controller: the claims of an account with thousands of edges. A plugin's account
+allows PAYLOAD."""
 RESOURCES = Resources(memory=512 * MIB, cpu=1.0, pids=64, tmp=16 * MIB)
 _SMALLEST_STORE = 64 * MIB
 
@@ -99,7 +101,8 @@ class Embedded:
             )
             raise self._failure from error
         self._identity = identity
-        self._launch = self._make_launch(binary, file, text)
+        served = f"{self._authority.operator} {HOST}:{identity.port}"
+        self._launch = self._make_launch(binary, file, text, served)
 
     def sweep(self, accounts: Iterable[str]) -> None:
         """Remove what the server keeps of deleted accounts: it only renames their claims."""
@@ -171,7 +174,7 @@ jetstream: {{
   max_memory_store: {32 * MIB}
   max_file_store: {identity.store}
 }}
-max_payload: {PAYLOAD}
+max_payload: {CLAIMS}
 # What a slow plugin may have waiting before it is cut off.
 max_pending: {16 * MIB}
 write_deadline: "5s"
@@ -193,7 +196,8 @@ logtime: true
             )
         candidate.replace(file)
 
-    def _make_launch(self, binary: Path, file: Path, text: str) -> Launch:
+    def _make_launch(self, binary: Path, file: Path, text: str, served: str) -> Launch:
+        """`served`: whose keys it knows, and where: who has others, or looks elsewhere, is not served."""
         argv = (str(binary), "-c", str(file))
         digest = hashlib.sha256(json.dumps([argv, text]).encode()).hexdigest()
         return Launch(
@@ -206,7 +210,7 @@ logtime: true
             hashes=Hashes(
                 identity=digest,
                 resources=hashlib.sha256(repr(RESOURCES).encode()).hexdigest(),
-                wiring="",
+                wiring=hashlib.sha256(served.encode()).hexdigest(),
                 config="",
                 policy="",
             ),

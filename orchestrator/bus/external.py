@@ -24,7 +24,7 @@ class External:
     """What it takes to use it."""
 
     address: str
-    """host:port"""
+    """host:port, or several of one cluster, separated by commas."""
     operator_seed: bytes
     """The operator's seed, or one of its signing keys'."""
     system_credentials: bytes

@@ -4,22 +4,30 @@ One stream a plugin: a neighbour can neither fill it nor guess its message ids. 
 some consumer has not acknowledged (`interest`) and refuses more when it is full (`discard new`), so
 an acknowledged signal is never pushed out by a later one; the sender keeps it and shows it.
 
-What is captured of ticks and values, for whom a replay is asked, lies in one stream in memory: the
-last of each symbol, acknowledged by nobody, read as often as somebody starts.
+What a source or an indicator says is captured in a stream of its own, bounded by size and age, read by
+whoever starts or has missed something, and acknowledged by nobody. It is written without a sync a
+message (`persist_mode: async`): a broker that is killed has it again, a power cut may take its end.
+What a plugin needs of its last life is the one message of its stream STATE.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ntp.contract.subjects import CAPTURE_STREAM
+from ntp.contract import subjects
 from orchestrator.bus.claims import PAYLOAD
 from orchestrator.bus.client import Life
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Consumer, Rights
 
 MIB = 1024 * 1024
 STREAM_BYTES = 32 * MIB
 """About 100,000 signals; JetStream reserves it, so streams together fit the store."""
+DEAD_BYTES = 4 * MIB
+"""Of one receiver: thousands of signals, or thirty of the longest message."""
+TRIES_BYTES = MIB
+"""A few hundred bytes for each sender, of which a receiver has at most hundreds."""
+TRIES_WINDOW = 24 * 3600
+"""Seconds in which it is known that a message was begun: the waits between five lives are minutes."""
 DUPLICATE_WINDOW = 120
 """Seconds in which a message id is known again; later an executor's ledger knows it."""
 ACK_WAIT = 30
@@ -29,54 +37,99 @@ IN_FLIGHT = 1024
 _SECOND = 1_000_000_000
 _NOT_FOUND = {10059, 10014}
 """JetStream's error codes: stream not found, consumer not found."""
+_NO_STORE = 10049
+"""It could not make a stream's folder: a full disk, or one that it was removing. To be tried again."""
 _FEW = 8
-_PREFIXES = ("SIG_", "FILL_", CAPTURE_STREAM)
-CAPTURE_BYTES = 24 * MIB
-"""Of the broker's memory for streams; what is older goes first."""
-_WATERMARKS = 8
-"""Of a symbol, beside its ticks: they leave by themselves after seconds."""
+CAPTURE_BYTES = 32 * MIB
+"""Of one source or indicator: about 200,000 ticks; what is older goes first."""
+CAPTURE_AGE = 24 * 3600
+"""Seconds that a captured tick is kept at most."""
+STATE_BYTES = 1 * MIB
 
 
-def wanted(rights: Mapping[str, Rights]) -> dict[str, dict[str, Any]]:
-    """Return the configuration of every stream by name."""
+def _kept(instance: str, subject: str) -> dict[str, Any]:
+    return {
+        "subjects": [f"{subject}.{instance}.>", f"{subjects.AGAIN}.{instance}.>"],
+        "retention": "interest",
+        "discard": "new",
+        "max_bytes": STREAM_BYTES,
+        "duplicate_window": DUPLICATE_WINDOW * _SECOND,
+        "allow_direct": False,
+        "deny_purge": False,
+    }
+
+
+def _limited(subject: str, most: int, **more: Any) -> dict[str, Any]:
+    """A stream that is bounded by size, of which the oldest go first unless `more` says otherwise."""
+    return {
+        "subjects": [subject],
+        "retention": "limits",
+        "discard": "old",
+        "max_bytes": most,
+        "allow_direct": False,
+        **more,
+    }
+
+
+def _captured(instance: str) -> dict[str, Any]:
+    return _limited(
+        f"md.{instance}.>", CAPTURE_BYTES, persist_mode="async", max_age=CAPTURE_AGE * _SECOND
+    )
+
+
+def _state(instance: str) -> dict[str, Any]:
+    return _limited(f"state.{instance}", STATE_BYTES, max_msgs_per_subject=1)
+
+
+def _dead(instance: str) -> dict[str, Any]:
+    # A full one refuses: nobody pushes out what was kept by sending more.
+    return _tried(subjects.letters(instance), DEAD_BYTES) | {"discard": "new"}
+
+
+def _tries(instance: str) -> dict[str, Any]:
+    return _tried(f"dlq.{instance}.try.>", TRIES_BYTES)
+
+
+def _tried(subject: str, most: int) -> dict[str, Any]:
+    """What is sent again takes its own place, and is known for a while."""
+    window = TRIES_WINDOW * _SECOND
+    return _limited(subject, most, max_msgs_per_subject=1, duplicate_window=window)
+
+
+_SHAPES: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "SIG_": lambda instance: _kept(instance, "sig"),
+    "FILL_": lambda instance: _kept(instance, "fill"),
+    "MD_": _captured,
+    "STATE_": _state,
+    "DLQ_": _dead,
+    "TRY_": _tries,
+}
+"""What a stream is, by the beginning of its name; whose it is, is the rest."""
+
+
+def wanted(rights: Mapping[str, Rights], *, replicas: int = 1) -> dict[str, dict[str, Any]]:
+    """Return the configuration of every stream by name. `replicas`: how many servers keep each."""
     streams: dict[str, dict[str, Any]] = {}
     for item in rights.values():
-        for stream in item.streams:
-            subject = "sig" if stream.startswith("SIG_") else "fill"
-            streams[stream] = {
-                "name": stream,
-                "subjects": [f"{subject}.{item.instance}.>"],
-                "retention": "interest",
-                "discard": "new",
+        for name in item.streams:
+            shape = _SHAPES[name.removesuffix(item.instance)]
+            streams[name] = {
+                "name": name,
                 "storage": "file",
-                "max_bytes": STREAM_BYTES,
                 "max_msg_size": PAYLOAD,
-                "duplicate_window": DUPLICATE_WINDOW * _SECOND,
-                "num_replicas": 1,
-                "allow_direct": False,
-                "deny_purge": False,
+                "num_replicas": replicas,
+                **shape(item.instance),
             }
-    most = max((item.replay for item in rights.values()), default=0)
-    if most:
-        streams[CAPTURE_STREAM] = {
-            "name": CAPTURE_STREAM,
-            "subjects": ["md.>"],
-            "retention": "limits",
-            "discard": "old",
-            "storage": "memory",
-            "max_bytes": CAPTURE_BYTES,
-            "max_msg_size": PAYLOAD,
-            "max_msgs_per_subject": most + _WATERMARKS,
-            "allow_msg_ttl": True,
-            "num_replicas": 1,
-            "allow_direct": False,
-        }
+            if replicas > 1 and streams[name].pop("persist_mode", None):
+                # The server writes none of several copies without a sync; in memory, one of them
+                # goes and nothing is lost.
+                streams[name]["storage"] = "memory"
     return streams
 
 
 def consumer(item: Consumer) -> dict[str, Any]:
     """Return the configuration of one consumer."""
-    if item.stream == CAPTURE_STREAM:
+    if item.stream.startswith("MD_"):
         return {
             "name": item.durable,
             "durable_name": item.durable,
@@ -102,17 +155,22 @@ def consumer(item: Consumer) -> dict[str, Any]:
 class Streams:
     """What JetStream holds, compared with what it should."""
 
-    def __init__(self, core: Life) -> None:
+    def __init__(self, core: Life, *, replicas: int = 1) -> None:
         self._core = core
+        self._replicas = replicas
 
     async def ensure(self, rights: Mapping[str, Rights], changed: Collection[str]) -> None:
         """Make what is missing and change what differs for those who changed; remove nothing."""
-        rights, everybody = {name: rights[name] for name in changed}, rights
-        streams = wanted(rights)
-        if CAPTURE_STREAM in streams:  # it is everybody's
-            streams[CAPTURE_STREAM] = wanted(everybody)[CAPTURE_STREAM]
-        have = await self._held("STREAM", streams, "streams")
+        rights = {name: rights[name] for name in changed}
+        have = await self._held("STREAM", wanted(rights), "streams")
+        # Servers that are down now may be thought away; their copies are kept.
+        copies = [int(each.get("num_replicas", 1)) for each in have.values()]
+        streams = wanted(rights, replicas=max([self._replicas, *copies]))
         for name, config in streams.items():
+            if name in have and have[name].get("storage") != config["storage"]:
+                # Of captured ticks alone, where a server has become a cluster: no stream moves.
+                await self._do(f"STREAM.DELETE.{name}")
+                del have[name]
             if name not in have:
                 await self._do(f"STREAM.CREATE.{name}", config)
             elif _differs(config, have[name]):
@@ -141,7 +199,7 @@ class Streams:
         keep = wanted(rights)
         by_stream = _by_stream(rights)
         for name in await self._list("STREAM.LIST", "streams"):
-            if not name.startswith(_PREFIXES):
+            if not name.startswith(tuple(_SHAPES)):
                 continue
             if name not in keep:
                 await self._do(f"STREAM.DELETE.{name}")
@@ -173,9 +231,10 @@ class Streams:
         answer = await self._core.ask(f"$JS.API.{subject}", body)
         error = answer.get("error")
         if error and error.get("err_code") not in _NOT_FOUND:
-            raise ActionError(
-                f"JetStream refused {subject}: {error.get('description')}", reason="BrokerStreams"
-            )
+            words = f"JetStream refused {subject}: {error.get('description')}"
+            if error.get("err_code") == _NO_STORE:
+                raise UnreachableError(words)
+            raise ActionError(words, reason="BrokerStreams")
         return answer
 
 

@@ -21,7 +21,7 @@ from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, available, find
 from orchestrator.catalog.lying import Lying, look
 from orchestrator.errors import ActionError
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 from orchestrator.spec.model import Artifact, Wanted
 
 Progress = Callable[[str, str], None]

@@ -21,7 +21,7 @@ from orchestrator.catalog.fault import Fault, FaultError, ImportFaultError
 from orchestrator.catalog.find import Found
 from orchestrator.catalog.layers import digest
 from orchestrator.errors import ActionError, ConfigError
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 from orchestrator.spec import source
 
 _DISTRIBUTION = {

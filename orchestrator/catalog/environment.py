@@ -12,7 +12,7 @@ from ntp.package.wheels import REASON, Pip
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.layers import Base, base, digest
 from orchestrator.errors import ActionError
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 
 Progress = Callable[[str, str], None]
 """Called from a worker thread with (plugin, what happens)."""

@@ -5,17 +5,16 @@ import base64
 import json
 import os
 import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import cgroup, probe, sandbox, seccomp
-from ntp.confine.policy import Bind, ConfineError, Policy
-from orchestrator.catalog import cage
+from ntp.confine import cage, sandbox
+from ntp.confine.policy import Bind, Policy
+from orchestrator.catalog import caged
 from orchestrator.errors import ActionError
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 
 OUTPUT_BYTES = 512 * 1024
 GRACE_S = 15.0
@@ -64,9 +63,9 @@ async def ask(
     """
     order = await asyncio.to_thread(_order, file, environment, limits, filters, stand_ins=stand_ins)
     try:
-        outcome = await _run(order, limits.deadline_s + GRACE_S)
+        outcome = await caged.run(order, limits.deadline_s + GRACE_S)
     finally:
-        await asyncio.to_thread(_remove_group, order["policy"]["name"])
+        await asyncio.to_thread(caged.remove_group, order["policy"]["name"])
     if "failed" in outcome:
         raise ActionError(
             f"no sandbox to read it in: {outcome['failed']}", reason="SandboxUnavailable"
@@ -74,24 +73,11 @@ async def ask(
     return _answer(outcome, limits)
 
 
-def _remove_group(name: str) -> None:
-    """Whatever became of the launcher; usually it was gone already."""
-    group = cgroup.attach(name)
-    if group is not None and group.kill():
-        group.remove()
-
-
 def _order(
     file: Path, environment: Environment, limits: Limits, filters: Path, *, stand_ins: bool
 ) -> dict[str, Any]:
     root = os.geteuid() == 0
-    # Tried, as the runtime does: bubblewrap may be here and not be allowed to make namespaces.
-    tier = probe.probe().tier if limits.tier is None else limits.tier
-    if tier == 0 and limits.tier is None:
-        raise ActionError(
-            f"no sandbox to read it in: {'; '.join(probe.probe().missing)}",
-            reason="SandboxUnavailable",
-        )
+    tier = caged.tier() if limits.tier is None else limits.tier
     binds = [Bind(str(file.parent), CODE)]
     binds += [
         Bind(str(folder), f"{SITE}/{at}", noexec=False)
@@ -107,7 +93,7 @@ def _order(
         gid=limits.uid if root else None,
         binds=tuple(binds),
         tier=tier,
-        seccomp=_filter(filters, tier),
+        seccomp=caged.filters(filters, tier),
         fsize=limits.tmp,
         oom_score_adj=1000,
     )
@@ -118,7 +104,7 @@ def _order(
         "policy": asdict(policy),
         "argv": [
             str(environment.python),
-            *PYTHON,
+            *cage.PYTHON,
             "-m",
             "ntp.extract",
             *options,
@@ -139,51 +125,6 @@ def _order(
 
 CODE, SITE = "/plugin", "/site"
 """Where the child finds its file and what it may import."""
-PYTHON = ("-S", "-s", "-P", "-B")
-"""No site (system packages, .pth files, sitecustomize), no user site, no current folder, no .pyc."""
-
-
-def _filter(filters: Path, tier: int) -> str | None:
-    try:
-        return str(seccomp.export(filters, inet=False))
-    except ConfineError as error:
-        # From tier 2 on, an empty network namespace and a private view stand without it.
-        if tier >= 2:
-            return None
-        raise ActionError(
-            f"no sandbox to read it in: {error}", reason="SandboxUnavailable"
-        ) from error
-
-
-async def _run(order: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-    sdk = Path(sandbox.__file__).parents[2]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        cage.__file__,
-        str(sdk),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
-    )
-    try:
-        async with asyncio.timeout(timeout_s):
-            output, errors = await process.communicate(json.dumps(order).encode())
-    except TimeoutError:
-        return {"failed": f"it did not end within {timeout_s:.0f} s"}
-    finally:
-        if process.returncode is None:
-            # What it started dies with it.
-            process.kill()
-            await process.wait()
-    try:
-        outcome = json.loads(output)
-    except ValueError:
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"failed": last[:300] or f"its launcher ended with code {process.returncode}"}
-    return dict(outcome)
 
 
 def _answer(outcome: Mapping[str, Any], limits: Limits) -> Answer:

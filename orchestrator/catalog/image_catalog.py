@@ -13,7 +13,7 @@ from orchestrator.catalog.image_store import OURS, SITE, ImageStore, base_name
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import Problem
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 from orchestrator.spec.model import Artifact, Place, Wanted
 
 AT_ONCE = 3

@@ -32,7 +32,11 @@ def as_packed(artifact: Artifact, pins: tuple[Pin, ...]) -> Plugin:
         schema=artifact.config_schema,
         tree=tree,
         pins=pins,
-        texts={"description": manifest.description, "authors": manifest.author},
+        texts={
+            "description": manifest.description,
+            "authors": manifest.author,
+            "licenses": manifest.licence or "",
+        },
     )
 
 

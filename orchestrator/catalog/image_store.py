@@ -24,7 +24,7 @@ from ntp.oci.image import Image
 from ntp.oci.layout import REF, Layout
 from ntp.oci.plugin_image import INPUT
 from ntp.package.fault import PackageError
-from orchestrator import ports
+from orchestrator import launch
 from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.file_lock import hold
 from orchestrator.errors import ActionError, UnreachableError
@@ -136,9 +136,9 @@ class ImageStore:
         """Return the digest of the image that was made of an artifact last; empty: not known."""
         return str(self._cache.read(_MADE_OF, artifact) or "")
 
-    def runnable(self, name: str, *, id_: str, digest: str) -> ports.Image:
+    def runnable(self, name: str, *, id_: str, digest: str) -> launch.Image:
         """Return an image of here as a runtime takes it: known by either digest, loaded where it is missing."""
-        return ports.Image(name, frozenset({id_, digest}), partial(self.archive, [digest]))
+        return launch.Image(name, frozenset({id_, digest}), partial(self.archive, [digest]))
 
     @contextlib.contextmanager
     def archive(self, digests: Sequence[str]) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 from ntp.oci.reference import Reference
 from ntp.oci.source import architecture
-from orchestrator import ports
+from orchestrator import launch
 from orchestrator.catalog.artifacts import of_manifest
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.image_store import (
@@ -90,7 +90,7 @@ class NamedImages:
             image=found.reference,
         )
 
-    def environment(self, artifact: Artifact) -> ports.Environment:
+    def environment(self, artifact: Artifact) -> launch.Environment:
         """Return what an artifact of `artifact` is run in: the image as it is.
 
         Raises:
@@ -101,7 +101,7 @@ class NamedImages:
             found = self.fetched(artifact.image)
         row = found.row
         image = self._store.runnable(row.name, id_=row.id, digest=row.digest)
-        return ports.Environment(found.python, SITE, row.digest, image)
+        return launch.Environment(found.python, SITE, row.digest, image)
 
     def settle(self, text: str) -> str:
         """Return the reference by the digest that it means now; with a digest nobody is asked.
@@ -128,12 +128,12 @@ class NamedImages:
         here = self._here(layout, asked.digest)
         if here is not None:
             image, said = here[0], here[1].annotations
-            manifest, python = self._checked(image, text)
+            manifest, python = self.checked(image, text)
         else:
             pulled = source.pull(text, layout, environment=self._environment)
             image = pulled.image
             # What is refused is not kept: its blobs are nobody's.
-            manifest, python = self._checked(image, text)
+            manifest, python = self.checked(image, text)
             said = about(manifest.name, manifest.version, image.digest)
             if asked.digest is not None and asked.digest != image.digest:
                 said[ASKED] = asked.digest
@@ -162,7 +162,13 @@ class NamedImages:
                 return image, each
         return None
 
-    def _checked(self, image: Image, text: str) -> tuple[Manifest, str]:
+    def checked(self, image: Image, text: str) -> tuple[Manifest, str]:
+        """Return an image's manifest and the path of its Python, where this machine may run it.
+
+        Raises:
+            DescribedError: its manifest has problems.
+            OciError: it is for another machine, or wants of an engine what no image of ours does.
+        """
         name = text.partition("@")[0]
         if image.architecture != architecture():
             raise OciError(

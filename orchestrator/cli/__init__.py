@@ -24,6 +24,10 @@ COMMANDS = {
         "Show what each plugin uses and does, live: CPU, memory, messages, lag, latest signal.",
     ),
     "tap": ("tap", "Print what a plugin says on the bus, as it says it, until Ctrl-C."),
+    "dlq": (
+        "dlq",
+        "Show the dead letters: what a receiver could not take; retry or drop them.",
+    ),
     "logs": ("look", "Print a plugin's output: its own lines, and the runtime's (marked ntp)."),
     "events": ("look", "Show what was decided and observed, each with its cause."),
     "history": ("history", "Show the revisions: what was applied when, and what each changed."),
@@ -34,8 +38,21 @@ COMMANDS = {
     ),
     "graph": ("graph", "Draw the wiring: who hears whom, with states, symbols and bars."),
     "restart": ("act", "Restart plugins by hand; nothing else is touched."),
+    "rotate": (
+        "act",
+        "Give plugins another credential for the bus, and have those before refused.",
+    ),
     "stop": ("act", "Stop plugins by hand."),
     "start": ("act", "Start what was stopped by hand, or what gave up after too many failures."),
+    "halt": (
+        "halt",
+        "Open nothing any more: for all, or for the strategies and executors that are named.",
+    ),
+    "resume": ("halt", "Let be opened again what `halt` halted: all, or what is named."),
+    "replay": (
+        "replay",
+        "Play what the bus has recorded once more through the engine that ran it.",
+    ),
     "serve": (
         "serve",
         "Run the controller of a project in the foreground, until Ctrl-C or SIGTERM.",
@@ -55,6 +72,10 @@ COMMANDS = {
     "images": (
         "images",
         "Build the images of plugins, each once; list and prune those that are here.",
+    ),
+    "plugin": (
+        "plugin",
+        "Find plugins in marketplaces, look at what they ask for, and install them.",
     ),
     "schema": (
         "check",

@@ -1,4 +1,4 @@
-"""Commands on single plugins, by hand: restart, stop, start."""
+"""Commands on single plugins, by hand: restart, rotate, stop, start."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,6 +40,21 @@ def restart(**given: Any) -> None:
       ntpctl restart momentum_strategy
     """
     _act("restart", **given, besides=("broker",))
+
+
+@_by_hand
+def rotate(**given: Any) -> None:
+    """Give plugins another credential for the bus, and have those before refused.
+
+    For when one has leaked. A plugin that runs is stopped, sends what it has to, and starts again with the new one; the old
+    one serves nobody from then on. Nothing else is touched, and no signal or fill is lost or sent
+    twice. What is stopped stays so.
+
+    \b
+    Example:
+      ntpctl rotate momentum_strategy
+    """
+    _act("rotate", **given, done="rotated")
 
 
 @_by_hand

@@ -40,6 +40,8 @@ def previewed(
     declared: app.Declaration, output: str, *, update_images: bool = False
 ) -> dict[str, Any]:
     """Return what would be done; raise ConfigError with the problems that prevent it."""
+    if earlier := app.replaced(declared.settings):
+        say(earlier)
     preview = app.preview(declared, update_images=update_images)
     if not declared.sandbox:
         warn_of_no_sandbox()
@@ -119,8 +121,8 @@ def plan(files: tuple[str, ...], project: str | None, output: str, *, update_ima
     """Show what apply would do, and why; change nothing. Exit 0: nothing to do, 6: something.
 
     It starts, removes, recreates (a stop and a start), updates (limits are changed in place) or
-    pushes (a running data source is told its other symbols). Below are the images that change, and
-    the hosts that each plugin may reach.
+    pushes (a running data source is told its other symbols, an executor other limits). Below are
+    the images that change, and the hosts that each plugin may reach.
 
     \b
     Examples:
@@ -164,7 +166,7 @@ def apply(
     if not dry_run:
         with problems_printed(output):
             app.confirm_sandbox(declared, confirmed=terms.no_sandbox)
-    if app.was_applied(declared.settings) and not dry_run:
+    if not dry_run and not app.is_served(declared.settings) and app.was_applied(declared.settings):
         ensure_controller(declared.settings)
     preview = previewed(declared, output, update_images=update_images)
     if dry_run:

@@ -52,7 +52,8 @@ def show(row: Mapping[str, Any]) -> None:
             lines.append(("", f"last refusal: {flow['last_refusal']}"))
     if made := row.get("signal"):  # not of an older controller that still runs
         lines.append(("last signal", f"{signal_in_full(made)}, at {made['at']}"))
-    if shown := row.get("replayed"):
+    shown = row.get("replayed")
+    if shown and (shown["ticks"] or shown.get("missed") or shown["problem"]):
         lines.append(("replayed", replay_of(shown)))
     lines += _own(row)
     lines += _network(row)
@@ -107,7 +108,9 @@ def _kills(kills: Mapping[str, int]) -> str:
 
 
 def _own(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the plugin says of itself: its indicators by symbol, its report."""
+    """What the plugin could not take; what it says of itself: its indicators by symbol, its report."""
+    if dead := row.get("dead_letters"):  # not of an older controller that still runs
+        yield "dead letters", f"{dead}; `ntpctl dlq list {row['name']}`"
     for title in ("indicators", "report"):
         for number, (name, told) in enumerate(row[title].items()):
             yield "" if number else title, f"{name}: {_figures(told)}"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,9 @@ MESSAGE = 32
 """Columns that the last column, which wraps, keeps at least."""
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters, but the tab and the end of a line."""
+_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs"}
+"""Categories of Unicode: control, format (what turns the direction of text), and what is no character."""
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -74,9 +78,22 @@ def console(*, stderr: bool = False) -> "Console":
     )
 
 
+def put(text: str, style: str = "", *, stderr: bool = False) -> None:
+    """Print lines, `style` (words such as `bold red`) on a terminal that may show it.
+
+    Without rich, whose import takes as long as all else that a quick command does.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    shown = printable(text)
+    if style and colour_wanted(stream):
+        codes = ";".join(_STYLES[word] for word in style.split())
+        shown = f"\x1b[{codes}m{shown}\x1b[0m"
+    print(shown, file=stream, flush=stderr)
+
+
 def warn(text: str) -> None:
     """Print loudly to stderr: what nobody may overlook."""
-    console(stderr=True).print(text, style="bold red", markup=False)
+    put(text, "bold red", stderr=True)
 
 
 def warn_of_no_sandbox() -> None:
@@ -170,6 +187,16 @@ def draw(
 def printable(text: str) -> str:
     """Return text in which nothing commands the terminal: what a plugin says may hold anything."""
     return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    """Return what a stranger wrote as a part of one line: no break, no run of spaces, nothing unseen in it.
+
+    >>> one_line("Bands.\\n  signed by   SHA256:\\u202eX")
+    'Bands. signed by SHA256:X'
+    """
+    joined = " ".join(text.split())
+    return "".join(each for each in joined if unicodedata.category(each) not in _UNSEEN)
 
 
 def fitting(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.cli.output import console
+from orchestrator.cli.output import put
 
 SHORT = 19
 """`sha256:` and twelve digits: enough to tell images apart, as docker shows them."""
@@ -20,7 +20,6 @@ SIGNS = {
 
 def show(preview: Mapping[str, Any], *, whole: bool) -> None:
     """Print each change with its cause. `whole`: say of those that stay, too, what they may reach."""
-    out = console()
     kept = [each for each in preview["changes"] if each["do"] == "keep"]
     left = [each for each in kept if each["cause"]]
     same = len(kept) - len(left)
@@ -29,26 +28,20 @@ def show(preview: Mapping[str, Any], *, whole: bool) -> None:
         if change["do"] == "keep" and not change["cause"]:
             continue
         sign, style = SIGNS.get(change["do"], ("?", ""))
-        out.print(
-            f"{sign} {change['do']:<9} {change['name']:<{width}}  {change['cause']}",
-            style=style,
-            markup=False,
-        )
+        put(f"{sign} {change['do']:<9} {change['name']:<{width}}  {change['cause']}", style)
     for name, images in _images(preview["changes"]):
-        out.print(f"  {'image':<9} {name:<{width}}  {images}", style="dim", markup=False)
+        put(f"  {'image':<9} {name:<{width}}  {images}", "dim")
     for change in preview["changes"]:
         if change["egress"] and (whole or change["do"] != "keep"):
             hosts = ", ".join(reached(change))
-            out.print(
-                f"  {'may reach':<9} {change['name']:<{width}}  {hosts}", style="dim", markup=False
-            )
+            put(f"  {'may reach':<9} {change['name']:<{width}}  {hosts}", "dim")
     if not preview["differs"]:
         they = "it is" if len(left) == 1 else "they are"
         told = [f"{same} run as declared"] * (bool(same) or not left)
         told += [f"{len(left)} left as {they}"] * bool(left)
-        out.print(f"nothing to do: {', '.join(told)}")
+        put(f"nothing to do: {', '.join(told)}")
     elif same:
-        out.print(f"  {same} not touched", style="dim")
+        put(f"  {same} not touched", "dim")
 
 
 def _images(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Progress of a change on stderr, its outcome on stdout; exit 5 where something was not ready."""
 
 import re
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,12 +27,6 @@ class Progress:
         self._said: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Self:
-        out = console(stderr=True)
-        if out.is_terminal:
-            from rich.status import Status
-
-            self._status = Status("…", console=out)
-            self._status.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -43,13 +38,22 @@ class Progress:
         if message["message"]:
             # The fix of a problem is told at the end; progress is a line each.
             words += f": {message['message'].splitlines()[0]}"
-        if self._status is not None:
-            from rich.text import Text
-
-            self._status.update(Text(words))
+        if sys.stderr.isatty():
+            self._show(words)
         elif self._is_news(message):
             say(words)
         self._ready = message["ready"]
+
+    def _show(self, words: str) -> None:
+        from rich.text import Text
+
+        if self._status is None:
+            from rich.status import Status
+
+            self._status = Status(Text(words), console=console(stderr=True))
+            self._status.start()
+        else:
+            self._status.update(Text(words))
 
     def _is_news(self, message: dict[str, Any]) -> bool:
         """Tell whether a line is due: a try that fails as the one before is none."""

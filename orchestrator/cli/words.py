@@ -58,6 +58,8 @@ def replay_of(shown: Mapping[str, Any]) -> str:
     if shown["problem"]:
         return f"nothing: {shown['problem']}"
     words = f"{shown['ticks']:,} ticks in {shown['seconds'] * 1000:.0f} ms"
+    if missed := shown.get("missed"):  # not of an older runner
+        words = f"{words}, then {missed:,} that it had missed"
     if not shown["signals"]:
         return words
     several = "" if shown["signals"] == 1 else "s"

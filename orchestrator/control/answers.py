@@ -11,23 +11,31 @@ from orchestrator.control.calls import (
     ApplyCall,
     BeatsCall,
     Call,
+    CapturedCall,
     DownCall,
+    DropLettersCall,
     EventsCall,
+    HaltCall,
     InfoCall,
+    LetterCall,
+    LettersCall,
     LogsCall,
     Operations,
     PreviewCall,
     ReplayCall,
     RestartCall,
+    ResumeCall,
+    RetryLettersCall,
     RevisionCall,
     RevisionsCall,
+    RotateCall,
     StartCall,
     StatusCall,
     StopCall,
     TapCall,
     WaitCall,
 )
-from orchestrator.decide.report import Downed, Outcome, Preview, Progress
+from orchestrator.decide.report import DeadLetter, Downed, Outcome, Preview, Progress
 from orchestrator.errors import ActionError
 from orchestrator.ports import Revision
 
@@ -50,6 +58,8 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
                 update_images=call.update_images,
             )
             yield _result(preview)
+        case LettersCall() | LetterCall() | RetryLettersCall() | DropLettersCall():
+            yield await _letters(call, operations)
         case BeatsCall():
             yield {"result": {"beats": msgspec.to_builtins(await operations.beats())}}
         case RevisionsCall():
@@ -69,11 +79,27 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
                 async for each in given:
                     yield _event("tap", each)
             yield {"result": {}}
+        case CapturedCall(name=name):
+            async with aclosing(operations.captured(name)) as read:
+                async for some in read:
+                    texts = [each.decode(errors="replace") for each in some]
+                    yield {"event": "captured", "messages": texts}
+            yield {"result": {}}
         case ReplayCall(names=names, ticks=ticks):
             async with aclosing(operations.replay(names, ticks=ticks)) as told:
                 async for capturing in told:
                     yield _event("capturing", capturing)
-        case ApplyCall() | WaitCall() | RestartCall() | StopCall() | StartCall() | DownCall():
+        case (
+            ApplyCall()
+            | WaitCall()
+            | RestartCall()
+            | RotateCall()
+            | StopCall()
+            | StartCall()
+            | DownCall()
+            | HaltCall()
+            | ResumeCall()
+        ):
             async with aclosing(_progress(call, operations)) as messages:
                 async for message in messages:
                     yield message
@@ -82,7 +108,15 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
 
 
 async def _progress(  # noqa: C901 - a table of calls
-    call: ApplyCall | WaitCall | RestartCall | StopCall | StartCall | DownCall,
+    call: ApplyCall
+    | WaitCall
+    | RestartCall
+    | RotateCall
+    | StopCall
+    | StartCall
+    | DownCall
+    | HaltCall
+    | ResumeCall,
     operations: Operations,
 ) -> AsyncGenerator[Message, None]:
     within = timedelta(seconds=call.deadline)
@@ -103,10 +137,16 @@ async def _progress(  # noqa: C901 - a table of calls
             items = operations.wait(names, deadline=within)
         case RestartCall(name=name, wait=wait):
             items = operations.restart(name, wait=wait, deadline=within)
+        case RotateCall(name=name, wait=wait):
+            items = operations.rotate(name, wait=wait, deadline=within)
         case StopCall(name=name, wait=wait):
             items = operations.stop(name, wait=wait, deadline=within)
         case StartCall(name=name, wait=wait):
             items = operations.start(name, wait=wait, deadline=within)
+        case HaltCall(names=names, flatten=flatten, wait=wait):
+            items = operations.halt(names, flatten=flatten, wait=wait, deadline=within)
+        case ResumeCall(names=names, wait=wait):
+            items = operations.halt(names, flatten=None, wait=wait, deadline=within)
         case DownCall(delete_data=delete_data):
             items = operations.down(delete_data=delete_data, deadline=within)
         case _:
@@ -122,6 +162,32 @@ async def _progress(  # noqa: C901 - a table of calls
                     yield _result(item)
                 case _:
                     assert_never(item)
+
+
+async def _letters(
+    call: LettersCall | LetterCall | RetryLettersCall | DropLettersCall, operations: Operations
+) -> Message:
+    match call:
+        case LettersCall(name=name):
+            found = await operations.letters.listed(name)
+            return {"result": {"letters": [_letter(each) for each in found]}}
+        case LetterCall(id=letter_id):
+            shown = await operations.letters.one(letter_id)
+            full = {"letter": _letter(shown.letter), "text": shown.text, "refusal": shown.refusal}
+            return {"result": full}
+        case RetryLettersCall(ids=ids):
+            return _result(await operations.letters.retry(ids))
+        case DropLettersCall(ids=ids):
+            return _result(await operations.letters.drop(ids))
+        case _:
+            assert_never(call)
+
+
+def _letter(letter: DeadLetter) -> Message:
+    """Without the message itself, which may hold anything."""
+    told: Message = msgspec.to_builtins(letter)
+    del told["payload"]
+    return told
 
 
 async def _events(call: EventsCall, operations: Operations) -> AsyncGenerator[Message, None]:

@@ -18,6 +18,7 @@ from orchestrator.decide.report import (
     Tap,
 )
 from orchestrator.errors import ActionError
+from orchestrator.letters import LetterOperations
 from orchestrator.ports import Event, LogLine, Revision
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
@@ -85,12 +86,29 @@ class RestartCall(_OneCall, frozen=True, tag="restart"):
     pass
 
 
+class RotateCall(_OneCall, frozen=True, tag="rotate"):
+    pass
+
+
 class StopCall(_OneCall, frozen=True, tag="stop"):
     pass
 
 
 class StartCall(_OneCall, frozen=True, tag="start"):
     pass
+
+
+class HaltCall(_Call, frozen=True, tag="halt"):
+    names: list[str] = []
+    flatten: bool = False
+    wait: bool = True
+    deadline: Seconds = 60.0
+
+
+class ResumeCall(_Call, frozen=True, tag="resume"):
+    names: list[str] = []
+    wait: bool = True
+    deadline: Seconds = 60.0
 
 
 class ReplayCall(_Call, frozen=True, tag="replay"):
@@ -105,6 +123,26 @@ class DownCall(_Call, frozen=True, tag="down"):
 
 class TapCall(_Call, frozen=True, tag="tap"):
     name: str
+
+
+class CapturedCall(_Call, frozen=True, tag="captured"):
+    name: str
+
+
+class LettersCall(_Call, frozen=True, tag="letters"):
+    name: str | None = None
+
+
+class LetterCall(_Call, frozen=True, tag="letter"):
+    id: str
+
+
+class RetryLettersCall(_Call, frozen=True, tag="retry_letters"):
+    ids: list[str]
+
+
+class DropLettersCall(_Call, frozen=True, tag="drop_letters"):
+    ids: list[str]
 
 
 class BeatsCall(_Call, frozen=True, tag="beats"):
@@ -128,11 +166,19 @@ Call = (
     | EventsCall
     | LogsCall
     | RestartCall
+    | RotateCall
     | StopCall
     | StartCall
+    | HaltCall
+    | ResumeCall
     | ReplayCall
     | DownCall
     | TapCall
+    | CapturedCall
+    | LettersCall
+    | LetterCall
+    | RetryLettersCall
+    | DropLettersCall
     | BeatsCall
     | RevisionsCall
     | RevisionCall
@@ -150,6 +196,9 @@ def read(raw: bytes) -> Call:
 
 class Operations(Protocol):
     """The controller, as its socket sees it. A stream's last item is its result."""
+
+    @property
+    def letters(self) -> LetterOperations: ...
 
     async def info(self) -> Info: ...
     async def status(self, name: str | None) -> ProjectStatus: ...
@@ -183,16 +232,23 @@ class Operations(Protocol):
     def restart(
         self, name: str, *, wait: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def rotate(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
     def stop(
         self, name: str, *, wait: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]: ...
     def start(
         self, name: str, *, wait: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]: ...
+    def halt(
+        self, names: Sequence[str], *, flatten: bool | None, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]: ...
     def replay(self, names: Sequence[str], *, ticks: int) -> AsyncGenerator[Capturing, None]: ...
     def down(
         self, *, delete_data: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Downed, None]: ...
     def tap(self, name: str) -> AsyncGenerator[Tap, None]: ...
+    def captured(self, name: str) -> AsyncGenerator[Sequence[bytes], None]: ...
     async def beats(self) -> Mapping[str, Heard]: ...
     async def revisions(self) -> Sequence[Revision]: ...

@@ -11,6 +11,11 @@ from orchestrator.control.address import short
 from orchestrator.control.protocol import ALIVE_S, LONGEST_LINE, line, parse, rebuild
 from orchestrator.errors import UnreachableError
 
+
+class NobodyError(UnreachableError):
+    """Nobody listens at the socket."""
+
+
 SILENCE_S = 4 * ALIVE_S
 """A controller that says nothing for so long, not even that it is alive, hangs."""
 
@@ -78,7 +83,7 @@ def _connect(path: Path) -> socket.socket:
         connection.close()
         if isinstance(error, UnreachableError):
             raise
-        raise UnreachableError(f"no controller answers at {path}") from error
+        raise NobodyError(f"no controller answers at {path}") from error
     return connection
 
 

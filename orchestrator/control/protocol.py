@@ -26,14 +26,24 @@ Calls. `?` marks an argument that may be left out, with its default.
                                                   result {"events": [EVENT]}      oldest first
     logs        name, follow?=false, tail?=200    {"event": "log", "at", "stream", "text"}...; result {}
     restart     name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
+    rotate      name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME     another credential for the bus; all before are refused
     stop        name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME     a stored override: `start` clears it
     start       name, wait?=true, deadline?=60    PROGRESS...; result OUTCOME
+    halt        names?=[], flatten?=false, wait?=true, deadline?=60    PROGRESS...; result OUTCOME, of the executors; no names: all.
+                                                  A stored override: `resume` clears it
+    resume      names?=[], wait?=true, deadline?=60    the same
     replay      names, ticks                      {"event": "capturing", "names", "ready", "message"}; no result, it lasts until the
-                                                  client leaves: meanwhile what they hear is captured, and each life of
-                                                  theirs is shown the last `ticks` of each symbol before it is ready
+                                                  client leaves: meanwhile each life of theirs is shown the last `ticks` of
+                                                  each symbol before it is ready, in place of its history
     down        delete_data?=false, deadline?=120     PROGRESS...; result {"removed": [NAME], "kept": [NAME]}
                                                   sources first, the broker last; then the controller ends
     tap         name                              {"event": "tap", ...TAP}; whoever hangs up has the right no more; result {}
+    captured    name                              {"event": "captured", "messages": [TEXT]}...; result {}     what the bus has kept of
+                                                  a data source, as of now: batches, as it sent them
+    letters     name?=null                        {"letters": [LETTER]}     dead letters of a receiver, null: of all; oldest first
+    letter      id                                OPENED; unknown: action NoSuchLetter
+    retry_letters   ids                           DISPOSED     each is sent to its receiver once more, and then gone
+    drop_letters    ids                           DISPOSED
     beats       {"beats": {NAME: {"heard": TIME, "beat": BEAT}}}     BEAT is ntp.contract.beat.Beat as it came
     revisions   {"revisions": [{"number", "applied", "files": [FILE], "resolved": {NAME: DIGEST},
                  "change": TEXT (one line, against the one before; "" where it was not written),
@@ -57,7 +67,7 @@ Calls. `?` marks an argument that may be left out, with its default.
     TAP         {"name", "address" (of the broker), "credentials" (a .creds file: one connection, listens only), "subjects": [TEXT],
                  "ends": when the credentials end, if nobody ends them before}
 
-    PREVIEW, CHANGE, OUTCOME, STATUS, CONDITION, EVENT, ISOLATION, PROBLEM: docs/json.md, for `--output json`
+    PREVIEW, CHANGE, OUTCOME, STATUS, CONDITION, EVENT, ISOLATION, PROBLEM, LETTER, OPENED, DISPOSED: docs/json.md, for `--output json`
     prints them as they come.
 """
 

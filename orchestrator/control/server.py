@@ -43,7 +43,7 @@ async def serving(path: Path, operations: Operations) -> AsyncIterator[None]:
     Raises:
         UnreachableError: the socket cannot be made.
     """
-    listener = _listen(path)
+    listener, made = _listen(path)
     try:
         async with asyncio.TaskGroup() as tasks:
             server = _Server(operations, tasks, listener)
@@ -54,7 +54,9 @@ async def serving(path: Path, operations: Operations) -> AsyncIterator[None]:
                 await server.farewell()
     finally:
         listener.close()
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one call, at the end
+        # Not that of a successor: who removes the state folder is no longer waited for by the next one.
+        if _inode(path) == made:
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - one call, at the end
 
 
 class _Server:
@@ -214,7 +216,17 @@ def _admit(connection: socket.socket, clients: int) -> None:
         raise ActionError(f"{MOST_CLIENTS} clients are being served", reason="TooManyClients")
 
 
-def _listen(path: Path) -> socket.socket:
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from a later one of the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _listen(path: Path) -> tuple[socket.socket, tuple[int, int] | None]:
+    """Return the socket, and which file it is."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
@@ -228,4 +240,4 @@ def _listen(path: Path) -> socket.socket:
         if isinstance(error, UnreachableError):
             raise
         raise UnreachableError(f"the socket {path} cannot be made: {error}") from error
-    return listener
+    return listener, _inode(path)

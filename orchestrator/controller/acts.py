@@ -10,19 +10,34 @@ from typing import assert_never
 import msgspec
 
 from ntp.contract.control import Control
+from ntp.contract.names import Kind
 from orchestrator.controller.bus_rights import BusRights
 from orchestrator.controller.desk import Desk
+from orchestrator.controller.halt_book import HaltBook
 from orchestrator.controller.journal import Journal
 from orchestrator.controller.launches import Launches
 from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
-from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
+from orchestrator.decide.actions import (
+    Action,
+    Halt,
+    Push,
+    Remove,
+    Start,
+    Stop,
+    StopReason,
+    Update,
+    Wait,
+)
+from orchestrator.decide.halting import halt_sending
 from orchestrator.decide.layers import hashes, on_bus
 from orchestrator.decide.memory import accepted, begin, limited, refused, running_generation
 from orchestrator.decide.push import sending
 from orchestrator.decide.state import Instance, Phase, Record
+from orchestrator.decide.words import reason, sentence
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.spec.wiring import limits
 
 MARGIN = timedelta(seconds=2)
 """Beyond a plugin's own grace, so that it ends by itself and says why."""
@@ -42,6 +57,7 @@ class Acts:
         journal: Journal,
         rights: BusRights,
         launches: Launches,
+        halts: HaltBook,
     ) -> None:
         self._outside = outside
         self._desk = desk
@@ -49,8 +65,10 @@ class Acts:
         self._journal = journal
         self._rights = rights
         self._launches = launches
+        self._halts = halts
         self._starting = asyncio.Semaphore(outside.tempo.starts)
         self._stopping = asyncio.Semaphore(outside.tempo.stops)
+        self._parting = asyncio.Semaphore(outside.tempo.farewells)
 
     async def carry_out(self, action: Action, instance: Instance | None, *, say: Say) -> None:
         """Do it. A start or a change that is refused is remembered, and no error.
@@ -94,6 +112,9 @@ class Acts:
             case Push():
                 with self._refusals(action):
                     await self._push(action, instance)
+            case Halt():
+                with self._refusals(action):
+                    await self._halt(action, instance)
             case Wait():
                 return
             case _:
@@ -110,7 +131,13 @@ class Acts:
             await self._launches.prepare(generation)
             say(name, "waits for its rights on the bus")
             await self._rights.ensure()
-            launch = await self._launches.of(generation, attempt=action.attempt, epoch=epoch)
+            await self._rotate_if_asked(name)
+            launch = await self._launches.of(
+                generation,
+                attempt=action.attempt,
+                epoch=epoch,
+                last_end=_last_end(self._memories.of(name)),
+            )
         async with self._starting:
             record = self._memories.of(name)
             if name != BROKER and not self._desk.wants(name, action.generation, record):
@@ -125,6 +152,13 @@ class Acts:
         self._accepted(name)
         self._journal.note(name, "Started", action.cause)
 
+    async def _rotate_if_asked(self, name: str) -> None:
+        """The life that had the old credential has ended, with all that it had to say."""
+        if self._memories.of(name).rotate:
+            await self._rights.rotate(name)
+            self._memories.put(name, replace(self._memories.of(name), rotate=False))
+            self._journal.note(name, "CredentialRotated", "those before are refused by the bus")
+
     async def _stop(self, action: Stop, instance: Instance | None) -> None:
         name = action.name
         if instance is not None:
@@ -132,7 +166,8 @@ class Acts:
             told = replace(record, stopping=instance.id, stop_reason=action.reason.value)
             if action.reason is not StopReason.UNWANTED or record.generation:
                 self._memories.put(name, told)
-        async with self._stopping:
+        leaves = action.reason is StopReason.UNWANTED
+        async with self._parting if leaves else self._stopping:
             grace = self._grace(name, instance)
             await self._outside.runtime.stop(name, grace=grace, cause=action.cause)
         if action.reason is StopReason.UNRESPONSIVE:
@@ -186,7 +221,21 @@ class Acts:
                 now=self._outside.now(),
             ),
         )
-        message = Control(wanted.number, symbols=wanted.spec.config["symbols"])
+        message = Control(wanted.number, symbols=wanted.spec.config.get("symbols"))
+        if wanted.spec.kind is Kind.EXECUTOR:
+            message = Control(wanted.number, limits=limits(wanted.spec, wanted.listens))
+        await self._outside.bus.control(name, msgspec.to_builtins(message))
+
+    async def _halt(self, action: Halt, instance: Instance | None) -> None:
+        """Tell it of all strategies: what it does not hear it passes over."""
+        name, now = action.name, self._outside.now()
+        if instance is None:
+            return
+        record, halts = self._memories.of(name), self._halts.now
+        self._memories.put(name, halt_sending(record, instance, halts.number, now))
+        entries = self._desk.book.entries
+        strategies = [each for each in entries if entries[each].now.spec.kind is Kind.STRATEGY]
+        message = Control(0, halt=halts.told(name, strategies))
         await self._outside.bus.control(name, msgspec.to_builtins(message))
 
     def _accepted(self, name: str) -> None:
@@ -213,6 +262,12 @@ class Acts:
             return GRACE + MARGIN
         number = instance.generation if instance else entry.wanted
         return entry.kept.get(number, entry.now).spec.grace + MARGIN
+
+
+def _last_end(record: Record) -> str:
+    """Say what the life before failed by; empty: it did not fail."""
+    end = record.last_exit
+    return f"{reason(end)}: {sentence(end)}"[:500] if record.failures and end is not None else ""
 
 
 def _ended_by_itself(record: Record, instance: Instance | None) -> bool:

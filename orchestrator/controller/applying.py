@@ -4,31 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
-from orchestrator.controller.desk import Book, hashes_of
-from orchestrator.controller.imaging import named, with_images
-from orchestrator.controller.imaging import running as running_artifacts
+from orchestrator.controller.desk import Book
+from orchestrator.controller.examining import JUST_NOW, Examining
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Settings
-from orchestrator.controller.picture import BROKER
-from orchestrator.controller.reading import Declared, Readable, understand, withheld
+from orchestrator.controller.reading import Declared, Readable
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_ready, is_settled
-from orchestrator.decide.changes import changes, differs
-from orchestrator.decide.guard import objection
 from orchestrator.decide.history import compare, line
-from orchestrator.decide.memory import NOBODY, accepted
-from orchestrator.decide.push import runs
+from orchestrator.decide.memory import accepted
 from orchestrator.decide.report import Outcome, Preview, Progress
-from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
-from orchestrator.ports import Catalog, Revision, Secrets
-from orchestrator.spec.model import Unusable
+from orchestrator.ports import Revision
 
 RUNTIME = "runtime"
-JUST_NOW = timedelta(seconds=1)
-"""What a preview saw is what is applied, where nothing was heard of since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +38,7 @@ class Applying:
         self._outside = rooms.outside
         self._loop = loop
         self._telling = telling
+        self._examining = Examining(rooms, loop, telling)
         self._one = asyncio.Lock()
 
     async def preview(self, readable: Readable, secrets: Mapping[str, str]) -> Preview:
@@ -56,18 +47,13 @@ class Applying:
         Raises:
             UnreachableError: the runtime does not answer.
         """
-        catalog = self._outside.catalog(readable.settings)
         try:
-            declared = await self._understand(readable, catalog)
+            found = await self._examining.examine(readable, secrets)
         except ConfigError as error:
             return Preview(problems=error.problems, revision=self._rooms.desk.book.revision)
-        await self._telling.refreshed()
         if self._loop.observed.instances is None:
             raise UnreachableError("the runtime does not answer: what would change is not known")
-        known = self._passing(readable, secrets)
-        book = self._propose(declared, known)
-        missing = withheld(declared.desired, known)
-        return await self._compare(declared, book, readable, missing, catalog)
+        return found.preview
 
     async def apply(self, order: Order) -> AsyncGenerator[Preview | Progress | Outcome, None]:
         """Yield the plan, then progress, then the outcome.
@@ -78,12 +64,13 @@ class Applying:
             ActionError: GuardedDeletion, RuntimeChanged, GoingDown.
         """
         async with self._one:
-            yield await self._accept(order)
+            preview, look = await self._accept(order)
+            yield preview
         if order.wait is None:
             yield Outcome(self._rooms.desk.book.revision, ready=False, plugins=[])
             return
         async for item in self._telling.until(
-            None, is_settled, counted=is_ready, deadline=order.wait
+            None, is_settled, counted=is_ready, deadline=order.wait, look=look
         ):
             yield item
 
@@ -94,7 +81,7 @@ class Applying:
         if revision is not None:
             settings = settings_of(revision)
             self._rooms.launches.catalog = self._outside.catalog(settings)
-            self._rooms.launches.secrets = self._passing(Readable((), settings, {}), {})
+            self._rooms.launches.secrets = self._examining.passing(Readable((), settings, {}), {})
         self._forgive_refusals()
 
     async def finish_cut_off(self) -> None:
@@ -104,29 +91,28 @@ class Applying:
             return
         readable = Readable(revision.sources, settings_of(revision), revision.resolved)
         try:
-            declared = await self._understand(readable, self._rooms.launches.catalog)
+            declared = await self._examining.understand(readable, self._rooms.launches.catalog)
         except (ConfigError, ActionError) as error:
             self._invalid(error)
             return
-        book = self._propose(declared, self._rooms.launches.secrets)
+        book = self._examining.propose(declared, self._rooms.launches.secrets)
         self._rooms.desk.commit(replace(book, revision=revision.number))
 
-    async def _accept(self, order: Order) -> Preview:
+    async def _accept(self, order: Order) -> tuple[Preview, bool]:
+        """Return what changes, and whether only another look can say how all are now.
+
+        None is needed where nothing is asked for that was not before, and the preview that the same
+        caller has just had was of a look that he waited for.
+        """
         self._check_up()
         self._check_expected(order.expect)
         self._check_runtime()
-        readable = order.readable
-        catalog = self._outside.catalog(readable.settings)
         try:
-            declared = await self._understand(readable, catalog)
+            found = await self._examining.examine(order.readable, order.secrets, within=JUST_NOW)
         except ConfigError as error:
             self._invalid(error)
             raise
-        await self._telling.refreshed(within=JUST_NOW)
-        secrets = self._passing(readable, order.secrets)
-        book = self._propose(declared, secrets)
-        missing = withheld(declared.desired, secrets)
-        preview = await self._compare(declared, book, readable, missing, catalog)
+        preview = found.preview
         if preview.guard and not order.allow_deletes:
             raise ActionError(
                 f"refused: {preview.guard}\n  fix: if that is meant, apply with --allow-deletes",
@@ -134,90 +120,20 @@ class Applying:
                 permanent=True,
             )
         self._check_up()  # reading and looking took a while
-        self._keep(readable, declared, book)
+        before = self._rooms.desk.book
+        self._keep(order.readable, found.declared, found.book)
         for change in preview.changes:
             if change.do != "keep":  # somebody edits it: what went before was no flapping
                 self._loop.parking.release(change.name)
-        self._rooms.launches.catalog = catalog
-        self._rooms.launches.secrets = secrets
-        self._forgive_refusals()
+        self._rooms.launches.catalog = found.catalog
+        self._rooms.launches.secrets = found.secrets
+        forgiven = self._forgive_refusals()
         self._rooms.journal.condition("ConfigValid", status=True, reason="Applied")
-        self._loop.agenda.mark_all()
-        return replace(preview, revision=self._rooms.desk.book.revision)
-
-    async def _understand(self, readable: Readable, catalog: Catalog) -> Declared:
-        revision = self._rooms.desk.book.revision + 1
-        project = self._outside.project
-        entries = self._rooms.desk.book.entries
-        before = {name: entry.now.artifact for name, entry in entries.items()}
-        images = {} if readable.update_images else named(before)
-        return await understand(
-            readable,
-            catalog,
-            project=project,
-            revision=revision,
-            own_networks=self._outside.runtime.capabilities.own_networks,
-            before=before,
-            images=images,
-        )
-
-    def _propose(self, declared: Declared, secrets: Secrets) -> Book:
-        instances = self._loop.observed.instances or {}
-        return self._rooms.desk.propose(
-            declared,
-            revision=declared.desired.revision,
-            secrets=secrets,
-            records=self._loop.observed.records,
-            running={name: each.generation for name, each in instances.items()},
-        )
-
-    async def _compare(
-        self,
-        declared: Declared,
-        book: Book,
-        readable: Readable,
-        missing: Mapping[str, Unusable],
-        catalog: Catalog,
-    ) -> Preview:
-        desk, observed = self._rooms.desk, self._loop.observed
-        try:
-            address = self._outside.broker.address()
-        except ActionError:
-            address = ""
-        instances = observed.instances or {}
-        lives = {n: runs(observed.records.get(n, NOBODY), each) for n, each in instances.items()}
-        found = changes(
-            declared.desired,
-            observed,
-            hashes=hashes_of(book, address),
-            capabilities=self._outside.runtime.capabilities,
-            system={BROKER},
-            difference=lambda name: desk.difference(name, lives[name], book),
-            pushable=lambda name: desk.pushable(name, instances[name].generation, book),
-            unusable={name: each.reason for name, each in declared.unusable.items()},
-            withheld={name: each.reason for name, each in missing.items()},
-            storing={name for name, each in desk.book.entries.items() if each.now.spec.storage},
-        )
-        generations = {name: each.generation for name, each in instances.items()}
-        found = await with_images(
-            found, declared, catalog, running_artifacts(desk.book, generations)
-        )
-        current = self._outside.store.current()
-        running = {n for n, each in instances.items() if each.phase is Phase.RUNNING} - {BROKER}
-        return Preview(
-            changes=found,
-            differs=differs(found),
-            guard=objection(
-                applied=current.sources if current and desk.book.entries else (),
-                new=readable.sources,
-                # Blind, what was wanted has to stand for what runs.
-                running=running if observed.instances is not None else set(desk.book.entries),
-                kept=declared.desired.plugins.keys(),
-            ),
-            revision=desk.book.revision,
-            entry_problems=declared.entry_problems(found, missing),
-            images=named(declared.artifacts),
-        )
+        book = self._rooms.desk.book
+        asked = preview.differs or forgiven or book is not before
+        if asked:
+            self._loop.agenda.mark_all()
+        return replace(preview, revision=book.revision), asked or not found.shown
 
     def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:
         """Write the revision, then what is wanted. Cut off in between, `restore` does the rest."""
@@ -228,7 +144,6 @@ class Applying:
             sources=tuple((file, text) for file, text in readable.sources),
             resolved=declared.resolved,
             settings=dict(readable.settings),
-            change=self._changed(current, readable, book),
         )
         if not store.setting(RUNTIME):
             store.set(RUNTIME, self._outside.runtime.name)
@@ -237,8 +152,10 @@ class Applying:
             and current.number == self._rooms.desk.book.revision
             and current.declares_as(fresh)
         ):
-            self._rooms.desk.commit(replace(book, revision=current.number))
+            if book.entries != self._rooms.desk.book.entries:
+                self._rooms.desk.commit(replace(book, revision=current.number))
             return
+        fresh = replace(fresh, change=self._changed(current, readable, book))
         store.save(fresh, expect=current.number if current else None)
         self._rooms.desk.commit(replace(book, revision=fresh.number))
         files = ", ".join(file for file, _ in fresh.sources)
@@ -277,15 +194,12 @@ class Applying:
                 permanent=True,
             )
 
-    def _passing(self, readable: Readable, values: Mapping[str, str]) -> Secrets:
-        folder = readable.settings.get("folder")
-        secrets = self._rooms.launches.secrets
-        return secrets.passing(values, Path(folder) if folder else None)
-
-    def _forgive_refusals(self) -> None:
-        """Whatever was missing may be there now."""
+    def _forgive_refusals(self) -> bool:
+        """Whatever was missing may be there now. Return whether anything was refused."""
         records = self._rooms.memories.all()
-        self._rooms.memories.put_all({name: accepted(each) for name, each in records.items()})
+        forgiven = {name: accepted(each) for name, each in records.items() if each.refusal}
+        self._rooms.memories.put_all(forgiven)
+        return bool(forgiven)
 
     def _invalid(self, error: ConfigError | ActionError) -> None:
         self._rooms.journal.condition(

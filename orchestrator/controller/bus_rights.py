@@ -21,21 +21,18 @@ class BusRights:
         self._journal = journal
         self._lock = asyncio.Lock()
         self._wanted: Mapping[str, Rights] = {}
-        self._for: tuple[Desired, Mapping[str, int]] | None = None
+        self._for: Desired | None = None
         self._ensured: Mapping[str, Rights] | None = None
         """What the broker was last made to be; None: unknown."""
 
-    def want(self, desired: Desired, running: Collection[str], replays: Mapping[str, int]) -> None:
-        """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted.
-
-        `replays`: for whom what it hears is captured, as `spec.rights` has it.
-        """
+    def want(self, desired: Desired, running: Collection[str]) -> None:
+        """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted."""
         known = self._for
-        if known is None or known[0].plugins != desired.plugins or known[1] != replays:
-            fresh = dict(rights(desired, edges(desired), replays))
+        if known is None or known.plugins != desired.plugins:
+            fresh = dict(rights(desired, edges(desired)))
             leaving = {name: each for name, each in self._wanted.items() if name not in fresh}
             self._wanted = {**leaving, **fresh}
-            self._for = (desired, replays)
+            self._for = desired
         gone = [
             name for name in self._wanted if name not in desired.plugins and name not in running
         ]
@@ -45,6 +42,10 @@ class BusRights:
     def doubt(self) -> None:
         """The broker was started anew, or was away: what it knows has to be compared."""
         self._ensured = None
+
+    @property
+    def wanted(self) -> Mapping[str, Rights]:
+        return self._wanted
 
     @property
     def settled(self) -> bool:
@@ -67,6 +68,15 @@ class BusRights:
                 raise
             self._ensured = wanted
             self._journal.condition("BrokerReady", status=True, reason="Ensured")
+
+    async def rotate(self, name: str) -> None:
+        """Give `name` another credential; those before are refused. UnreachableError, ActionError: not now."""
+        await self.ensure()
+        try:
+            async with asyncio.timeout(ENSURE_S):
+                await self._broker.rotate(self._wanted[name])
+        except TimeoutError as error:
+            raise UnreachableError("the broker took too long") from error
 
     @asynccontextmanager
     async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:

@@ -8,14 +8,15 @@ from datetime import timedelta
 
 from orchestrator.controller.alerting import Alerting
 from orchestrator.controller.applying import Applying, Order
-from orchestrator.controller.broker_life import served_again
 from orchestrator.controller.finishing import finishing
 from orchestrator.controller.following import Following
+from orchestrator.controller.halting import Halting
 from orchestrator.controller.informing import Informing
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.picture import BROKER
 from orchestrator.controller.reading import Readable
+from orchestrator.controller.replacing import Replacing
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.taking_down import TakingDown
 from orchestrator.controller.tapping import Tapping
@@ -35,8 +36,8 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Tap,
 )
-from orchestrator.decide.state import Phase
-from orchestrator.errors import NtpError, UnreachableError
+from orchestrator.errors import NtpError
+from orchestrator.letters import LetterOperations
 from orchestrator.ports import Event, LogLine, Revision
 
 ISOLATION_S = 20.0
@@ -58,8 +59,11 @@ class Controller:
         self._telling = Telling(self._rooms, self._loop)
         self._applying = Applying(self._rooms, self._loop, self._telling)
         self._informing = Informing(self._rooms, self._loop)
+        self._halting = Halting(self._rooms, self._loop, self._telling)
+        self._replacing = Replacing(self._rooms, self._loop, self._telling)
         self._taking_down = TakingDown(self._rooms, self._loop)
         self._rooms.memories.load()
+        self._rooms.halts.load()
         self._applying.restore()
         self._taking_down.restore()
         self._alerting = (
@@ -86,6 +90,7 @@ class Controller:
                     tasks.create_task(watchers.listening()),
                     tasks.create_task(watchers.broker()),
                     tasks.create_task(watchers.rates()),
+                    tasks.create_task(watchers.letters()),
                 ]
                 if self._outside.followed is not None:
                     following = Following(self._rooms, self._applying, self._outside.followed)
@@ -103,6 +108,10 @@ class Controller:
         except* NtpError as group:
             raise _first(group) from group
         return await self._taking_down.finish()
+
+    @property
+    def letters(self) -> LetterOperations:
+        return self._rooms.letters
 
     async def info(self) -> Info:
         webhook = self._alerting.info() if self._alerting is not None else None
@@ -163,10 +172,8 @@ class Controller:
     async def events(self, name: str | None, *, limit: int) -> Sequence[Event]:
         return self._outside.store.events(name=name, limit=limit)
 
-    async def follow_events(self, name: str | None, *, limit: int) -> AsyncGenerator[Event, None]:
-        async with aclosing(self._rooms.journal.follow(name, limit=limit)) as events:
-            async for event in events:
-                yield event
+    def follow_events(self, name: str | None, *, limit: int) -> AsyncGenerator[Event, None]:
+        return self._rooms.journal.follow(name, limit=limit)
 
     async def logs(self, name: str, *, follow: bool, tail: int) -> AsyncGenerator[LogLine, None]:
         if name != BROKER and name not in (self._loop.observed.instances or {}):
@@ -179,26 +186,16 @@ class Controller:
     async def restart(
         self, name: str, *, wait: bool, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]:
-        """Replace the life that runs; forgive what failed before."""
-        if name != BROKER:
-            self._telling.check(name)
-        await self._telling.refreshed()
-        if self._loop.observed.instances is None:
-            raise UnreachableError("the runtime does not answer: what runs cannot be replaced")
-        instance = self._loop.observed.instances.get(name)
-        life = instance.id if instance and instance.phase is Phase.RUNNING else ""
-        record = forgive(self._rooms.memories.of(name))
-        asked = replace(record, replace=life, restart_requested=record.restart_requested + 1)
-        self._rooms.memories.put(name, asked)
-        self._rooms.journal.note(name, "RestartAsked", "restart asked for by hand")
-        self._look_at(name)
-        if name == BROKER:
-            again = served_again(
-                self._rooms, self._loop, life, deadline=deadline if wait else timedelta(0)
-            )
-        else:
-            again = self._until([name], is_ready, wait=wait, deadline=deadline)
-        async with aclosing(again) as items:
+        within = deadline if wait else timedelta(0)
+        async with aclosing(self._replacing.restart(name, within=within)) as items:
+            async for item in items:
+                yield item
+
+    async def rotate(
+        self, name: str, *, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        within = deadline if wait else timedelta(0)
+        async with aclosing(self._replacing.rotate(name, within=within)) as items:
             async for item in items:
                 yield item
 
@@ -225,17 +222,22 @@ class Controller:
         async for item in self._until([name], is_ready, wait=wait, deadline=deadline):
             yield item
 
-    async def replay(self, names: Sequence[str], *, ticks: int) -> AsyncGenerator[Capturing, None]:
-        """Have what they hear captured as long as this is listened to: each new life is shown its end.
+    async def halt(
+        self, names: Sequence[str], *, flatten: bool | None, wait: bool, deadline: timedelta
+    ) -> AsyncGenerator[Progress | Outcome, None]:
+        within = deadline if wait else timedelta(0)
+        async with aclosing(self._halting.change(names, flatten=flatten, within=within)) as items:
+            async for item in items:
+                yield item
 
-        Yields once, when that is so or cannot be.
+    async def replay(self, names: Sequence[str], *, ticks: int) -> AsyncGenerator[Capturing, None]:
+        """Have each new life of these shown so many ticks, as long as this is listened to.
+
+        Yields once, when the bus captures what they hear, or cannot.
         """
         with self._rooms.replays.asked(names, ticks):
-            try:
-                yield await self._telling.capturing(names)
-                await asyncio.Event().wait()
-            finally:
-                self._loop.agenda.wake()
+            yield await self._telling.capturing(names)
+            await asyncio.Event().wait()
 
     async def down(
         self, *, delete_data: bool, deadline: timedelta
@@ -247,11 +249,13 @@ class Controller:
             async for item in items:
                 yield item
 
-    async def tap(self, name: str) -> AsyncGenerator[Tap, None]:
+    def tap(self, name: str) -> AsyncGenerator[Tap, None]:
         self._telling.check(name)
-        async with aclosing(Tapping(self._rooms).open(name)) as given:
-            async for each in given:
-                yield each
+        return Tapping(self._rooms).open(name)
+
+    def captured(self, name: str) -> AsyncGenerator[Sequence[bytes], None]:
+        self._telling.check(name)
+        return self._outside.broker.captures.read(name)
 
     async def beats(self) -> Mapping[str, Heard]:
         return {

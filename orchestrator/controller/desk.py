@@ -5,7 +5,6 @@ to be read or computed again after a restart, and an upgrade of this program res
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -24,7 +23,7 @@ from orchestrator.decide.layers import (
     on_bus,
 )
 from orchestrator.decide.memory import running_generation
-from orchestrator.decide.push import only_symbols_differ
+from orchestrator.decide.push import can_be_pushed
 from orchestrator.decide.state import Hashes, Record
 from orchestrator.errors import ActionError
 from orchestrator.ports import Secrets, Store
@@ -43,7 +42,7 @@ class Generation:
     spec: PluginSpec
     artifact: Artifact
     listens: tuple[Listen, ...]
-    layers: dict[str, dict[str, Any]]
+    layers: Layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Desk:
         records: Mapping[str, Record],
         running: Mapping[str, int],
     ) -> Book:
-        """Return the book that `declared` would make; nothing is changed.
+        """Return the book that `declared` would make; nothing is changed. An entry that stays is the same object.
 
         Args:
             declared: what was read.
@@ -115,7 +114,8 @@ class Desk:
             kept = {} if old is None else _still_needed(old, record, running.get(name))
             artifact = declared.artifacts[name]
             kept[number] = Generation(number, spec, artifact, listens, kept_layers)
-            entries[name] = Entry(number, kept)
+            made = Entry(number, kept)
+            entries[name] = old if made == old else made
         return Book(self.book.project, revision, entries)
 
     def desired(self, records: Mapping[str, Record]) -> Desired:
@@ -135,6 +135,12 @@ class Desk:
         found = hashes_of(self.book, address)
         self._hashes = (self.book, address, found)
         return found
+
+    def hashes_in(self, book: Book, address: str) -> Mapping[str, Hashes]:
+        """As `hashes`, of a book that may become ours."""
+        if book.entries == self.book.entries:
+            return self.hashes(address)
+        return hashes_of(book, address)
 
     def goes_back(self, records: Mapping[str, Record]) -> Iterator[str]:
         """Yield the names of which a healthy generation is kept that can be gone back to."""
@@ -162,9 +168,9 @@ class Desk:
         return describe(*both) if both else ""
 
     def pushable(self, name: str, number: int, book: Book | None = None) -> bool:
-        """Tell whether what `book` wants of `name` has other symbols than generation `number`, no more."""
+        """Tell whether what `book` wants of `name` differs from generation `number` in what can be pushed."""
         both = self._both(name, number, book)
-        return both is not None and only_symbols_differ(*both)
+        return both is not None and can_be_pushed(*both)
 
     def between(self, name: str, old: int, new: int) -> str:
         """Say how two generations differ; empty: they do not, or one of them is not kept."""
@@ -204,14 +210,15 @@ def hashes_of(book: Book, address: str) -> dict[str, Hashes]:
     return {name: hashes(on_bus(entry.now.layers, address)) for name, entry in book.entries.items()}
 
 
-def _number(
-    old: Entry | None, fresh: dict[str, dict[str, Any]], record: Record
-) -> tuple[int, dict[str, dict[str, Any]]]:
+def _number(old: Entry | None, fresh: Layers, record: Record) -> tuple[int, Layers]:
     """Return the generation of `fresh` and its layers: the old ones, if nothing was changed."""
     if old is None:
         return record.generation + 1, fresh
-    merged = carry_over(old.now.layers, fresh)
-    changed = set(differing(hashes(old.now.layers), hashes(merged)))
+    before = old.now.layers
+    merged = carry_over(before, fresh)
+    if merged.keys() == before.keys() and all(merged[each] is before[each] for each in merged):
+        return old.wanted, before
+    changed = set(differing(hashes(before), hashes(merged)))
     if changed & {*RECREATE, "resources"}:
         return max(old.wanted, record.generation) + 1, merged
     return old.wanted, merged

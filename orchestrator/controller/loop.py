@@ -5,6 +5,7 @@ Fail static: whoever does not answer (runtime, broker, store, lease) makes a con
 
 import asyncio
 import math
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -14,10 +15,10 @@ import structlog
 from orchestrator.controller.agenda import Agenda
 from orchestrator.controller.durations import Durations
 from orchestrator.controller.parking import Parking
-from orchestrator.controller.picture import BROKER, changed
+from orchestrator.controller.picture import BROKER, awaited, changed
 from orchestrator.controller.retries import Retries
 from orchestrator.controller.rooms import Rooms
-from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, Update, Wait
+from orchestrator.decide.actions import Action, Halt, Push, Remove, Start, Stop, Update, Wait
 from orchestrator.decide.context import Context
 from orchestrator.decide.plan import plan
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase
@@ -29,7 +30,8 @@ _DOING = {
     Start: "is being started",
     Stop: "is being stopped",
     Update: "its limits are being changed",
-    Push: "is being told its symbols",
+    Push: "is being told what changed",
+    Halt: "is being told who is halted",
     Remove: "is being removed",
 }
 _NO_HASHES = Hashes("", "", "", "", "")
@@ -79,8 +81,9 @@ class Loop:
         earliest = 0.0
         while True:
             await self.agenda.wait(self._outside.tempo.relist)
-            # The first of a burst of events is looked at soon; then at most a fifth of the time is
-            # spent looking, however many plugins there are. Who waits for an answer waits for less.
+            # The first of a burst of events is looked at soon; then at most a fifth of a processor and
+            # half of the runtime's time is spent looking, however many plugins there are. Who waits for
+            # an answer waits for less.
             left = earliest - self._clock()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(left, self._outside.tempo.pause.total_seconds())):
@@ -88,11 +91,11 @@ class Loop:
             self._asked.clear()
             if not self._outside.lease.held():
                 raise ConflictError("the project's lock was lost; plugins are left as they are")
-            before = self._clock()
+            before, busy = self._clock(), time.process_time()
             await self._pass(tasks)
-            spent = self._clock() - before
+            spent, busy = self._clock() - before, time.process_time() - busy
             self.durations.take(spent)
-            earliest = self._clock() + 4 * spent
+            earliest = self._clock() + max(4 * min(spent, busy), spent)
             if (
                 self._rooms.desk.down is not None
                 and self.observed.instances == {}
@@ -105,14 +108,17 @@ class Loop:
 
         An older pass will do only if nothing has happened since.
         """
-        idle = self.done == self.begun and not self.agenda.woken
-        if idle and self._clock() - self._began < within.total_seconds():
+        if self.is_last(self.done) and self._clock() - self._began < within.total_seconds():
             return
         number = self.begun
         self._asked.set()
         self.agenda.wake()
         while self.done <= number:
             await self.turn()
+
+    def is_last(self, look: int) -> bool:
+        """Tell whether that pass was the last one, and nothing has happened since."""
+        return look == self.begun == self.done and not self.agenda.woken
 
     async def turn(self) -> None:
         """Return when the next pass is done."""
@@ -142,6 +148,7 @@ class Loop:
             for action in self._plan(self.observed.instances, marked):
                 self._take_up(action, self.observed.instances.get(action.name), tasks)
             self._keep_rights(self.observed.instances, tasks)
+        self._outside.bus.attend(closely=bool(self.going) or awaited(self.observed))
         self.done, self.revision = number, revision
         turn, self._turn = self._turn, asyncio.Event()
         turn.set()
@@ -153,7 +160,7 @@ class Loop:
             self.actions = {each.name: each for each in found}
             return found
         desk, records = self._rooms.desk, self.observed.records
-        address, going = self._address(), set(self.going)
+        address, going = self._outside.broker_address(), set(self.going)
         if address is None:
             # Without knowing where the bus is, nobody who runs can be compared with what is wanted.
             going |= {n for n, each in instances.items() if each.phase is Phase.RUNNING}
@@ -167,7 +174,7 @@ class Loop:
             only=marked,
             context=Context(
                 policy=self._outside.policy,
-                system=dict.fromkeys(self._system(instances), _NO_HASHES),
+                system=dict.fromkeys(self._system(instances), self._broker_hashes()),
                 previous=desk.previous(records, address or ""),
                 difference=desk.difference,
                 pushable=desk.pushable,
@@ -242,7 +249,7 @@ class Loop:
         rights, broker = self._rooms.rights, instances.get(BROKER)
         alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
         desired = self._rooms.desk.desired(self.observed.records)
-        rights.want(desired, alive, self._rooms.replays.wanted)
+        rights.want(desired, alive)
         life = broker.id if broker is not None and broker.phase is Phase.RUNNING else ""
         if life != self._broker_life:
             self._broker_life = life
@@ -280,11 +287,12 @@ class Loop:
         served = set(instances) - {BROKER}
         return frozenset({BROKER}) if self._rooms.desk.book.entries or served else frozenset()
 
-    def _address(self) -> str | None:
+    def _broker_hashes(self) -> Hashes:
         try:
-            return self._outside.broker.address()
+            launch = self._outside.broker.launch()
         except ActionError:
-            return None
+            return _NO_HASHES
+        return _NO_HASHES if launch is None else launch.hashes
 
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()

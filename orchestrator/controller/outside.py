@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.decide.findings import Patience
 from orchestrator.decide.policy import Policy, Tries
-from orchestrator.errors import Problem
+from orchestrator.errors import ActionError, Problem
 from orchestrator.ports import Broker, Bus, Catalog, Lease, Notifier, Runtime, Secrets, Store
 
 Settings = Mapping[str, str]
@@ -23,7 +23,9 @@ class Tempo:
     """The shortest time between two looks, so that a burst of events is one look."""
     starts: int = 4
     stops: int = 8
-    others: int = 4
+    """Of those who are started anew: who waits for his turn to start does not run meanwhile."""
+    farewells: int = 16
+    """Of those who are not; more would take from each other what a grace is for."""
     act: timedelta = timedelta(minutes=15)
     """The longest that one action may take; installing requirements is part of a start."""
     look: timedelta = timedelta(seconds=30)
@@ -78,3 +80,10 @@ class Outside:
     tries: Tries = field(default_factory=Tries)
     followed: Callable[[], Edit] | None = None
     """The files that are followed, read anew at each call, in a thread; None: none are."""
+
+    def broker_address(self) -> str:
+        """Return where plugins find the broker; empty: that is not known yet."""
+        try:
+            return self.broker.address()
+        except ActionError:
+            return ""

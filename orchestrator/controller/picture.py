@@ -6,14 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.controller.desk import Desk
+from orchestrator.controller.halt_book import HaltBook
 from orchestrator.controller.journal import Journal
 from orchestrator.controller.memories import Memories
 from orchestrator.controller.outside import Outside
 from orchestrator.decide.causes import fell_back
-from orchestrator.decide.memory import remember, renew
+from orchestrator.decide.memory import is_ready, remember, renew
 from orchestrator.decide.push import runs
 from orchestrator.decide.silence import hearing
-from orchestrator.decide.state import Instance, Observed, Record
+from orchestrator.decide.state import Instance, Observed, Phase, Record
 from orchestrator.decide.words import reason, sentence
 from orchestrator.errors import ActionError, UnreachableError
 
@@ -21,11 +22,19 @@ BROKER = "broker"
 
 
 class Picture:
-    def __init__(self, outside: Outside, desk: Desk, memories: Memories, journal: Journal) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        desk: Desk,
+        memories: Memories,
+        journal: Journal,
+        halts: HaltBook,
+    ) -> None:
         self._outside = outside
         self._desk = desk
         self._memories = memories
         self._journal = journal
+        self._halts = halts
 
         self._hearing: datetime | None = None
 
@@ -47,13 +56,14 @@ class Picture:
         return replace(observed, records=dict(self._memories.all()))
 
     def with_beats(self, observed: Observed) -> Observed:
-        """Return `observed` with the newest beats: they arrive without being asked for."""
+        """Return `observed` with what came without being asked for: the newest beats, a person's halts."""
         heard = self._outside.bus.beats()
         return replace(
             observed,
             beats={name: beat for name, (beat, _) in heard.items()},
             heard={name: at for name, (_, at) in heard.items()},
             listening_since=self._outside.bus.listening_since,
+            halts=self._halts.now,
         )
 
     async def _list(self) -> Mapping[str, Instance] | None:
@@ -116,7 +126,7 @@ class Picture:
             self._journal.warn(name, reason(end), sentence(end, memory_limit=limit))
         if instance is not None and after.pushing is None and before.pushing is not None:
             cause = self._desk.between(name, runs(before, instance), after.pushed_generation)
-            self._journal.note(name, "Pushed", cause or "its symbols were sent once more")
+            self._journal.note(name, "Pushed", cause or "it was told once more")
         if after.gave_up and not before.gave_up:
             self._journal.warn(name, "GaveUp", f"{after.failures} failures in a row")
         if after.failed_generation and after.failed_generation != before.failed_generation:
@@ -131,3 +141,12 @@ def changed(before: Mapping[str, Instance], now: Mapping[str, Instance]) -> set[
         for name, each in now.items()
         if name not in before or (each.id, each.phase) != (before[name].id, before[name].phase)
     }
+
+
+def awaited(observed: Observed) -> bool:
+    """Tell whether somebody's next beat will change what we do: it is not ready yet, or was told something."""
+    return any(each.pushing is not None for each in observed.records.values()) or any(
+        not is_ready(name, observed)
+        for name, each in (observed.instances or {}).items()
+        if each.phase is Phase.RUNNING and name != BROKER
+    )

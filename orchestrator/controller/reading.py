@@ -67,7 +67,7 @@ async def understand(
     *,
     project: str,
     revision: int,
-    own_networks: bool,
+    no_own_network: Problem | None,
     before: Mapping[str, Artifact] | None = None,
     images: Mapping[str, str] | None = None,
 ) -> Declared:
@@ -78,7 +78,7 @@ async def understand(
         catalog: where plugins are found.
         project: its name.
         revision: the number that it is to have.
-        own_networks: whether the runtime can give an entry a network of its own.
+        no_own_network: why the runtime cannot give an entry a network of its own; None: it can.
         before: what each entry was applied with last.
         images: entry -> image by digest that it was applied with last: what its tag goes on to mean.
 
@@ -95,8 +95,8 @@ async def understand(
         project=project,
         complete=asked.complete,
     )
-    if not own_networks:
-        problems += not_here(found.entries.values())
+    if no_own_network is not None:
+        problems += not_here(found.entries.values(), no_own_network)
     if len(problems) > MAX_PROBLEMS:
         raise ConfigError(problems)
     try:

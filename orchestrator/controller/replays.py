@@ -1,4 +1,4 @@
-"""Whose inputs are captured, so that its next life is shown the last ticks again; while somebody asks."""
+"""Who is shown more of what came before than its history, or less; while somebody asks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

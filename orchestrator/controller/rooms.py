@@ -5,7 +5,9 @@ from typing import Self
 
 from orchestrator.controller.acts import Acts
 from orchestrator.controller.bus_rights import BusRights
+from orchestrator.controller.dead_letters import DeadLetters
 from orchestrator.controller.desk import Desk
+from orchestrator.controller.halt_book import HaltBook
 from orchestrator.controller.journal import Journal
 from orchestrator.controller.launches import Launches
 from orchestrator.controller.memories import Memories
@@ -22,8 +24,10 @@ class Rooms:
     memories: Memories
     picture: Picture
     rights: BusRights
+    letters: DeadLetters
     replays: Replays
     launches: Launches
+    halts: HaltBook
     acts: Acts
 
     @classmethod
@@ -33,16 +37,19 @@ class Rooms:
         memories = Memories(outside.store, journal)
         rights = BusRights(outside.broker, journal)
         replays = Replays()
-        launches = Launches(outside, replays)
+        halts = HaltBook(outside.store, journal)
+        launches = Launches(outside, replays, halts)
         return cls(
             outside=outside,
             desk=desk,
             journal=journal,
             memories=memories,
-            picture=Picture(outside, desk, memories, journal),
+            picture=Picture(outside, desk, memories, journal, halts),
             rights=rights,
+            letters=DeadLetters(outside.broker.letters, desk, rights, journal),
             replays=replays,
             launches=launches,
+            halts=halts,
             acts=Acts(
                 outside,
                 desk=desk,
@@ -50,5 +57,6 @@ class Rooms:
                 journal=journal,
                 rights=rights,
                 launches=launches,
+                halts=halts,
             ),
         )

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from datetime import timedelta
 
 from orchestrator.controller.loop import Loop
+from orchestrator.controller.naming import insist
 from orchestrator.controller.rates import Rates
 from orchestrator.controller.rooms import Rooms
 from orchestrator.decide.memory import beat_of
@@ -19,8 +20,6 @@ from orchestrator.decide.report import (
 )
 from orchestrator.decide.state import Observed
 from orchestrator.decide.status import Seen, statuses
-from orchestrator.errors import ActionError
-from orchestrator.spec.complaint import near
 
 REFRESH_S = 2.0
 """How long a question waits for a fresh look; then the last one has to do."""
@@ -40,6 +39,7 @@ class Telling:
         now = self._rooms.outside.now()
         observed = self._rooms.picture.with_beats(self._loop.observed)
         flows, cpu = self._rate(observed)
+        letters = self._rooms.letters
         found = statuses(
             self._rooms.desk.desired(observed.records),
             observed,
@@ -51,6 +51,7 @@ class Telling:
                 postponed=self._loop.postponed,
                 flows=flows,
                 cpu=cpu,
+                dead=letters.counts if letters.counted else None,
                 before=self._told,
             ),
         )
@@ -66,24 +67,24 @@ class Telling:
         cpu = self._rates.cpu(observed.instances or {}, self._loop.looked)
         return self._rates.flows(beats), cpu
 
-    async def refreshed(self, *, within: timedelta = timedelta()) -> Sequence[PluginStatus]:
+    async def refreshed(self, *, within: timedelta = timedelta()) -> None:
+        """Return when there was a look that began after now, or at most `within` before; or time is up."""
         try:
             async with asyncio.timeout(REFRESH_S):
                 await self._loop.refresh(within=within)
         except TimeoutError:
             pass
-        return self.statuses()
 
     async def project(self, name: str | None) -> ProjectStatus:
         """Return the status of one plugin, or of all. ActionError (NoSuchPlugin) names those there are."""
         self.check(name)
-        found = await self.refreshed()
+        await self.refreshed()
         return ProjectStatus(
             project=self._rooms.outside.project,
             revision=self._loop.revision,
             at=self._rooms.outside.now(),
             conditions=self._rooms.journal.conditions(),
-            plugins=[each for each in found if name is None or each.name == name],
+            plugins=[each for each in self.statuses() if name is None or each.name == name],
         )
 
     async def capturing(self, names: Collection[str]) -> Capturing:
@@ -100,18 +101,7 @@ class Telling:
         return Capturing(sorted(names), done, why)
 
     def check(self, name: str | None) -> None:
-        entries = self._rooms.desk.book.entries
-        if name is None or name in entries:
-            return
-        there = ", ".join(sorted(entries)) or "none"
-        meant = near(name, sorted(entries))
-        raise ActionError(
-            f"no plugin is named '{name}'; "
-            + (f"did you mean '{meant}'? " if meant else "")
-            + f"there are: {there}",
-            reason="NoSuchPlugin",
-            permanent=True,
-        )
+        insist(name, self._rooms.desk.book.entries)
 
     async def until(
         self,
@@ -120,20 +110,23 @@ class Telling:
         *,
         counted: Callable[[PluginStatus], bool] | None = None,
         deadline: timedelta,
+        look: bool = True,
     ) -> AsyncGenerator[Progress | Outcome, None]:
         """Yield each change of a plugin's state; the last item says whether all have `reached` it.
 
         Ends before the deadline when those who have not cannot without a person. `names` None: all.
-        `counted`: whom a `Progress` counts; default: those that have `reached` it.
+        `counted`: whom a `Progress` counts; default: those that have `reached` it. `look` False: the
+        last look will do, for nothing new was asked for; where all have reached it, there is nothing to tell.
         """
         clock = asyncio.get_running_loop().time
         ends = clock() + deadline.total_seconds()
         told: dict[str, tuple[str, str]] = {}
-        await self._fresh(ends)
+        if look:
+            await self._fresh(ends)
         while True:
             found = [each for each in self.statuses() if names is None or each.name in names]
             missing = [each for each in found if not reached(each)]
-            for each in found:
+            for each in found if look or missing or told else ():
                 if told.get(each.name) != (each.state, each.message):
                     told[each.name] = (each.state, each.message)
                     done = sum(map(counted or reached, found))

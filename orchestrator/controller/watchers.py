@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from ntp.contract.names import Kind
@@ -75,6 +76,15 @@ class Watchers:
         """Sample totals, so that a rate is of the last seconds whenever somebody asks."""
         while True:
             self._telling.sample()
+            await asyncio.sleep(SAMPLE_S)
+
+    async def letters(self) -> None:
+        """Count dead letters, where somebody may have more."""
+        bus = self._rooms.outside.bus
+        while True:
+            beats = {name: beat for name, (beat, _) in bus.beats().items()}
+            with suppress(UnreachableError, ActionError):
+                await self._rooms.letters.look(beats, bus.listening_since)
             await asyncio.sleep(SAMPLE_S)
 
     async def broker(self) -> None:

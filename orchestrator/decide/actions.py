@@ -51,10 +51,19 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Tell the running data source its new symbols, those of `generation`."""
+    """Tell a running data source its symbols, an executor its limits: those of `generation`."""
 
     name: str
     generation: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Tell the running executor who is halted, as of that change."""
+
+    name: str
+    number: int
     cause: str
 
 
@@ -67,4 +76,4 @@ class Wait:
     cause: str
 
 
-Action = Start | Stop | Remove | Update | Push | Wait
+Action = Start | Stop | Remove | Update | Push | Halt | Wait

@@ -7,6 +7,8 @@ from orchestrator.decide.push import in_flight
 from orchestrator.decide.state import Exit, Instance, Phase, Record
 from orchestrator.decide.words import reason, sentence, span
 
+EARLIER = "it is of an earlier life of this project, whose records are gone"
+
 
 def ending(end: Exit, instance: Instance | None) -> str:
     limit = instance.usage.memory_limit if instance else 0
@@ -28,7 +30,7 @@ def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
         and record.stopping != instance.id
         and in_flight(record, instance) is not None
     ):
-        return f"changed; it ended while it was told its symbols: {ending(instance.exit, instance)}"
+        return f"changed; it ended while it was told: {ending(instance.exit, instance)}"
     if record.attempt == 0:
         return f"new in revision {revision}" if record.generation <= 1 else "changed"
     return "nothing of that name runs"
@@ -37,6 +39,8 @@ def why_absent(record: Record, instance: Instance | None, revision: int) -> str:
 def why_changed(record: Record, told: str, differ: Collection[str], *, drift: str = "") -> str:
     if running_generation(record) < record.generation:
         return fell_back(record)
+    if record.attempt == 0 and record.generation <= 1:
+        return EARLIER
     if drift and not told:
         return f"somebody else changed {drift}"
     return f"changed: {told or ', '.join(differ)}"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import partial
 
 from ntp.contract.beat import Beat
+from ntp.contract.names import Kind
 from orchestrator.decide.context import Capabilities
 from orchestrator.decide.layers import differing
 from orchestrator.decide.memory import NOBODY, beat_of, labelled
@@ -67,7 +68,7 @@ def changes(
 
     Blind (`observed.instances` None), what runs is unknown and nothing can be said: no changes.
     `difference` says in words what of a running plugin is to be changed, `pushable` whether that is
-    no more than the symbols of a data source; `unusable` has the reason, in one word, of those whose
+    no more than what a running life can be told; `unusable` has the reason, in one word, of those whose
     plugin cannot be started, `withheld` of those whose secrets are missing, for which nobody who runs
     unchanged is troubled; `storing` those that run with storage of their own.
     """
@@ -103,6 +104,8 @@ def changes(
             beat=beat_of(name, observed),
             told=difference,
         )
+        if do is Do.KEEP and spec.kind in {Kind.STRATEGY, Kind.EXECUTOR}:
+            cause = observed.halts.words(name)
         if withheld and name in withheld and do in (Do.START, Do.RECREATE):
             do, cause = Do.REFUSE, f"{withheld[name]}{kept}"
         found.append(Change(name, spec.kind.value, do, cause, do is Do.RECREATE, reach, led))

@@ -35,9 +35,10 @@ class Context:
 
     policy: Policy = DEFAULT
     system: Mapping[str, Hashes] = field(default_factory=dict)
-    """Instances that come before every plugin: the embedded broker. Never recreated for a changed hash."""
+    """Instances that come before every plugin: the embedded broker, as it is wanted. Recreated only where
+    its wiring is another one: with other keys, or at another port, it serves nobody here."""
     previous: Mapping[str, Previous] = field(default_factory=dict)
     difference: Callable[[str, int], str] = lambda _name, _generation: ""
     """Says how the wanted state of a name differs from a generation of it, in words."""
     pushable: Callable[[str, int], bool] = lambda _name, _generation: False
-    """Tells whether the wanted state of a name has other symbols than a generation of it, no more."""
+    """Tells whether what the wanted state of a name differs in from a generation of it can be pushed."""

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ntp.contract.names import Kind
+from orchestrator.decide import letters
 from orchestrator.decide.memory import NOBODY
 from orchestrator.decide.report import Condition, PluginStatus
 from orchestrator.decide.state import Record
 from orchestrator.decide.status import LOOPING
 from orchestrator.decide.words import reason, sentence, span
 
-OWN = frozenset({"Ready", "Reconciling", "Stalled"})
+OWN = frozenset({"Ready", "Reconciling", "Stalled", "DeadLetters"})
 """Conditions that are ours; all others a plugin says of itself."""
 WAITED = frozenset({"FeedStale", "NeverHeard"})
 """Said only after a long wait for data."""
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     """Any other state in which nothing changes without a person."""
     FEED_SILENT = "FeedSilent"
     DATA_LOST = "DataLost"
+    DEAD_LETTERS = "DeadLetters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,9 @@ def look(
         if each.state == "Unknown":
             continue
         if each.state == "Stopped":
-            found += [_over(each, every, "it was stopped by hand") for every in Reason]
+            # What lies there is not over with that.
+            ends = [every for every in Reason if every is not Reason.DEAD_LETTERS]
+            found += [_over(each, every, "it was stopped by hand") for every in ends]
             continue
         if steady:
             words = f"it has run well for {span(patience.steady)}"
@@ -132,6 +136,7 @@ def look(
         else:
             limit = each.usage.memory_limit or limits.get(name, 0)
             found += _ends(each, record, fresh_oom=fresh, limit=limit, patience=patience)
+        found += _letters(each)
         if listening:
             found += _feed(each, patience)
             found += _lost(each, loss, now, patience)
@@ -187,6 +192,13 @@ def _feed(each: PluginStatus, patience: Patience) -> Iterator[Finding]:
         yield _wrong(each, Reason.FEED_SILENT, told, after)
     elif each.ready and each.flow is not None and each.flow.sent_per_s > 0:
         yield _over(each, Reason.FEED_SILENT, "data comes again")
+
+
+def _letters(each: PluginStatus) -> Iterator[Finding]:
+    if each.dead_letters:
+        yield _wrong(each, Reason.DEAD_LETTERS, letters.told(each.dead_letters, each.name))
+    elif each.dead_letters is not None:
+        yield _over(each, Reason.DEAD_LETTERS, "none is left")
 
 
 def _lost(

@@ -1,6 +1,7 @@
 """One entry as layers: which layer differs says what a change costs; which field, what to tell.
 
-identity, wiring and config: the plugin is started anew (`decide.push` knows the one exception).
+identity, wiring and config: the plugin is started anew (`decide.push` knows the exceptions). A strategy's
+risk limits are in the config of its executors, for they keep them.
 resources: limits are changed in place. policy: the controller's own business. The layers are kept beside their hash, so that a newer
 release that knows more fields compares values and restarts nothing.
 """
@@ -13,6 +14,7 @@ from types import NoneType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ntp.contract.launch import Listen
 from ntp.contract.names import Kind
@@ -66,10 +68,22 @@ def layers(
             "capital": str(spec.capital),
             "short": spec.short,
             "pyramid": spec.pyramid,
-            "risk": _plain(spec.risk),
+            **({} if spec.kind is Kind.STRATEGY else {"risk": _limits(spec, listens)}),
         },
-        "policy": {"version": spec.version},
+        "policy": {
+            "version": spec.version,
+            **({"risk": _plain(spec.risk)} if spec.kind is Kind.STRATEGY else {}),
+        },
     }
+
+
+def _limits(spec: PluginSpec, listens: Sequence[Listen]) -> dict[str, Any]:
+    """Return the limits that an executor obeys, by name: its own, and `strategy.limit`."""
+    of = {each.instance: each.trading.risk for each in listens if each.trading is not None}
+    theirs = {
+        f"{name}.{limit}": value for name, risk in of.items() for limit, value in risk.items()
+    }
+    return {**_plain(spec.risk), **theirs}
 
 
 def _reach(spec: PluginSpec) -> Iterator[str]:
@@ -109,17 +123,18 @@ def differing(one: Hashes, other: Hashes) -> tuple[str, ...]:
     )
 
 
-def carry_over(old: Layers, new: Layers) -> dict[str, dict[str, Any]]:
+def carry_over(old: Layers, new: Layers) -> dict[str, Mapping[str, Any]]:
     """Return `new`, but with the layers of `old` where they differ only in which fields exist.
 
     Which fields a layer has is fixed by the release of this program, never by the user: a field
     that only one of the two knows says nothing about what was changed, and must restart nothing.
+    A layer that stays is the same object.
     """
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[str, Mapping[str, Any]] = {}
     for layer, fields in new.items():
         before = old.get(layer, fields)
         same = all(_alike(before[name], fields[name]) for name in before.keys() & fields.keys())
-        kept[layer] = dict(before if same else fields)
+        kept[layer] = before if same else fields
     return kept
 
 
@@ -222,6 +237,8 @@ def _value(field: str, value: Any) -> str:
 
 def _listen(listen: Listen) -> dict[str, Any]:
     # Without fields at their default, so that a new field of a newer contract is no change.
+    if listen.trading is not None:
+        listen = replace(listen, trading=replace(listen.trading, risk={}))
     default = _unsaid(listen.kind)
     return {
         field: value

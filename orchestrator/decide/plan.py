@@ -12,6 +12,8 @@ from ntp.contract.names import Channel, Kind
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import ending, fell_back, why_absent, why_again, why_changed
 from orchestrator.decide.context import Capabilities, Context
+from orchestrator.decide.earlier import of_others
+from orchestrator.decide.halting import tell_halt
 from orchestrator.decide.hold import held_for
 from orchestrator.decide.layers import differing
 from orchestrator.decide.memory import (
@@ -93,7 +95,7 @@ class _Planner:
         )
         # For a few marked names nobody else is even looked at: 10,000 of them cost time.
         known = {*self.desired.plugins, *self.instances} if self.only is None else self.only
-        system = [each for each in sorted(self.context.system) if self._asked(each)]
+        system = sorted(each for each in self.context.system if self.only is None or each in known)
         for name in [*system, *sorted(known - {*self.context.system})]:
             if name in self.going:
                 continue
@@ -102,9 +104,6 @@ class _Planner:
                 continue
             self.starts += isinstance(action, Start)
             yield action
-
-    def _asked(self, name: str) -> bool:
-        return self.only is None or name in self.only
 
     def _next(self, name: str) -> Action | None:
         instance = self.instances.get(name)
@@ -138,7 +137,8 @@ class _Planner:
                 return self._running(name, record, instance)
 
     def _unwanted(self, name: str, instance: Instance | None) -> Action | None:
-        if instance is None:
+        if instance is None or self.desired.revision == 0:
+            # Before the first apply nobody has said yet what is wanted: it may be of lost records.
             return None
         cause = f"not in revision {self.desired.revision} of plugins.yaml"
         if instance.phase is Phase.EXITED:
@@ -146,11 +146,15 @@ class _Planner:
         return Stop(name, cause, StopReason.UNWANTED)
 
     def _running(self, name: str, record: Record, instance: Instance) -> Action | None:
-        if record.replace == instance.id:
-            again = Stop(name, "restart asked for by hand", StopReason.RESTART)
+        if record.replace == instance.id or record.rotate:
+            what = "another credential" if record.rotate else "restart"
+            again = Stop(name, f"{what} asked for by hand", StopReason.RESTART)
             return again if name in self.context.system else self._unless_refused(record, again)
         if name in self.context.system:
-            return None
+            return of_others(instance, self.context.system[name])
+        halt = tell_halt(record, instance, self.observed, self.context.policy, self.now)
+        if halt is not None and not isinstance(halt, Wait):
+            return halt  # before anything that may take its time
         wanted = self._target(name, record)
         layers = differing(labelled(record, instance), wanted)
         way = course(
@@ -178,13 +182,13 @@ class _Planner:
                 now=self.now,
             )
             return self._unless_refused(record, action)
-        return None
+        return halt
 
     def _pushable(self, record: Record, instance: Instance) -> bool:
         # What a failed change goes back to shall be as it was when it was healthy: started with it.
         if running_generation(record) < record.generation:
             return False
-        # What was pushed since differs from its label in symbols only, so the label will do.
+        # What was pushed since differs from its label in what can be pushed only, so the label will do.
         return self.context.pushable(instance.name, instance.generation)
 
     def _ended(self, name: str, record: Record, instance: Instance) -> Action | None:

@@ -1,4 +1,5 @@
-"""A changed symbol list is pushed into a running data source; any other change of config is a new start.
+"""A changed symbol list is pushed into a running data source, changed risk limits into a running executor;
+any other change of config is a new start.
 
 A push is asked for, never assumed: what was sent is remembered before it is sent, and only a beat
 of that very life says that it was taken. In between nobody knows which of the two configs it runs,
@@ -52,7 +53,7 @@ def course(
     Args:
         layers: their names.
         in_place: whether the runtime changes limits of what runs.
-        pushable: whether the config differs in its symbols only; asked if nothing else decides.
+        pushable: whether what differs in the config can be told; asked if nothing else decides.
         beat: the last one of this life, if it was heard.
     """
     anew = [layer for layer in layers if layer in RECREATE]
@@ -64,17 +65,23 @@ def course(
     return Course(((Way.UPDATE,) if limits else ()) + ((Way.PUSH,) if anew else ()))
 
 
-def only_symbols_differ(old: Layers, new: Layers) -> bool:
-    """Tell whether two states of one entry are configs of a data source with other symbols at most."""
-    if new["identity"]["kind"] != Kind.DATA_SOURCE:
-        return False
+def can_be_pushed(old: Layers, new: Layers) -> bool:
+    """Tell whether two states of one entry differ in what a running life can be told, at most."""
     before, after = dict(old["config"]), dict(new["config"])
-    one, other = dict(before.pop("config")), dict(after.pop("config"))
-    lists = [one.pop("symbols", None), other.pop("symbols", None)]
+    match new["identity"]["kind"]:
+        case Kind.DATA_SOURCE:
+            one, other = dict(before.pop("config")), dict(after.pop("config"))
+            lists = [one.pop("symbols", None), other.pop("symbols", None)]
+            hidden = "symbols" in before.get("secrets", {})
+            told = not hidden and all(_plain_symbols(each) for each in lists)
+        case Kind.EXECUTOR:
+            one, other, told = {}, {}, True
+            before.pop("risk", None)
+            after.pop("risk", None)
+        case _:
+            return False
     # By digest: to Python 1, 1.0 and True are the same.
-    same = digest([before, one]) == digest([after, other])
-    hidden = "symbols" in before.get("secrets", {})
-    return same and not hidden and all(_plain_symbols(each) for each in lists)
+    return told and digest([before, one]) == digest([after, other])
 
 
 def unwilling(beat: Beat | None) -> str:

@@ -80,6 +80,12 @@ class PluginStatus:
     egress_mapped: Mapping[str, str] = field(default_factory=dict)
     """Those of them that are not the real ones: host:port -> address:port."""
     egress_refused: Mapping[str, int] = field(default_factory=dict)
+    halted: str = ""
+    """How a strategy or executor is halted by hand, and what clears that; empty: it is not."""
+    halt_pending: str = ""
+    """Why an executor that runs may not obey the newest halt, or its end, yet."""
+    dead_letters: int | None = None
+    """Messages that it could not take, and that wait for a person; None: they were not counted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +238,51 @@ class Tap:
     """All that there is to hear."""
     ends: datetime
     """When the credentials end, if nobody ends them before."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that `receiver` could not take. What it said of it may be missing: empty, or 0.
+
+    Attributes:
+        signal: the id of the signal or of the fill.
+        message: why, in words; `reason` in one.
+        tries: how many lives began it.
+        sent: when it was stored, at `place` of `stream`; `kept`: when it was given up.
+        size: bytes of it.
+        cut: only its beginning is kept.
+    """
+
+    id: str
+    number: int
+    receiver: str
+    sender: str
+    kept: datetime
+    size: int
+    payload: bytes = field(repr=False, default=b"")
+    symbol: str = ""
+    reason: str = ""
+    message: str = "its receiver says nothing of it that can be read"
+    tries: int = 0
+    signal: str = ""
+    sent: datetime | None = None
+    stream: str = ""
+    place: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterInFull:
+    """`text`: the message as it came, harmless to a terminal. `refusal`: why no retry can be; or empty."""
+
+    letter: DeadLetter
+    text: str
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class LettersDone:
+    """`failed`: id -> why."""
+
+    done: Sequence[str]
+    failed: Mapping[str, str]

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ntp.contract.beat import Beat
+from orchestrator.decide.halts import Halts
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,15 @@ class Pushing:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A halt, or its end, that a life was told last."""
+
+    life: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What must survive a restart of the controller, one per instance name, kept by the Store."""
 
@@ -123,6 +133,8 @@ class Record:
     """Why it was killed -> how often: memory, timeout, unresponsive, signal."""
     restart_requested: int = 0
     """Counts `ntpctl restart`; a running instance of a lower number is replaced."""
+    rotate: bool = False
+    """The next life is given another credential for the bus; one that runs has the old one."""
     refusal: str = ""
     """The runtime's last no to a start, in words."""
     healthy_generation: int = 0
@@ -157,6 +169,8 @@ class Record:
     pushed: str = ""
     """Id of the life that was brought to `pushed_generation` while it ran: it said that it took its
     config, or was given its limits."""
+    halt_sent: Sent | None = None
+    """Written before it is sent."""
     pushed_generation: int = 0
     pushed_config: str = ""
     """Hash of the config that it has; no label shows it."""
@@ -172,5 +186,6 @@ class Observed:
     """When the last beat of each instance arrived."""
     records: Mapping[str, Record] = field(default_factory=dict)
     listening_since: datetime | None = None
+    halts: Halts = field(default_factory=Halts)
     hearing_since: datetime | None = None
     """Since when beats of anybody have been arriving without a gap; None: nobody is heard."""

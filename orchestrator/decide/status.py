@@ -5,11 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ntp.contract.beat import Beat, Stage
+from ntp.contract.names import Kind
+from orchestrator.decide import letters
 from orchestrator.decide.actions import Action, Push, Remove, Start, Stop, StopReason, Update, Wait
 from orchestrator.decide.causes import ending, fell_back
+from orchestrator.decide.conditions import DEAD, Verdict, conditions
+from orchestrator.decide.halting import heard
 from orchestrator.decide.memory import NOBODY, beat_of, refusal, running_generation
 from orchestrator.decide.push import runs
-from orchestrator.decide.report import Condition, FlowTotals, PluginStatus
+from orchestrator.decide.report import FlowTotals, PluginStatus
 from orchestrator.decide.state import Instance, Observed, Phase, Record, Usage
 from orchestrator.decide.words import reason, sentence
 from orchestrator.spec.egress import mapped, written
@@ -17,6 +21,7 @@ from orchestrator.spec.model import Desired, PluginSpec
 
 LOOPING = 3
 """Failures in a row that are a crash loop."""
+_HALTABLE = frozenset({Kind.STRATEGY, Kind.EXECUTOR})
 WORRIES = 3
 """Warnings of one plugin that its sentence holds."""
 _DOWN_FOR_GOOD = "waits for a changed entry or `ntpctl start`"
@@ -34,17 +39,10 @@ class Seen:
     """Name -> why what is planned for it could not be done, and is tried again."""
     flows: Mapping[str, FlowTotals] = field(default_factory=dict)
     cpu: Mapping[str, float] = field(default_factory=dict)
+    dead: Mapping[str, int] | None = None
+    """Name -> how many dead letters lie there; None: nobody has counted them yet."""
     before: Mapping[str, PluginStatus] = field(default_factory=dict)
     """The statuses told last: `since` is theirs for as long as nothing changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    state: str
-    message: str
-    ready: bool = False
-    stalled: bool = False
-    next_try: datetime | None = None
 
 
 def statuses(
@@ -71,7 +69,15 @@ def status(
     record = observed.records.get(name, NOBODY)
     instance = None if observed.instances is None else observed.instances.get(name)
     beat = beat_of(name, observed)
+    halted = observed.halts.words(name) if spec.kind in _HALTABLE else ""
+    running = instance is not None and instance.phase is Phase.RUNNING
+    waits = heard(spec, observed, beat) if running else ""
     verdict = _verdict(spec, observed, action, seen)
+    dead = seen.dead.get(name, 0) if seen.dead is not None else None
+    letter = letters.told(dead, name) if dead else ""
+    own = verdict.message or (f"{DEAD}: {letter}" if letter and verdict.ready else "")
+    told = "; ".join(filter(None, [waits, halted, own]))
+    verdict = replace(verdict, message=told)
     before = seen.before.get(name)
     same = before is not None and before.state == verdict.state
     began = instance.started if instance and verdict.ready else None
@@ -93,7 +99,8 @@ def status(
         kills=record.kills,
         next_try=verdict.next_try,
         stage=beat.stage.value if beat else "",
-        conditions=_conditions(verdict, action, beat, before, now),
+        conditions=conditions(verdict, action, beat, before, now, letter=letter),
+        dead_letters=dead,
         isolation=instance.isolation if instance else None,
         usage=instance.usage if instance else Usage(),
         cpu_share=seen.cpu.get(name),
@@ -107,6 +114,8 @@ def status(
         egress=tuple(written(host) for host in spec.egress),
         egress_mapped=mapped(spec.detours),
         egress_refused=dict(instance.refused) if instance else {},
+        halted=halted,
+        halt_pending=waits,
     )
 
 
@@ -123,33 +132,33 @@ def _verdict(
     observed: Observed,
     action: Action | None,
     seen: Seen,
-) -> _Verdict:
+) -> Verdict:
     name = spec.name
     instance = None if observed.instances is None else observed.instances.get(name)
     record = observed.records.get(name, NOBODY)
     if observed.instances is None:
         before = seen.before.get(name)
         last = f"; it was {before.state} when last seen" if before else ""
-        return _Verdict("Unknown", f"the runtime does not answer{last}")
+        return Verdict("Unknown", f"the runtime does not answer{last}")
     if name in seen.parked:
-        return _Verdict("Flapping", seen.parked[name], stalled=True)
+        return Verdict("Flapping", seen.parked[name], stalled=True)
     if name in seen.going:
         return _going(action, seen.going[name])
     if instance is not None and instance.phase is Phase.RUNNING:
         why = seen.postponed.get(name)
         if why and action is not None:
-            return _Verdict("Running", f"{action.cause}; that waits: {why}")
+            return Verdict("Running", f"{action.cause}; that waits: {why}")
         return _running(record, instance, observed, action)
     if instance is not None and instance.phase is Phase.STOPPING:
-        return _Verdict("Stopping", record.stop_reason)
+        return Verdict("Stopping", record.stop_reason)
     if record.stopped_by_hand:
-        return _Verdict("Stopped", f"by hand, not in plugins.yaml; `ntpctl start {name}`")
+        return Verdict("Stopped", f"by hand, not in plugins.yaml; `ntpctl start {name}`")
     return _absent(spec, record, instance, action, why=seen.postponed.get(name, ""))
 
 
-def _going(action: Action | None, words: str) -> _Verdict:
+def _going(action: Action | None, words: str) -> Verdict:
     stops = isinstance(action, Stop | Remove)
-    return _Verdict("Stopping" if stops else "Preparing", words)
+    return Verdict("Stopping" if stops else "Preparing", words)
 
 
 def _running(
@@ -157,39 +166,39 @@ def _running(
     instance: Instance,
     observed: Observed,
     action: Action | None,
-) -> _Verdict:
+) -> Verdict:
     beat = beat_of(instance.name, observed)
     if isinstance(action, Stop):
         word = "Unresponsive" if action.reason is StopReason.UNRESPONSIVE else "Stopping"
-        return _Verdict(word, action.cause)
+        return Verdict(word, action.cause)
     if runs(record, instance) == running_generation(record) < record.generation:
         end = record.last_exit
         why = f": {ending(end, instance)}" if end else ""
-        return _Verdict("FellBack", f"{fell_back(record)}{why}", stalled=True)
+        return Verdict("FellBack", f"{fell_back(record)}{why}", stalled=True)
     if record.refusal:
         what = "the change is refused, the one before keeps running: "
-        return _Verdict("Refused", what + refusal(record), stalled=True, next_try=record.not_before)
+        return Verdict("Refused", what + refusal(record), stalled=True, next_try=record.not_before)
     often = "once" if record.failures == 1 else f"{record.failures} times"
     troubled = f"failed {often} of late" if record.failures else ""
     if observed.listening_since is None:
         # Deaf: what was healthy before is taken to be so.
         known = beat is not None or record.healthy_generation >= instance.generation
         words = "not heard: the bus does not answer; it is left running"
-        return _Verdict("Running" if known else "Starting", words)
+        return Verdict("Running" if known else "Starting", words)
     if beat is None:
-        return _Verdict("Starting", troubled or "started, no beat yet")
+        return Verdict("Starting", troubled or "started, no beat yet")
     match beat.stage:
         case Stage.STARTING:
-            return _Verdict("Starting", _worry(beat) or troubled)
+            return Verdict("Starting", _worry(beat) or troubled)
         case Stage.DRAINING:
-            return _Verdict("Stopping", "drains")
+            return Verdict("Stopping", "drains")
         case Stage.READY | Stage.EXHAUSTED:
             # A change that nobody could plan yet (where the bus is, is not known) is pending as well.
             pending = isinstance(action, Update | Push | Wait)
             pending = pending or runs(record, instance) < record.generation
             word = "Running" if beat.stage is Stage.READY else "Exhausted"
             through = "all data is through" if beat.stage is Stage.EXHAUSTED else ""
-            return _Verdict(word, _worry(beat) or through or troubled, ready=not pending)
+            return Verdict(word, _worry(beat) or through or troubled, ready=not pending)
 
 
 def _worry(beat: Beat) -> str:
@@ -215,9 +224,9 @@ def _absent(
     action: Action | None,
     *,
     why: str,
-) -> _Verdict:
+) -> Verdict:
     if record.refusal:
-        return _Verdict(
+        return Verdict(
             record.refusal_reason or "Refused",
             record.refusal,
             stalled=True,
@@ -229,47 +238,17 @@ def _absent(
     if end is None or (planned and not unresponsive):
         words = why or (action.cause if isinstance(action, Wait | Start) else "")
         until = action.until if isinstance(action, Wait) else None
-        return _Verdict("Waiting", words, next_try=until)
+        return Verdict("Waiting", words, next_try=until)
     limit = instance.usage.memory_limit if instance else 0
     told = sentence(end, memory_limit=limit or spec.resources.memory)
     word = reason(end)
     if end.permanent:
-        return _Verdict(word, f"{told}; {_DOWN_FOR_GOOD}", stalled=True)
+        return Verdict(word, f"{told}; {_DOWN_FOR_GOOD}", stalled=True)
     if record.gave_up:
         message = f"{record.failures} failures in a row, the last: {word}: {told}; `ntpctl start {spec.name}`"
-        return _Verdict("GaveUp", message, stalled=True)
+        return Verdict("GaveUp", message, stalled=True)
     stalled = record.failures >= LOOPING
     if word in ("Exited", "Crashed", "Killed", "Lost"):
         # The sentence alone says which of them it was.
         word = "CrashLoop" if stalled else "BackOff"
-    return _Verdict(word, told, stalled=stalled, next_try=record.not_before)
-
-
-def _conditions(
-    verdict: _Verdict,
-    action: Action | None,
-    beat: Beat | None,
-    before: PluginStatus | None,
-    now: datetime,
-) -> tuple[Condition, ...]:
-    """Ready, Reconciling and Stalled, as Flux has them; then what the plugin says of itself."""
-    busy = not verdict.stalled and not verdict.ready and verdict.state != "Stopped"
-    doing = action.cause if action else verdict.message
-    fresh = (
-        Condition("Ready", verdict.ready, verdict.state, verdict.message),
-        Condition("Reconciling", busy, type(action).__name__ if action else "Nothing", doing),
-        Condition("Stalled", verdict.stalled, verdict.state, verdict.message),
-    )
-    old = {each.type: each for each in before.conditions} if before else {}
-    own = tuple(
-        Condition(each.type, each.status, each.reason, each.message, each.since)
-        for each in (beat.conditions if beat else ())
-        if each.type not in {"Ready", "Reconciling", "Stalled"}
-    )
-    return tuple(_dated(each, old.get(each.type), now) for each in fresh) + own
-
-
-def _dated(fresh: Condition, old: Condition | None, now: datetime) -> Condition:
-    same = old is not None and (old.status, old.reason) == (fresh.status, fresh.reason)
-    since = old.since if old is not None and same else now
-    return Condition(fresh.type, fresh.status, fresh.reason, fresh.message, since)
+    return Verdict(word, told, stalled=stalled, next_try=record.not_before)

@@ -1,7 +1,7 @@
 """The order in which everything is stopped: sources, then those who listen, the broker last.
 
 So nothing that was sent is lost on the way: a strategy still sees its last tick, an executor its
-last signal.
+last signal. Who has ended is removed at once: that waits for nobody.
 """
 
 from collections.abc import Collection, Mapping
@@ -36,15 +36,11 @@ def wind_down(
     alive = {name for name, each in instances.items() if each.phase not in over}
     plugins = alive - set(system)
     sources = {name for name in plugins if kinds.get(name) is Kind.DATA_SOURCE}
-    left = set(instances) - set(system)
-    if sources:
-        first = sources
-    elif plugins:
-        first = plugins
-    elif left:
-        return [Remove(name, CAUSE, delete_data) for name in sorted(left) if name not in going]
-    elif alive:
-        first = alive
-    else:
-        return [Remove(name, CAUSE, delete_data) for name in sorted(instances) if name not in going]
-    return [Stop(name, CAUSE, StopReason.UNWANTED) for name in sorted(first) if name not in going]
+    stopped = sources or plugins or alive
+    ended = set(instances) - alive
+    plugins_are_gone = instances.keys() <= set(system)
+    removed = ended if plugins_are_gone else ended - set(system)
+    return [
+        *(Stop(name, CAUSE, StopReason.UNWANTED) for name in sorted(stopped - set(going))),
+        *(Remove(name, CAUSE, delete_data) for name in sorted(removed - set(going))),
+    ]

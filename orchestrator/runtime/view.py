@@ -1,7 +1,7 @@
 """What a plugin sees of its container, on every runtime of one machine."""
 
 from ntp.contract import launch as contract
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 
 CODE, STORAGE = "/plugin", "/storage"
 NOFILE = 256

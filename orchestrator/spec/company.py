@@ -158,6 +158,31 @@ class _Company:
                     ways.append([*way, each["from"]])
         return []
 
+    def _policy(
+        self, entry: Entry, producer: Entry, each: Mapping[str, Any], at: int
+    ) -> Iterator[Problem]:
+        policy = each.get("policy", "all")
+        others = {
+            other.get("policy", "all")
+            for other in entry.fields["inputs"]
+            if other["from"] == each["from"]
+        }
+        if "policy" not in each:
+            return
+        if producer.kind is not Kind.DATA_SOURCE:
+            message = f"'policy' is about ticks, and {producer.name} has none"
+            fix = "put 'policy' on the input from a data source"
+        elif entry.kind is Kind.EXECUTOR:
+            message, fix = "executors trade on every tick", "take 'policy' out"
+        elif policy == "latest" and "bars" in each:
+            message, fix = "bars are made of every tick", "write all or all-or-fail"
+        elif len(others) > 1:
+            message = f"'{producer.name}' is listed with another policy too"
+            fix = "write the same policy on each of its inputs"
+        else:
+            return
+        yield entry.problem(("inputs", at, "policy"), message, fix)
+
     def _details(
         self, entry: Entry, producer: Entry, each: Mapping[str, Any], at: int
     ) -> Iterator[Problem]:
@@ -168,6 +193,7 @@ class _Company:
         elif "bars" in each and entry.kind is Kind.EXECUTOR:
             message = "executors trade on every tick"
             yield entry.problem(("inputs", at, "bars"), message, "take 'bars' out")
+        yield from self._policy(entry, producer, each, at)
         has = self._symbols(producer)
         if has is None or has.issuperset(each.get("symbols", ())):
             return

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Problem
-from orchestrator.spec import quantity
 
 if TYPE_CHECKING:
     from orchestrator.spec.detour import Detours
@@ -16,8 +15,7 @@ DEFAULT_MEMORY = "512MB"
 DEFAULT_TIMEOUT = "30s"
 SHORTEST_TIMEOUT = timedelta(milliseconds=100)
 LONGEST_TIMEOUT = timedelta(hours=1)
-LEAST_MEMORY = 16 * quantity.MIB
-MOST_MEMORY = 16 * quantity.TIB
+LEAST_MEMORY, MOST_MEMORY = 16 << 20, 16 << 40
 
 _SWITCH = {
     "true": True, "1": True, "yes": True, "on": True,
@@ -57,6 +55,8 @@ def switch(
         return default
     found = _SWITCH.get(text.lower())
     if found is None:
+        from orchestrator.spec import quantity
+
         problems.append(_problem(name, f"was {quantity.shown(text)}", "write true or false"))
         return default
     return found
@@ -85,6 +85,8 @@ def parse(content: bytes, *, file: str = ".env") -> tuple[dict[str, str], list[P
 
 
 def _memory(environment: Mapping[str, str], problems: list[Problem]) -> int:
+    from orchestrator.spec import quantity
+
     text = environment.get("PLUGIN_MAX_MEMORY", "").strip() or DEFAULT_MEMORY
     try:
         return quantity.memory(text, least=LEAST_MEMORY, most=MOST_MEMORY)
@@ -94,6 +96,8 @@ def _memory(environment: Mapping[str, str], problems: list[Problem]) -> int:
 
 
 def _timeout(environment: Mapping[str, str], problems: list[Problem]) -> timedelta:
+    from orchestrator.spec import quantity
+
     text = environment.get("PLUGIN_TIMEOUT", "").strip() or DEFAULT_TIMEOUT
     try:
         return quantity.duration(text, least=SHORTEST_TIMEOUT, most=LONGEST_TIMEOUT)

@@ -17,19 +17,33 @@ _PARAMETER: Final = re.compile(r"([A-Za-z_-]{1,32})=")
 
 @dataclass(frozen=True, slots=True)
 class ExternalNats:
-    """`address`: host:port; `keys`: the folder, as it is written. Empty: a problem says why."""
+    """`address`: host:port, or several of one cluster, separated by commas; `keys`: the folder, as it is
+    written. Empty: a problem says why.
+    """
 
     address: str
     keys: str
 
 
 def read(environment: Mapping[str, str], problems: list[Problem]) -> ExternalNats | None:
-    """Read nats://host:port?keys=FOLDER; None where it is absent or empty. Appends all problems."""
+    """Read nats://host:port?keys=FOLDER; None where it is absent or empty. Appends all problems.
+
+    Of a cluster several servers are named: nats://one:4222,two:4222,three:4222?keys=FOLDER.
+    """
     text = environment.get(NAME, "").strip()
     if not text:
         return None
     address, _, query = text.partition("?")
-    return ExternalNats(_address(address, problems), _keys(query, problems))
+    return ExternalNats(_addresses(address, problems), _keys(query, problems))
+
+
+def _addresses(text: str, problems: list[Problem]) -> str:
+    first, *more = text.split(",")
+    written = [first, *(each if "://" in each else f"nats://{each.strip()}" for each in more)]
+    mistakes: list[Problem] = []
+    found = dict.fromkeys(_address(each.strip(), mistakes) for each in written)
+    problems += dict.fromkeys(mistakes)  # each kind of mistake once
+    return "" if mistakes else ",".join(found)
 
 
 def _address(text: str, problems: list[Problem]) -> str:

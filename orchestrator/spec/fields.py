@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictB
 from pydantic.json_schema import WithJsonSchema
 from typing_extensions import TypedDict
 
+from ntp.contract.launch import Policy
 from orchestrator.spec import quantity, secret
 from orchestrator.spec.environment import (
     DEFAULT_MEMORY,
@@ -158,6 +159,17 @@ Input = TypedDict(
                 quantity.BARS_FIX,
                 default="ticks",
                 example="5m",
+            ),
+        ],
+        "policy": Annotated[
+            Policy,
+            said(
+                "What becomes of ticks of a data source that come faster than they are analysed: `all` is "
+                "every one, later; `latest` leaves out those that newer ones have overtaken, and says how "
+                "many; `all-or-fail` ends the plugin where one is lost",
+                "write all, latest or all-or-fail",
+                default="all",
+                example="latest",
             ),
         ],
     },

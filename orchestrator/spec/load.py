@@ -25,7 +25,7 @@ __all__ = ["Declared", "Entry", "gather", "read", "resolve"]
 
 HOPELESS = 50_000
 _APART = frozenset(
-    {"inputs", "history", "resources", "storage", "timeout", "capital", "short", "pyramid"}
+    {"inputs", "history", "resources", "storage", "timeout", "capital", "short", "pyramid", "risk"}
 )
 """Fields whose mistakes do not keep plugin and config of the same entry from being checked."""
 _EMPTY_FIX = "list plugins under 'plugins:'; to remove everything run 'ntpctl down'"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ntp.contract.launch import Policy
 from ntp.contract.names import Kind
 from orchestrator.errors import Problem
 
@@ -63,6 +64,7 @@ class Input:
     producer: str
     symbols: tuple[str, ...] = ()
     bars: str | None = None
+    policy: Policy = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,4 @@ class Rights:
     """Streams in CORE that hold what this instance sends."""
     consumers: tuple[Consumer, ...] = ()
     captured: tuple[Import, ...] = ()
-    """What CORE imports to keep the end of it for this instance."""
-    replay: int = 0
-    """How many ticks of each symbol it is to find there."""
+    """What CORE imports of this instance, to keep the end of it for who hears it."""

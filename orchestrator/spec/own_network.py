@@ -37,13 +37,11 @@ def problems(
         yield entry.problem(("network", "mode"), message, _DOOR)
 
 
-def not_here(entries: Iterable[Entry]) -> Iterator[Problem]:
-    """Yield a problem for each entry that wants one where no runtime can give it."""
+def not_here(entries: Iterable[Entry], why: Problem) -> Iterator[Problem]:
+    """Yield a problem for each entry that wants one where the runtime cannot give it. `why`: its words."""
     for entry in entries:
         if entry.fields.get("network", {}).get("mode") == "own":
-            message = "mode was own, which needs containers: a process has no network to be given"
-            fix = "run it with Docker (--runtime docker, or NTP_RUNTIME=docker), or take it out"
-            yield entry.problem(("network", "mode"), message, fix)
+            yield entry.problem(("network", "mode"), f"mode was own, which {why.message}", why.fix)
 
 
 def _unfit(place: HostPort) -> str:

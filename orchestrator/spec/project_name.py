@@ -4,6 +4,10 @@ import re
 import unicodedata
 
 _LINES = (b"\nname", b'\n"name"', b"\n'name'")
+_FIRST = re.compile(
+    rb"(?:[ ]*(?:#[^\r\n]*)?\r?\n)*name:[ ]+([a-z][a-z0-9_-]*)(?:[ ]+#[^\r\n]*)?[ ]*(?:\r?\n)+(?=[a-z#]|\Z)"
+)
+"""A file that begins with a name in plain letters, as most do that have one."""
 _OTHER = re.compile(r"[^a-z0-9_-]+")
 _LONGEST = 40
 
@@ -14,6 +18,10 @@ def in_file(content: bytes) -> str | None:
     begin = b"\n" + content.removeprefix(b"\xef\xbb\xbf")
     if begin[1:2] != b"{" and not any(line in begin for line in _LINES):
         return None
+    # To read the file costs more than all else that a command does which only asks the controller.
+    first = _FIRST.match(begin, 1)
+    if first:
+        return first[1].decode()
     from orchestrator.spec.source import top_value
 
     name = top_value(content, "name")

@@ -111,6 +111,7 @@ class _Resolving:
             detours=detours,
             authority=self.fallback.detours.authority if detours else "",
             secrets=secrets,
+            risk=self._risk(entry, artifact),
             **{**known.fields, **{field: said[field] for field in said.keys() & _OWN}},
         )
 
@@ -121,7 +122,11 @@ class _Resolving:
             "timeout": self.fallback.timeout,
         }
         if kind is Kind.STRATEGY:
-            advised = {key: value for key, value in artifact.trading.items() if value is not None}
+            advised = {
+                key: value
+                for key, value in artifact.trading.items()
+                if value is not None and key != "risk"
+            }
             fields |= {"history": DEFAULT_HISTORY, "capital": DEFAULT_CAPITAL} | advised
             fields["capital"] = Decimal(str(fields["capital"]))
         fields |= {name: self.defaults[name] for name in self.defaults.keys() & fields.keys()}
@@ -138,6 +143,19 @@ class _Resolving:
         known = _Known(Checker(artifact.config_schema), fields)
         self._found[artifact.digest, kind] = known
         return known
+
+    def _risk(self, entry: Entry, artifact: Artifact) -> dict[str, Any]:
+        """Limit by limit; `defaults` are for each strategy, not for the sum that an executor watches."""
+        if entry.kind is Kind.EXECUTOR:
+            return dict(entry.fields.get("risk", {}))
+        if entry.kind is not Kind.STRATEGY:
+            return {}
+        advised = {
+            name: value if isinstance(value, int) else str(value)
+            for name, value in (artifact.trading.get("risk") or {}).items()
+            if value is not None
+        }
+        return {**advised, **self.defaults.get("risk", {}), **entry.fields.get("risk", {})}
 
     def _limits(self, said: tuple[tuple[str, Any], ...]) -> Resources:
         limits = {
@@ -202,7 +220,15 @@ class _Resolving:
 
 def _inputs(said: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
     return tuple(
-        [Input(each["from"], tuple(each.get("symbols", ())), each.get("bars")) for each in said]
+        [
+            Input(
+                each["from"],
+                tuple(each.get("symbols", ())),
+                each.get("bars"),
+                each.get("policy", "all"),
+            )
+            for each in said
+        ]
     )
 
 

@@ -27,29 +27,26 @@ _SAYS = {
     Kind.EXECUTOR: "fill.>",
 }
 _FLOWS = {Channel.DATA: "data", Channel.INDICATOR: "ind"}
-_REPLAYED = frozenset({Kind.INDICATOR, Kind.STRATEGY})
-"""An executor acts on what it is shown: it takes up its ledger, and sees no tick twice."""
+_CAPTURED = {Kind.DATA_SOURCE: "data", Kind.INDICATOR: "ind"}
 _STORED = {
     Kind.STRATEGY: ("sig", subjects.signal_stream),
     Kind.EXECUTOR: ("fill", subjects.fill_stream),
 }
+RECEIVERS = frozenset(_STORED)
+"""They are sent what must not be lost, and have a stream for what they cannot take."""
 
 
-def rights(
-    desired: Desired, edges: Sequence[Edge], replays: Mapping[str, int] | None = None
-) -> Mapping[str, Rights]:
+def rights(desired: Desired, edges: Sequence[Edge]) -> Mapping[str, Rights]:
     """Return the rights of every instance, in order of name; every tuple in them is sorted.
 
-    Edges between instances that are not in `desired` (a disabled producer) give nothing. `replays`:
-    how many ticks of what it hears an indicator or a strategy finds captured when it starts.
+    Edges between instances that are not in `desired` (a disabled producer) give nothing.
     """
-    shown = replays or {}
     incoming: dict[str, list[Edge]] = defaultdict(list)
     for edge in edges:
         if edge.producer in desired.plugins and edge.consumer in desired.plugins:
             incoming[edge.consumer].append(edge)
     return {
-        name: _of_one(name, desired.plugins[name].kind, incoming[name], shown.get(name, 0))
+        name: _of_one(name, desired.plugins[name].kind, incoming[name])
         for name in sorted(desired.plugins)
     }
 
@@ -70,46 +67,46 @@ def tap(name: str, kind: Kind) -> Rights:
     )
 
 
-def _of_one(name: str, kind: Kind, incoming: Sequence[Edge], replay: int) -> Rights:
+def _of_one(name: str, kind: Kind, incoming: Sequence[Edge]) -> Rights:
     # Beats, signals and fills are asked of CORE as services, which the server passes on to no stream
     # of CORE: whoever taps them imports them from here.
     exports = (Export(subjects.BEAT, STREAM), Export(_SAYS[kind], STREAM))
     imports = [
         Import(CORE, f"beat.{name}", subjects.BEAT, SERVICE),
         Import(CORE, f"ctl.{name}", subjects.CONTROL, STREAM),
+        Import(CORE, f"state.{name}", subjects.STATE, SERVICE),
+        Import(CORE, _recall(name), subjects.RECALL, SERVICE),
     ]
-    publish = [subjects.BEAT, _SAYS[kind]]
-    subscribe = [subjects.CONTROL]
-    streams: list[str] = []
+    publish = [subjects.BEAT, _SAYS[kind], subjects.STATE, subjects.RECALL]
+    subscribe = [subjects.CONTROL, _INBOX]  # where what it asks is answered
+    streams = [subjects.state_stream(name)]
+    captured: tuple[Import, ...] = ()
     consumers: list[Consumer] = []
 
     if kind in _STORED:
         prefix, stream_name = _STORED[kind]
         imports.append(Import(CORE, f"{prefix}.{name}.>", f"{prefix}.>", SERVICE))
-        subscribe.append(_INBOX)  # acknowledgements of what it sends
         streams.append(stream_name(name))
+        # What it cannot take; there as long as it is, whoever is wired to it.
+        imports.append(Import(CORE, f"dlq.{name}.>", subjects.DEAD, SERVICE))
+        publish.append(subjects.DEAD)
+        streams += [subjects.dead_stream(name), subjects.tries_stream(name)]
+    if (flow := _CAPTURED.get(kind)) is not None:
+        streams.append(subjects.capture_stream(name))
+        captured = (Import(name, f"{flow}.>", subjects.captured(name, flow), STREAM),)
 
-    heard = _heard(incoming)
-    captured = _captured(heard) if replay and kind in _REPLAYED else ()
-    if captured:
-        consumer = _of_captured(name, heard)
-        asked = _asked(subjects.CAPTURED, consumer)[:2]  # nothing there is acknowledged
-        imports.extend(asked)
-        publish.extend(item.local for item in asked)
-        subscribe.append(_INBOX)
-        consumers.append(consumer)
-
-    for (producer, channel), symbols in heard.items():
-        if channel in {Channel.DATA, Channel.INDICATOR}:
+    for (producer, channel), symbols in _heard(incoming).items():
+        if channel in _FLOWS:
             for item in _flows(producer, channel, symbols):
                 imports.append(item)
                 subscribe.append(item.local)
-            continue
-        consumer = _consumer(name, producer, channel)
-        asked = _asked(producer, consumer)
+            consumer = _of_captured(name, producer, channel, symbols)
+            asked = _asked(producer, consumer)[:2]  # nothing there is acknowledged
+        else:
+            consumer = _consumer(name, producer, channel)
+            asked = _asked(producer, consumer)
         imports.extend(asked)
         publish.extend(item.local for item in asked)
-        subscribe.append(_INBOX)  # where pulled messages arrive
         consumers.append(consumer)
 
     return Rights(
@@ -119,10 +116,9 @@ def _of_one(name: str, kind: Kind, incoming: Sequence[Edge], replay: int) -> Rig
         imports=tuple(sorted(imports, key=lambda item: (item.account, item.subject))),
         publish=tuple(sorted(set(publish))),
         subscribe=tuple(sorted(set(subscribe))),
-        streams=tuple(streams),
+        streams=tuple(sorted(streams)),
         consumers=tuple(sorted(consumers, key=lambda item: item.stream)),
         captured=captured,
-        replay=replay if captured else 0,
     )
 
 
@@ -144,25 +140,18 @@ def _heard(edges: Sequence[Edge]) -> Mapping[tuple[str, Channel], frozenset[str]
     return merged
 
 
-def _captured(heard: Mapping[tuple[str, Channel], frozenset[str]]) -> tuple[Import, ...]:
-    """Return what CORE imports of those who are heard: all of each, whoever asks for what of it."""
-    return tuple(
-        Import(producer, f"{prefix}.>", subjects.captured(producer, prefix), STREAM)
-        for producer, channel in sorted(heard)
-        if (prefix := _FLOWS.get(channel)) is not None
-    )
+def _recall(name: str) -> str:
+    # Answered by the stream's leader alone; a direct get, by whichever copy is near, up to date or not.
+    return f"$JS.API.STREAM.MSG.GET.{subjects.state_stream(name)}"
 
 
-def _of_captured(name: str, heard: Mapping[tuple[str, Channel], frozenset[str]]) -> Consumer:
+def _of_captured(name: str, producer: str, channel: Channel, symbols: frozenset[str]) -> Consumer:
     """Its own symbols alone, as it hears them."""
     everything: tuple[None] = (None,)
-    filters = sorted(
-        subjects.captured(producer, prefix, symbol)
-        for (producer, channel), symbols in heard.items()
-        if (prefix := _FLOWS.get(channel)) is not None
-        for symbol in (symbols or everything)
+    wanted = sorted(
+        subjects.captured(producer, _FLOWS[channel], symbol) for symbol in (symbols or everything)
     )
-    return Consumer(subjects.CAPTURE_STREAM, name, tuple(filters))
+    return Consumer(subjects.capture_stream(producer), name, tuple(wanted))
 
 
 def _flows(producer: str, channel: Channel, symbols: frozenset[str]) -> list[Import]:
@@ -181,10 +170,12 @@ def _flows(producer: str, channel: Channel, symbols: frozenset[str]) -> list[Imp
 
 
 def _consumer(name: str, producer: str, channel: Channel) -> Consumer:
+    again = subjects.again(producer, name)
     if channel is Channel.SIGNAL:
-        return Consumer(subjects.signal_stream(producer), name)
+        return Consumer(subjects.signal_stream(producer), name, (again, f"sig.{producer}.>"))
     # An executor serves several strategies; each is shown its own fills.
-    return Consumer(subjects.fill_stream(producer), name, (f"fill.{producer}.{name}.>",))
+    fills = f"fill.{producer}.{name}.>"
+    return Consumer(subjects.fill_stream(producer), name, (again, fills))
 
 
 def _asked(producer: str, consumer: Consumer) -> list[Import]:

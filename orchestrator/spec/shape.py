@@ -28,6 +28,7 @@ from orchestrator.spec.fields import (
     later,
     said,
 )
+from orchestrator.spec.risk import ExecutorRisk, StrategyRisk
 from orchestrator.spec.values import IMAGE_PATTERN, Name, not_reserved
 
 # A section whose entries are all commented out is null in YAML; so is such a config.
@@ -138,12 +139,13 @@ class Strategy(Plugin, total=False):
     capital: Capital
     short: Short
     pyramid: Pyramid
-    risk: Annotated[Any, *later()]
+    risk: StrategyRisk
 
 
 @closed
 class Executor(Plugin, total=False):
     inputs: Inputs
+    risk: ExecutorRisk
 
 
 @closed
@@ -157,7 +159,7 @@ class Defaults(TypedDict, total=False):
     capital: Capital
     short: Short
     pyramid: Pyramid
-    risk: Annotated[Any, *later()]
+    risk: StrategyRisk
     replicas: Replicas
     update: Update
     restart: Restart

@@ -4,6 +4,7 @@ Each is a pair for `Annotated`: what pydantic reads it with, and what its JSON S
 `x-value` names how it is written.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
@@ -78,6 +79,25 @@ def _amount(value: Any) -> Decimal:
     )
 
 
+def _plain_amount(value: Any) -> str:
+    """As it goes into a launch file, the same for 5000, 5000.0 and '5e3'."""
+    text = format(_amount(value), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _loss(value: Any) -> str:
+    share = (
+        re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", value) if isinstance(value, str) else None
+    )
+    if share is not None and 0 < Decimal(share[1]) <= 100:
+        return f"{_plain_amount(share[1])}%"
+    try:
+        return _plain_amount(value)
+    except quantity.QuantityError as error:
+        fix = "write a share of the capital such as 2%, or an amount above 0 such as 200"
+        raise quantity.QuantityError(str(error), fix) from error
+
+
 IMAGE_PATTERN: Final = (
     r"^(localhost|[A-Za-z0-9-]*\.[A-Za-z0-9.-]*|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9a-fA-F:]{2,39}\](:[0-9]{1,5})?)"
     r"(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
@@ -109,6 +129,16 @@ TIMEOUT: Final = _written(
 AMOUNT: Final = _written(
     _amount,
     "amount",
+    {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e15}, {"type": "string"}]},
+)
+PLAIN_AMOUNT: Final = _written(
+    _plain_amount,
+    "amount",
+    {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e15}, {"type": "string"}]},
+)
+LOSS: Final = _written(
+    _loss,
+    "amount or share",
     {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e15}, {"type": "string"}]},
 )
 BARS: Final = _written(quantity.bars, "bars", {"type": "string", "pattern": _BARS_PATTERN})

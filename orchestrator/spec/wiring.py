@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ntp.contract.launch import Listen, Trading
+from ntp.contract.control import Limits
+from ntp.contract.launch import Listen, Policy, Trading
 from ntp.contract.names import Channel, Kind
 from orchestrator.spec.model import Desired, Input, PluginSpec
 
@@ -23,6 +24,7 @@ class Edge(msgspec.Struct, frozen=True, order=True):
     producer: str
     bars: str | None = None
     symbols: tuple[str, ...] = ()
+    policy: Policy = "all"
 
 
 _RANK = {channel: rank for rank, channel in enumerate(Channel)}
@@ -79,7 +81,9 @@ class Wiring:
             if producer is not None:
                 channel = _CHANNELS[producer.kind]
                 symbols = tuple(sorted(set(each.symbols))) if each.symbols else ()
-                found.append(Edge(spec.name, channel, each.producer, each.bars, symbols))
+                found.append(
+                    Edge(spec.name, channel, each.producer, each.bars, symbols, each.policy)
+                )
         return found
 
     def _default(self, kind: Kind) -> list[Input]:
@@ -112,6 +116,7 @@ class Wiring:
             kind=producer.kind,
             symbols=list(edge.symbols),
             bars=edge.bars,
+            policy=edge.policy,
             trading=trading(producer) if traded else None,
             listens_to=sources,
         )
@@ -135,6 +140,12 @@ def trading(spec: PluginSpec) -> Trading:
         pyramid=spec.pyramid,
         risk=dict(spec.risk),
     )
+
+
+def limits(spec: PluginSpec, listens: Iterable[Listen]) -> Limits:
+    """Return the risk limits of an executor that hears these."""
+    theirs = {each.instance: each.trading.risk for each in listens if each.trading is not None}
+    return Limits(own=dict(spec.risk), strategies=theirs)
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -1,22 +1,29 @@
 """Fill signals on paper: at the next tick, with spread, slippage and fee; every change is durable."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from paper_ledger import Ledger, LedgerError
+from paper_record import PaperRecord
 from paper_restore import open_ledger
 from paper_share import FULL, Share
 
 from ntp import ExecutorPlugin, Fill, MarketData, PluginMetadata, TradingSignal
+from ntp.contract.messages import Noticed
 from ntp.engine.desk import Desk
 from ntp.engine.exact import tidy
 from ntp.engine.fills import Costs
+from ntp.engine.risk import Limits
 
 _TOLD_AGAIN = 256
 
 
 class PaperExecutor(ExecutorPlugin):
     """Fills every strategy's signals on paper and keeps a durable ledger of it."""
+
+    record = PaperRecord
+    """Of a ledger's file, for `ntpctl replay`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -48,6 +55,7 @@ class PaperExecutor(ExecutorPlugin):
             self.trading,
             Costs.of(self.config),
             sample_s=self.config.get("equity_every_s", 60),
+            portfolio=self.portfolio,
         )
         path = None
         if self.storage is not None:
@@ -68,27 +76,60 @@ class PaperExecutor(ExecutorPlugin):
         if ledger.knows(signal_id, time):
             return self._told_again() + ledger.fills_of(signal_id)
         full = FULL if ledger.full else ""
+        before = desk.refused
         outcome = desk.signal(signal_id, signal, time, closes_only=full)
-        self._full_refusals += full in str(outcome) if full else 0
+        self._full_refusals += desk.refused - before if full else 0
         ledger.keep_signal(signal_id, time, signal, outcome)
         return self._told_again()
 
+    async def on_halt(self, strategy: str, why: str, *, flatten: bool) -> None:  # noqa: ARG002 - the one of this object
+        """Cancel what opens, and let nothing open; with `flatten` order that everything is closed."""
+        desk, ledger = self._open()
+        ledger.turn(flatten=flatten)
+        change = desk.halt(why, flatten=flatten)
+        if change.orders:
+            ledger.keep_change(change)
+
+    async def on_resume(self, strategy: str) -> None:  # noqa: ARG002 - as above
+        desk, ledger = self._open()
+        ledger.turn()
+        desk.resume()
+
+    def on_limits(self) -> None:
+        """Obey the limits that the entry has now, from the next signal on."""
+        desk, ledger = self._open()
+        ledger.turn()
+        desk.trading, desk.limits = self.trading, Limits.of(self.trading.risk)
+
+    def on_noticed(self, noticed: Sequence[Noticed]) -> None:
+        """Keep when the strategy learned of its fills: it looks at them."""
+        self._open()[1].keep_noticed(noticed)
+
     def conditions(self) -> dict[str, str]:
-        """Say whether this strategy may open nothing any more, and how many of its orders that met."""
-        if self._ledger is None or not self._ledger.full:
-            return {}
-        met = f"{self._full_refusals} order{'' if self._full_refusals == 1 else 's'} refused"
-        return {"ShareFull": f"{self._ledger.share.words()}; {met}, what closes is still filled"}
+        """Say why this strategy may open nothing, and how many of its orders that met."""
+        found = {}
+        if self._ledger is not None and self._ledger.full:
+            met = _orders(self._full_refusals)
+            found["ShareFull"] = (
+                f"{self._ledger.share.words()}; {met} refused, what closes is still filled"
+            )
+        desk = self._desk
+        if desk is not None and desk.halted:
+            found["Halted"] = f"{desk.halted}; what closes is still filled"
+        elif desk is not None and desk.limited not in {"", FULL}:
+            met = _orders(desk.refused - self._full_refusals)
+            found["RiskLimit"] = f"{desk.limited}; {met} refused, what closes is still filled"
+        return found
 
     async def on_data(self, data: MarketData) -> list[Fill] | None:
         """Fill what waits, look at stops, and note the equity."""
         desk, ledger = self._open()
         change = desk.tick(data)
+        if data.symbol in desk.seen:
+            ledger.touch(data.symbol, self.place)
         if change is None:
-            if data.symbol in desk.seen:
-                ledger.touch(data.symbol)
+            ledger.rest()
             return self._told_again() if self._tell_again else None
-        ledger.touch(data.symbol)
         ledger.keep_change(change)
         return [*self._told_again(), *change.fills]
 
@@ -99,6 +140,7 @@ class PaperExecutor(ExecutorPlugin):
         book = self._desk.book
         return {
             **self._ledger.counts,
+            "refused": self._desk.refused,
             "waiting": sum(map(len, self._desk.orders.values())),
             "capital": str(tidy(book.capital)),
             "cash": str(tidy(book.cash)),
@@ -128,6 +170,10 @@ class PaperExecutor(ExecutorPlugin):
         if self._desk is None or self._ledger is None:
             raise LedgerError("the ledger is not open; call initialize() first")
         return self._desk, self._ledger
+
+
+def _orders(count: int) -> str:
+    return f"{count} order{'' if count == 1 else 's'}"
 
 
 def _cause(signal: TradingSignal) -> tuple[str, datetime]:

@@ -2,19 +2,23 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from msgspec import to_builtins
+from paper_rows import amount, keep_order, micros, moment
 from paper_share import Share
+from paper_trail import PaperTrail
 
-from ntp.contract.messages import Fill, FillReason, Side, TradingSignal
-from ntp.engine.desk import Change, Desk
+from ntp.contract.messages import Fill, FillReason, Noticed, Side, TradingSignal
+from ntp.engine.changes import Change
+from ntp.engine.desk import Desk
 from ntp.engine.orders import Order
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from ntp.engine.trail import Place
 
 
 class LedgerError(Exception):
@@ -37,11 +41,38 @@ class Ledger:
         self._desk = desk
         self.counts = {table: self._count(table) for table in ("signals", "orders", "fills")}
         self._touched: set[str] = set()
+        self._trail = PaperTrail(connection, share.trail, self._rules)
+        self._flatten = False
         self._failed = False
 
-    def touch(self, symbol: str) -> None:
-        """Note that a tick of this symbol was seen; the next transaction keeps how far it came."""
+    def touch(self, symbol: str, place: Place | None) -> None:
+        """Note that a tick of this symbol was seen; the next transaction keeps how far it came.
+
+        `place`: which one, for a replay to take them in the same order.
+        """
         self._touched.add(symbol)
+        if place is not None:
+            self._trail.tick(place)
+
+    def rest(self) -> None:
+        """Keep what was noted of ticks that changed nothing, once there is much of it."""
+        if self._trail.is_long:
+            self._write()
+
+    def turn(self, *, flatten: bool = False) -> None:
+        """Note that other rules hold at the desk from here on."""
+        if self._trail.waits:
+            self._write()
+        self._trail.turn()
+        self._flatten = flatten
+
+    def keep_noticed(self, noticed: Sequence[Noticed]) -> None:
+        with self._transaction():
+            self._trail.notice(noticed)
+
+    def _write(self) -> None:
+        with self._transaction():
+            pass
 
     @property
     def full(self) -> bool:
@@ -61,7 +92,11 @@ class Ledger:
         self, signal_id: str, time: datetime, signal: TradingSignal, outcome: Order | str
     ) -> None:
         ordered = isinstance(outcome, Order)
+        words = outcome if isinstance(outcome, str) else "ordered"
+        if isinstance(outcome, Order) and outcome.why:
+            words = f"ordered what closes; refused: {outcome.why}"
         with self._transaction() as sql:
+            self._trail.signal()
             number = sql.execute(
                 "INSERT INTO signals (id, time, symbol, type, size, price, outcome)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -72,24 +107,11 @@ class Ledger:
                     signal.signal_type,
                     signal.size,
                     signal.price,
-                    "ordered" if ordered else outcome,
+                    words,
                 ),
             ).lastrowid
             if isinstance(outcome, Order):
-                sql.execute(
-                    "INSERT INTO orders (signal_id, symbol, side, quantity, layers, time,"
-                    " stop_loss, take_profit, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
-                    (
-                        outcome.signal_id,
-                        outcome.symbol,
-                        outcome.side,
-                        str(outcome.quantity),
-                        outcome.layers,
-                        micros(outcome.time),
-                        _text(outcome.stop_loss),
-                        _text(outcome.take_profit),
-                    ),
-                )
+                keep_order(sql, outcome)
             elif number is not None and number % self.share.look_every == 0:
                 self._forget_idle_signals(number)
         self.counts["signals"] += 1
@@ -99,6 +121,8 @@ class Ledger:
         with self._transaction() as sql:
             for fill in change.fills:
                 self._keep_fill(sql, fill)
+            for order in change.orders:
+                keep_order(sql, order)
             if change.sample is not None:
                 sample = change.sample
                 row = (
@@ -114,6 +138,8 @@ class Ledger:
                     self._thin_out()
             self._keep_account(sql)
         self.counts["fills"] += len(change.fills)
+        if any(order.leaves for order in change.orders):
+            self.counts["orders"] = self._count("orders")
 
     def fills_of(self, signal_id: str) -> list[Fill]:
         return self._fills("WHERE signal_id = ? ORDER BY number", (signal_id,))
@@ -128,6 +154,9 @@ class Ledger:
         return int(row[0])
 
     def close(self) -> None:
+        if self._trail.waits and not self._failed:
+            with suppress(LedgerError):  # what is not written is taken again
+                self._write()
         self._sql.close()
 
     @contextmanager
@@ -135,7 +164,9 @@ class Ledger:
         self._refuse_after_failure()
         try:
             self._sql.execute("BEGIN IMMEDIATE")
+            self._trail.begin()
             yield self._sql
+            self._trail.end()
             for symbol in self._touched:
                 seen = self._desk.seen[symbol]
                 self._sql.execute(
@@ -176,8 +207,6 @@ class Ledger:
                 fill.tick_id,
             ),
         )
-        if fill.reason is FillReason.SIGNAL:
-            sql.execute("UPDATE orders SET state = 'filled' WHERE signal_id = ?", (fill.signal_id,))
         held = self._desk.book.positions.get(fill.symbol)
         if held is None:
             sql.execute("DELETE FROM positions WHERE symbol = ?", (fill.symbol,))
@@ -190,8 +219,8 @@ class Ledger:
                     str(held.cost),
                     held.layers,
                     held.signal_id,
-                    _text(held.stop_loss),
-                    _text(held.take_profit),
+                    amount(held.stop_loss),
+                    amount(held.take_profit),
                 ),
             )
 
@@ -200,13 +229,19 @@ class Ledger:
         amounts = (book.cash, book.realised, book.fees, book.peak, book.max_drawdown)
         sql.execute(
             "UPDATE account SET cash = ?, realised = ?, fees = ?, peak = ?, max_drawdown = ?,"
-            " sample_s = ?, sampled = ?",
-            (*map(str, amounts), desk.sample_s, desk.last_bucket),
+            " sample_s = ?, sampled = ?, day_ends = ?, day_equity = ?",
+            (
+                *map(str, amounts),
+                desk.sample_s,
+                desk.last_bucket,
+                micros(desk.day.ends),
+                str(desk.day.equity),
+            ),
         )
 
     def _forget_idle_signals(self, newest: int) -> None:
         oldest_kept = newest - self.max_idle_signals
-        idle = "FROM signals WHERE outcome <> 'ordered' AND number <= ?"
+        idle = "FROM signals WHERE outcome NOT LIKE 'ordered%' AND number <= ?"
         (time,) = self._sql.execute(f"SELECT max(time) {idle}", (oldest_kept,)).fetchone()
         if time is not None:
             self._sql.execute("UPDATE account SET forgotten_to = max(forgotten_to, ?)", (time,))
@@ -253,16 +288,13 @@ class Ledger:
         if self._failed:
             raise LedgerError(f"{self.name} could not be written before; restart the executor")
 
-
-def micros(time: datetime) -> int:
-    """Return microseconds since 1970, exactly."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def moment(since_1970: int) -> datetime:
-    """Return the aware UTC time of so many microseconds."""
-    return _EPOCH + since_1970 * _MICROSECOND
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else str(number)
+    def _rules(self) -> dict[str, Any]:
+        """Return what decides besides ticks and signals, as JSON values."""
+        desk = self._desk
+        return {
+            "costs": {name: amount(value) for name, value in asdict(desk.costs).items()},
+            "trading": to_builtins(desk.trading),
+            "sample_s": desk.sample_s,
+            "halted": desk.halted,
+            "flatten": bool(desk.halted) and self._flatten,
+        }

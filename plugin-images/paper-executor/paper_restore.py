@@ -6,16 +6,18 @@ from contextlib import ExitStack
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from paper_ledger import Ledger, LedgerError, moment
+from paper_ledger import Ledger, LedgerError
+from paper_migrate import SCHEMA_VERSION, create_tables, migrate
+from paper_rows import micros, moment
 from paper_share import Share
 
-from ntp.contract.messages import Side
+from ntp.contract.messages import FillReason, Side
 from ntp.engine.book import Book, Position
-from ntp.engine.desk import Desk, Seen
+from ntp.engine.changes import Seen
+from ntp.engine.desk import Desk
 from ntp.engine.exact import ZERO
 from ntp.engine.orders import Order
-
-SCHEMA_VERSION = "1"
+from ntp.engine.risk import KEPT, Day, Pace
 
 _FIX = "move the file away to begin a new ledger, or put a good copy in its place"
 
@@ -47,6 +49,7 @@ def open_ledger(path: Path | None, desk: Desk, share: Share | None = None) -> Le
             if sql.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
                 _create(sql, desk)
             else:
+                migrate(sql)
                 _check(sql, name, desk)
                 _restore(sql, name, desk)
             sql.execute("COMMIT")
@@ -60,20 +63,14 @@ def open_ledger(path: Path | None, desk: Desk, share: Share | None = None) -> Le
 
 
 def _create(sql: sqlite3.Connection, desk: Desk) -> None:
-    statement = ""
-    for line in Path(__file__).with_name("paper_schema.sql").read_text().splitlines(keepends=True):
-        statement += line
-        # Not executescript(), which would commit first: a ledger is made as a whole or not at all.
-        if sqlite3.complete_statement(statement):
-            sql.execute(statement)
-            statement = ""
+    create_tables(sql)
     about = {"schema": SCHEMA_VERSION, "executor": desk.executor, "strategy": desk.strategy}
     sql.executemany("INSERT INTO about VALUES (?, ?)", about.items())
     book = desk.book
     sql.execute("INSERT INTO capital (amount) VALUES (?)", (str(book.capital),))
     sql.execute(
-        "INSERT INTO account VALUES (1, ?, '0', '0', ?, '0', ?, -1, ?)",
-        (str(book.cash), str(book.peak), desk.sample_s, -(2**63)),
+        "INSERT INTO account VALUES (1, ?, '0', '0', ?, '0', ?, -1, ?, ?, '0')",
+        (str(book.cash), str(book.peak), desk.sample_s, -(2**63), micros(Day().ends)),
     )
 
 
@@ -109,8 +106,8 @@ def _restore(sql: sqlite3.Connection, name: str, desk: Desk) -> None:
         desk.seen[symbol] = Seen(moment(time), set(json.loads(ids)))
         desk.book.marks[symbol] = price
     for row in sql.execute(
-        "SELECT signal_id, symbol, side, quantity, layers, time, stop_loss, take_profit"
-        " FROM orders WHERE state = 'waiting' ORDER BY number"
+        "SELECT signal_id, symbol, side, quantity, layers, time, stop_loss, take_profit, reason, due,"
+        " filled, parts, why FROM orders WHERE state = 'waiting' ORDER BY place, number"
     ):
         order = Order(
             signal_id=row[0],
@@ -121,8 +118,18 @@ def _restore(sql: sqlite3.Connection, name: str, desk: Desk) -> None:
             time=moment(row[5]),
             stop_loss=_decimal(row[6]),
             take_profit=_decimal(row[7]),
+            reason=FillReason(row[8]),
+            due=None if row[9] is None else moment(row[9]),
+            filled=Decimal(row[10]),
+            parts=row[11],
+            why=row[12],
         )
         desk.orders.setdefault(order.symbol, []).append(order)
+    orders = "FROM orders WHERE reason = 'signal'"
+    (newest,) = sql.execute(f"SELECT coalesce(max(time), 0) {orders}").fetchone()
+    kept = micros(moment(newest) - KEPT)
+    times = sql.execute(f"SELECT time {orders} AND time > ?", (kept,))
+    desk.pace = Pace(moment(time) for (time,) in times)
     _take_over(sql, desk, wanted)
 
 
@@ -167,9 +174,10 @@ def _compare(sql: sqlite3.Connection, name: str, book: Book) -> None:
 
 def _take_over(sql: sqlite3.Connection, desk: Desk, wanted: Decimal) -> None:
     book = desk.book
-    peak, drawdown, sample_s, sampled = sql.execute(
-        "SELECT peak, max_drawdown, sample_s, sampled FROM account"
+    peak, drawdown, sample_s, sampled, day_ends, day_equity = sql.execute(
+        "SELECT peak, max_drawdown, sample_s, sampled, day_ends, day_equity FROM account"
     ).fetchone()
+    desk.day = Day(moment(day_ends), Decimal(day_equity))
     book.peak, book.max_drawdown = Decimal(peak), Decimal(drawdown)
     desk.last_bucket = sampled
     if desk.sample_s <= sample_s:
@@ -178,8 +186,11 @@ def _take_over(sql: sqlite3.Connection, desk: Desk, wanted: Decimal) -> None:
         desk.last_bucket = sampled * sample_s // desk.sample_s
     if wanted != book.capital:
         sql.execute("INSERT INTO capital (amount) VALUES (?)", (str(wanted - book.capital),))
-        book.put_in(wanted - book.capital)
-        sql.execute("UPDATE account SET cash = ?, peak = ?", (str(book.cash), str(book.peak)))
+        desk.put_in(wanted - book.capital)
+        sql.execute(
+            "UPDATE account SET cash = ?, peak = ?, day_equity = ?",
+            (str(book.cash), str(book.peak), str(desk.day.equity)),
+        )
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -14,6 +14,9 @@ FULL = "its part of the storage is full"
 """Kept with each signal that is refused: short."""
 _ROW = 2048
 """Of so many bytes of the part one belongs to an idle signal, and one to a point: a few hundred are used."""
+_TRAIL = 1 << 20
+"""Bytes that tell in which order ticks were taken: half a million ticks of symbols that take turns, more
+than the bus captures of a source."""
 _WAL_PAGES = 1000
 """SQLite's own measure of when the log is taken over into the file."""
 _PAGE = 4096
@@ -27,6 +30,7 @@ class Share:
         self.part = part
         self.points = min(rows, MAX_POINTS)
         self.idle_signals = min(rows, MAX_IDLE_SIGNALS)
+        self.trail = min(part // 16, _TRAIL) if part else _TRAIL
         self.look_every = max(min(1000, self.idle_signals // 4), 1)
         """Rows between two looks whether there are too many."""
 

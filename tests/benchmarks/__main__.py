@@ -8,7 +8,20 @@ from pathlib import Path
 
 from tests.benchmarks.figure import Figure, machine
 
-ROOMS = ("commands", "planning", "isolation", "controller", "adoption", "images", "compose")
+ROOMS = (
+    "commands",
+    "planning",
+    "reading",
+    "isolation",
+    "accounts",
+    "controller",
+    "adoption",
+    "tick_rate",
+    "images",
+    "marketplace",
+    "compose",
+    "author_test",
+)
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks
 

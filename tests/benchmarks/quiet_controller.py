@@ -20,7 +20,7 @@ from orchestrator.app import house
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside, Tempo
 from orchestrator.decide.report import Outcome
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.decide.state import Hashes
-from orchestrator.ports import Environment, Launch
+from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources
 

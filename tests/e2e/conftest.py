@@ -1,6 +1,7 @@
 """A project as a user has one: a folder with a plugins.yaml, and ntpctl run as a command."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,12 @@ class Project:
             )
         assert "Traceback" not in run.stderr, run.stderr
         return run
+
+    def lose_state(self) -> None:
+        """Remove the state folder under all that runs, in one step."""
+        lost = (self.folder / "state").rename(self.folder / "lost")
+        # Who still writes there may be quicker than we are.
+        shutil.rmtree(lost, ignore_errors=True)
 
     def first_line(self, *arguments: str, meanwhile: tuple[str, ...], within: float = 60) -> str:
         """Run a command that follows, and `meanwhile` another; end it by Ctrl-C after its first line."""

@@ -3,9 +3,13 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from ntp.confine import tree
 
 pytestmark = [
     pytest.mark.root,
@@ -44,6 +48,12 @@ def lives(project) -> dict[str, tuple[int, int]]:
             start = int(stat.read_text().rpartition(")")[2].split()[19])
             found[file.parent.name] = (state["pid"], start)
     return found
+
+
+def groups_of(pid: int) -> set[str]:
+    """Names of the control groups of a plugin's process: of this project alone, others are named alike."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return {part for line in lines for part in line.split(":", 2)[2].split("/") if "edited" in part}
 
 
 def beats(project) -> dict[str, dict]:
@@ -95,6 +105,25 @@ def test_an_edit_changes_what_it_touches_and_nothing_else(project):
     untouched = [name for name in OTHERS if name != "broker"]
     assert [speak[name] for name in untouched] == [spoke[name] for name in untouched]
     assert project.ntpctl("plan").stdout.startswith("nothing to do")
+
+
+def test_an_apply_with_nothing_to_do_leaves_the_work_to_the_controller(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before = incarnations(project)
+    script = (
+        "import sys\nfrom orchestrator.cli import main\n"
+        "try: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "apply", "--yes"],
+        cwd=project.folder, env=project.environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do: 4 run as declared" in done.stdout
+    heavy = {"orchestrator.app.house", "orchestrator.controller.loop", "pydantic", "nats", "yaml"}
+    assert not heavy & set(done.stderr.split()), "a second of imports"
+    assert incarnations(project) == before
 
 
 def test_a_limit_is_raised_without_a_restart(project):
@@ -197,10 +226,27 @@ def test_stopped_by_hand_stays_stopped_until_start(project):
     assert project.status()["momentum_strategy"]["ready"]
 
 
+def test_an_apply_replaces_what_runs_and_has_lost_its_records(project):
+    project.declare(declared())
+    project.ntpctl("apply")
+    before = {pid for pid, _ in lives(project).values()}
+    project.lose_state()
+    project.declare(declared().partition("  executors:")[0])
+    said = project.ntpctl("apply").stderr
+    assert "whose records are gone, these processes are left" in said
+    events = project.ntpctl("events").stdout
+    assert "it is of an earlier life of this project" in events
+    assert "not in revision 1 of plugins.yaml" in events
+    assert len(before) == 5
+    assert not any(tree.alive(pid) for pid in before)
+    assert len(lives(project)) == 4
+
+
 def test_down_leaves_storage_and_nothing_else(project):
     project.declare(declared())
     project.ntpctl("apply")
     pids = {pid for pid, _ in lives(project).values()}
+    own = {group for pid in pids for group in groups_of(pid)}
     project.ntpctl("down")
 
     state = project.folder / "state" / "edited"
@@ -208,7 +254,8 @@ def test_down_leaves_storage_and_nothing_else(project):
     assert str(state) not in Path("/proc/self/mounts").read_text()
     # os.walk, unlike glob, does not mind groups of others that go meanwhile.
     groups = [name for _, names, _ in os.walk("/sys/fs/cgroup") for name in names]
-    assert not [name for name in groups if "edited" in name]
+    assert own, "each has one"
+    assert own.isdisjoint(groups)
     assert [path.name for path in (state / "storage").iterdir()] == ["paper_executor"]
     assert {path.name for path in state.iterdir()} == {"storage", "made-its-parent"}
 

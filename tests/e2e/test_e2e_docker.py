@@ -196,6 +196,25 @@ def test_down_leaves_nothing(boxed):
     boxed.ntpctl("apply")
 
 
+def test_an_apply_replaces_containers_that_have_lost_their_records(boxed):
+    before = boxed.containers()
+    boxed.lose_state()
+    declared, text = FILE.format(memory="256MB"), "  executors:"
+    boxed.declare(declared.partition(text)[0])
+    try:
+        said = boxed.ntpctl("apply").stderr
+        assert f"whose records are gone, these containers are left: {len(before)};" in said
+        assert "it is of an earlier life of this project" in boxed.causes("broker")
+        assert "not in revision 1" in boxed.causes("paper_executor")
+        now = boxed.containers()
+        kept = {name for name in now if now[name] == before[name]}
+        assert kept == {"network", "door"}
+        assert now.keys() == before.keys() - {"paper_executor"}
+    finally:
+        boxed.declare(declared)
+        boxed.ntpctl("apply")
+
+
 def test_containers_whose_records_are_gone_are_told(tmp_path, cache, engine):
     project = Boxed(tmp_path, cache, engine)
     project.declare(

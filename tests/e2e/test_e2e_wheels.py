@@ -79,8 +79,22 @@ def test_the_sdk_alone_brings_no_engine_client_and_no_command_line(wheels, tmp_p
 def test_a_wheel_holds_no_tests_and_no_leftovers(wheels):
     for wheel in wheels.glob("*.whl"):
         inside = zipfile.ZipFile(wheel).namelist()
-        odd = [name for name in inside if "/tests/" in name or "__pycache__" in name]
+        # A template's tests are what `ntp plugin create` gives an author.
+        ours = [name for name in inside if not name.startswith("ntp/templates/")]
+        odd = [name for name in ours if "/tests/" in name]
+        odd += [name for name in inside if "__pycache__" in name]
         assert odd == [], wheel.name
+
+
+def test_the_sdk_brings_its_templates_hidden_files_too(wheels):
+    inside = set(zipfile.ZipFile(next(wheels.glob("ntp_sdk-*.whl"))).namelist())
+    folder = ROOT / "plugin-images" / "sdk"
+    templates = (folder / "ntp" / "templates").rglob("*")
+    files = {
+        f.relative_to(folder).as_posix() for f in templates if f.is_file() and f.suffix != ".pyc"
+    }
+    assert any("/." in file for file in files)
+    assert files <= inside
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +130,9 @@ def test_uv_installs_both_commands_with_all_that_they_need(commands, tmp_path):
     (tmp_path / "plugins.yaml").write_bytes((ROOT / "config" / "plugins.yaml").read_bytes())
     run("ntpctl", "validate", cwd=tmp_path, env=commands)
     assert "stall" in run("ntp", "exchange", "--list-faults", cwd=tmp_path, env=commands)
+
+    run("ntp", "plugin", "create", "mine", "--template", "csv", cwd=tmp_path, env=commands)
+    assert "0 errors" in run("ntp", "plugin", "validate", "mine", cwd=tmp_path, env=commands)
 
 
 @pytest.mark.long

@@ -40,10 +40,16 @@ def storage(tmp_path: Path) -> Path:
     return folder
 
 
-async def open_all(bench: Bench, storage: Path, **replay: Any) -> None:  # noqa: F811
+async def open_all(
+    bench: Bench,  # noqa: F811
+    storage: Path,
+    *,
+    wait_s: float = 1.0,
+    **replay: Any,
+) -> None:
     for name, (kind, entry) in CLASSES.items():
         code = PLUGINS / name.replace("_", "-") / f"{name}.py"
-        more = {"storage": str(storage)} if kind is Kind.EXECUTOR else {}
+        more = {"storage": str(storage)} if kind is Kind.EXECUTOR else {"indicator_wait_s": wait_s}
         config = replay if kind is Kind.DATA_SOURCE else {}
         bench.add(name, kind, code, entry=entry, config=config, **more)
     await bench.open()

@@ -109,6 +109,8 @@ async def test_what_a_command_prints_has_the_documented_keys(desk):
         await at.house.until("momentum", lambda status: status.last_exit and status.ready)
         (at.folder / "plugins.yaml").write_text(FLEET.replace("period: 20", "period: 30"))
         (at.folder / "bad.yaml").write_text("plugins: [\n")
+        for _ in range(2):
+            at.house.broker.letters.put("paper", "bollinger")
 
         for shape, code, *command in (
             ("VALIDATION", 2, "validate", "-f", "bad.yaml"),
@@ -120,6 +122,11 @@ async def test_what_a_command_prints_has_the_documented_keys(desk):
             ("PROJECT", 0, "status", "momentum"),
             ("EVENTS", 0, "events"),
             ("LINES", 0, "logs", "paper", "-n", "2"),
+            ("LETTERS", 0, "dlq", "list"),
+            ("OPENED", 0, "dlq", "show", "paper/1"),
+            ("DISPOSED", 0, "dlq", "retry", "paper/1"),
+            ("DISPOSED", 0, "dlq", "drop", "paper/2", "--yes"),
+            ("DISPOSED", 5, "dlq", "drop", "paper/2", "--yes"),
             ("DIFF", 6, "diff"),
             ("OUTCOME", 0, "apply"),
             ("REVISIONS", 0, "history"),
@@ -208,3 +215,29 @@ async def test_where_nothing_runs_down_is_a_document_too_and_names_what_it_remov
     assert deviations(plain, "DOWN") == []
     assert (plain["kept"], plain["deleted"]) == (["paper"], [])
     assert again == {"removed": [], "kept": [], "deleted": []}
+
+
+async def test_dead_letters_are_listed_shown_and_not_dropped_unasked(desk):
+    async with desk() as at:
+        put = at.house.broker.letters.put
+        put("paper", "bollinger", b'{"id": "b:BTC:7:0"}', symbol="BTC", signal="b:BTC:7:0")
+        put("paper", "momentum", b"{", reason="EndedReceiver", tries=5, message="OOMKilled")
+        await at.house.until("paper", lambda status: status.dead_letters == 2)
+        listed = (await at.ntpctl("dlq", "list")).splitlines()
+        assert listed[0].split() == ["ID", "SENDER", "SYMBOL", "REASON", "WHEN", "TRIES", "MESSAGE"]
+        assert listed[1].split()[:4] == ["paper/1", "bollinger", "BTC", "Unreadable"]
+        assert listed[2].split()[-2:] == ["5", "OOMKilled"]
+        assert await at.ntpctl("dlq", "list", "momentum") == ""
+        assert "no plugin is named" in (await at.ntpctl("dlq", "list", "bogus", code=5)) + at.said
+        shown = await at.ntpctl("dlq", "show", "paper/1")
+        assert "goes to paper alone, behind what waits there" in shown
+        assert shown.endswith('{\n  "id": "b:BTC:7:0"\n}\n')
+        assert "dead letters 2; `ntpctl dlq list paper`" in await at.ntpctl("status", "paper")
+        await at.ntpctl("dlq", "drop", "--all", code=2)
+        assert "confirm it with --yes" in at.said
+        await at.ntpctl("dlq", "retry", code=2)
+        assert "which ones?" in at.said
+        assert await at.ntpctl("dlq", "retry", "paper/2") == "paper/2 sent once more\n"
+        assert await at.ntpctl("dlq", "drop", "--all", "--yes") == "paper/1 dropped\n"
+        assert await at.ntpctl("dlq", "drop", "--all", "--yes") == ""
+        assert at.said == "there are no dead letters\n"

@@ -26,7 +26,7 @@ async def test_graph_is_of_what_is_applied_not_of_the_file(real_desk):
 
     assert [*found] == ["project", "revision", "plugins", "edges"]
     assert [*found["plugins"][0]] == ["name", "kind", "plugin", "symbols", "state", "ready"]
-    assert [*found["edges"][0]] == ["from", "to", "channel", "symbols", "bars"]
+    assert [*found["edges"][0]] == ["from", "to", "channel", "symbols", "bars", "policy"]
     assert found["revision"] == 1
     assert {each["name"]: each["state"] for each in found["plugins"]} == dict.fromkeys(
         ("replay_data", "bollinger_strategy", "paper_executor"), "Running"

@@ -143,3 +143,18 @@ def test_a_folder_of_all_projects_that_was_there_stays(fresh):
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert list(fresh.state.parent.iterdir()) == []
+
+
+def test_one_whose_folder_was_taken_away_leaves_its_successors_alone(fresh):
+    lost = fresh.serve()
+    lost.send_signal(signal.SIGSTOP)  # it notices when the other is there
+    fresh.state.rename(fresh.folder / "lost")
+    successor = fresh.serve()
+    lost.send_signal(signal.SIGCONT)
+    lost.communicate(timeout=30)
+    try:
+        assert (fresh.state / "controller.lock").read_text().strip() == str(successor.pid)
+        assert client.answers(fresh.state / "controller.sock")
+    finally:
+        successor.terminate()
+        successor.communicate(timeout=30)

@@ -17,7 +17,7 @@ import pytest
 
 from ntp.confine import sandbox
 from orchestrator.decide.state import Hashes, Phase
-from orchestrator.ports import Environment, Launch
+from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.docker.runtime import DockerRuntime
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources

@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Image
+from orchestrator.launch import Image
 from orchestrator.runtime.docker import pruning
 from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort
@@ -197,6 +198,40 @@ async def test_a_foreign_container_on_our_name_is_told_and_left_alone(world):
         assert world.engine.inspect(there)["Id"] == there
     finally:
         world.engine.run("rm", there)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """All that is asked of the engine from now on: (method, last word of the path)."""
+    found, send = [], requests.Session.send
+
+    def seen(session, request, **options):
+        word = request.path_url.partition("?")[0].rpartition("/")[2]
+        found.append((request.method, word if word in {"json", "kill", "wait"} else ""))
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", seen)
+    return found
+
+
+async def test_an_end_takes_few_questions(world, asked):
+    await world.run("alpha", WAIT)
+    asked.clear()
+    await world.stop("alpha")
+    assert asked == [("GET", "json"), ("POST", "wait"), ("GET", "json")]
+    asked.clear()
+    await world.runtime.remove("alpha", delete_data=True)
+    assert asked == [("GET", "json"), ("DELETE", "")]
+
+
+async def test_a_look_does_not_wait_for_a_start_that_is_under_way(world, asked):
+    await world.run("alpha", WAIT)
+    world.runtime._engine.start = lambda _: (_ for _ in ()).throw(SystemExit)
+    with suppress(BaseException):
+        await world.runtime.start(world.launch("beta", WAIT))
+    asked.clear()
+    assert (await world.see("beta")).phase is Phase.CREATED
+    assert asked == [("GET", "json")], "the listing alone: of beta nothing can be told yet"
 
 
 async def test_a_container_that_was_made_and_not_started_is_replaced(world):

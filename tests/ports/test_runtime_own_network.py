@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError
-from orchestrator.ports import Image
+from orchestrator.launch import Image
 from orchestrator.runtime.docker import networks
 from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort

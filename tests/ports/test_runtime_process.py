@@ -14,6 +14,7 @@ from pathlib import Path
 from ntp.confine import shim_files, tree
 from orchestrator.decide.state import Phase
 from orchestrator.runtime.process.leftovers import left_behind
+from orchestrator.runtime.removal import remove_tree
 from orchestrator.spec.model import HostPort
 
 RUNTIMES = ("process",)
@@ -149,6 +150,21 @@ async def test_who_runs_with_a_damaged_label_is_of_no_generation_and_can_be_repl
     assert (seen.phase, seen.generation) == (Phase.RUNNING, 0)
     await world.stop("alpha")
     assert not world.processes("alpha")
+    assert await world.see("alpha") is None
+    again = await world.run("alpha", WAIT)
+    assert (again.phase, again.generation) == (Phase.RUNNING, 1)
+
+
+async def test_who_lost_his_run_folder_is_seen_by_the_next_controller_and_can_be_ended(world):
+    await world.run("alpha", f"import os; os.fork(); {WAIT}")
+    lost = world.processes("alpha")
+    remove_tree(world.folder("alpha"))
+    world.runtime = world.again()
+    seen = await world.see("alpha")
+    assert (seen.phase, seen.generation) == (Phase.RUNNING, 0)
+    await world.stop("alpha")
+    assert lost
+    assert not any(map(tree.alive, lost))
     assert await world.see("alpha") is None
     again = await world.run("alpha", WAIT)
     assert (again.phase, again.generation) == (Phase.RUNNING, 1)

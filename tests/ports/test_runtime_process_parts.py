@@ -16,7 +16,7 @@ import pytest
 from ntp.confine import shim_files
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Environment
+from orchestrator.launch import Environment
 from orchestrator.spec.model import HostPort, Resources
 
 RUNTIMES = ("process",)

@@ -76,6 +76,7 @@ patterns = st.text(alphabet="ab.()[]|?*+{}0123456789,\\d^$:", max_size=20)
 
 @settings(deadline=None)
 @given(patterns)
+@example("[[]")
 @example("(a+)+$")
 @example("(a|aa)*$")
 @example("a?" * 9 + "a" * 9)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,12 +31,17 @@ class Tick:
     def id(self) -> str:
         return f"{self.source}/{self.incarnation}/{self.symbol}/{self.seq}"
 
+    @property
+    def time(self) -> datetime:
+        """The second life of a source goes on after its first."""
+        return NOW + timedelta(days=int(self.incarnation[1:]), seconds=self.seq)
+
     def feed(self, lane: Lane) -> list[Due]:
-        data = MarketData(NOW, self.symbol, 1.0, 1.0, id=self.id)
+        data = MarketData(self.time, self.symbol, 1.0, 1.0, id=self.id)
         return lane.tick(self.source, self.incarnation, self.symbol, self.seq, data)
 
     def ref(self) -> TickRef:
-        return TickRef(self.source, self.symbol, self.seq, self.id, NOW, self.incarnation)
+        return TickRef(self.source, self.symbol, self.seq, self.id, self.time, self.incarnation)
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ def run(lane: Lane, inputs: list) -> list[str]:
                 due += lane.signal(item)
             case ProgressMessage():
                 due += lane.progress(item)
-    due += lane.expire(0.0)
-    due += lane.expire(10.0)
+    due += lane.expire(0.0, 5.0)
+    due += lane.expire(10.0, 5.0)
     assert lane.ended
     return [f"signal {d.id}" if isinstance(d, SignalMessage) else f"tick {d.id}" for d in due]
 
@@ -135,11 +140,13 @@ def expected(world: World) -> list[str]:
             left.remove(message)
             order.append(f"signal {message.id}")
 
-    for at, tick in enumerate(world.heard):
-        begun = {t.incarnation for t in world.heard[:at] if t.source == tick.source}
-        if begun and tick.incarnation not in begun:
-            take(lambda r, t=tick, b=begun: r.source == t.source and r.incarnation in b)
+    for tick in world.heard:
         same = (tick.source, tick.symbol, tick.incarnation)
+        take(
+            lambda r, s=same, t=tick: (
+                (r.source, r.symbol) == s[:2] and r.incarnation != s[2] and r.time < t.time
+            )
+        )
         take(lambda r, s=same, t=tick: (r.source, r.symbol, r.incarnation) == s and r.seq < t.seq)
         order.append(f"tick {tick.id}")
         take(lambda r, t=tick: r.id == t.id)

@@ -76,9 +76,14 @@ def test_equity_of_a_page_is_that_of_the_executors_book_at_every_moment(steps, s
     assert account.realised == book.realised
     assert account.fees == book.fees
     assert abs(account.unrealised - book.unrealised) <= grid
-    # The curve has points at ticks of traded symbols and at fills; the last of a moment counts.
-    at = dict(zip(account.curve.times, account.curve.equity, strict=True))
+    # The line has points while something is held, and at fills; the last of a moment counts.
+    line = account.assessment.line
+    at = dict(zip(line.times, line.values, strict=True))
     for second, equity in enumerate(expected):
         moment = (START + timedelta(seconds=second)).timestamp()
         if moment in at:
             assert abs(at[moment] - equity) < 1e-6
+    before = dict(zip(line.times, account.before_fees.values, strict=True))
+    assert all(before[moment] >= at[moment] for moment in at)
+    if at:
+        assert abs(before[max(at)] - at[max(at)] - float(book.fees)) < 1e-6

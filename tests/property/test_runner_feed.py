@@ -41,7 +41,7 @@ def test_each_symbol_arrives_whole_in_order_and_numbered(bursts):
             heard = decode(payload)
             assert heard.seq == batch.seq
             edge = edges.setdefault(heard.symbol, Edge("src", heard.symbol, 1000))
-            _, ticks = edge.accept(heard)
+            ticks = [tick for piece in edge.accept(heard) for tick in piece.ticks]
             arrived.setdefault(heard.symbol, []).extend(t.timestamp for t in ticks)
         assert feed.waiting == 0
     assert arrived == taken

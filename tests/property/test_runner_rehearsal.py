@@ -117,6 +117,7 @@ async def live(everything, sizes, random):
                 if run.lead.work is None:
                     await strategy.open(run.lead)
                 strategy.feed(run, 0, math.inf)
+                run.over()
             on_their_way += [payload for _, payload in strategy.made]
             strategy.made = []
             on_their_way += [border.encoded(one) for one in strategy.progress(intakes[0])]

@@ -174,7 +174,16 @@ def test_any_shape_is_declared_or_refused_with_a_place(whole):
 SCHEMA = Draft202012Validator(schema.plugins_schema())
 # What no keyword of JSON Schema can say, so an editor does not mark it: field -> a value that the
 # model refuses. Sizes and times as text have bounds, bars divide a day, hosts may be link-local …
-BEYOND_THE_SCHEMA = {"storage", "resources", "timeout", "capital", "inputs", "network", "history"}
+BEYOND_THE_SCHEMA = {
+    "storage",
+    "resources",
+    "timeout",
+    "capital",
+    "inputs",
+    "network",
+    "history",
+    "risk",
+}
 
 
 def accepted(entry):

@@ -46,11 +46,19 @@ def test_a_source_may_say_its_data_and_its_beat():
         alpha (data_source)
         export stream beat
         export stream data.>
+        import service CORE $JS.API.STREAM.MSG.GET.STATE_alpha -> recall
         import service CORE beat.alpha -> beat
         import stream CORE ctl.alpha -> ctl
+        import service CORE state.alpha -> state
         publish beat
         publish data.>
+        publish recall
+        publish state
+        subscribe _INBOX.>
         subscribe ctl
+        stream MD_alpha
+        stream STATE_alpha
+        capture alpha data.> -> md.alpha.data.>
         """)
 
 
@@ -60,15 +68,28 @@ def test_an_indicator_hears_its_source_and_exports_values():
         rsi (indicator)
         export stream beat
         export stream ind.>
+        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD_alpha.rsi -> next.alpha
+        import service CORE $JS.API.CONSUMER.RESET.MD_alpha.rsi -> reset.alpha
+        import service CORE $JS.API.STREAM.MSG.GET.STATE_rsi -> recall
         import service CORE beat.rsi -> beat
         import stream CORE ctl.rsi -> ctl
+        import service CORE state.rsi -> state
         import stream alpha data.BTC=2FUSDT -> in.alpha.data.BTC=2FUSDT
         import stream alpha data.ETHUSDT -> in.alpha.data.ETHUSDT
         publish beat
         publish ind.>
+        publish next.alpha
+        publish recall
+        publish reset.alpha
+        publish state
+        subscribe _INBOX.>
         subscribe ctl
         subscribe in.alpha.data.BTC=2FUSDT
         subscribe in.alpha.data.ETHUSDT
+        stream MD_rsi
+        stream STATE_rsi
+        consumer MD_alpha/rsi md.alpha.data.BTC=2FUSDT,md.alpha.data.ETHUSDT
+        capture rsi ind.> -> md.rsi.ind.>
         """)
 
 
@@ -84,23 +105,42 @@ def test_a_strategy_is_stored_and_pulls_its_own_fills():
         export stream sig.>
         import service CORE $JS.ACK.FILL_gamma.beta.> -> $JS.ACK.FILL_gamma.beta.>
         import service CORE $JS.API.CONSUMER.MSG.NEXT.FILL_gamma.beta -> next.gamma
+        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD_alpha.beta -> next.alpha
+        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD_rsi.beta -> next.rsi
         import service CORE $JS.API.CONSUMER.RESET.FILL_gamma.beta -> reset.gamma
+        import service CORE $JS.API.CONSUMER.RESET.MD_alpha.beta -> reset.alpha
+        import service CORE $JS.API.CONSUMER.RESET.MD_rsi.beta -> reset.rsi
+        import service CORE $JS.API.STREAM.MSG.GET.STATE_beta -> recall
         import service CORE beat.beta -> beat
         import stream CORE ctl.beta -> ctl
+        import service CORE dlq.beta.> -> dlq.>
         import service CORE sig.beta.> -> sig.>
+        import service CORE state.beta -> state
         import stream alpha data.> -> in.alpha.data.>
         import stream rsi ind.BTCUSDT -> in.rsi.ind.BTCUSDT
         publish $JS.ACK.FILL_gamma.beta.>
         publish beat
+        publish dlq.>
+        publish next.alpha
         publish next.gamma
+        publish next.rsi
+        publish recall
+        publish reset.alpha
         publish reset.gamma
+        publish reset.rsi
         publish sig.>
+        publish state
         subscribe _INBOX.>
         subscribe ctl
         subscribe in.alpha.data.>
         subscribe in.rsi.ind.BTCUSDT
+        stream DLQ_beta
         stream SIG_beta
-        consumer FILL_gamma/beta fill.gamma.beta.>
+        stream STATE_beta
+        stream TRY_beta
+        consumer FILL_gamma/beta again.gamma.beta.>,fill.gamma.beta.>
+        consumer MD_alpha/beta md.alpha.data.>
+        consumer MD_rsi/beta md.rsi.ind.BTCUSDT
         """)
 
 
@@ -111,22 +151,36 @@ def test_an_executor_pulls_signals_and_stores_fills():
         export stream beat
         export stream fill.>
         import service CORE $JS.ACK.SIG_beta.gamma.> -> $JS.ACK.SIG_beta.gamma.>
+        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD_alpha.gamma -> next.alpha
         import service CORE $JS.API.CONSUMER.MSG.NEXT.SIG_beta.gamma -> next.beta
+        import service CORE $JS.API.CONSUMER.RESET.MD_alpha.gamma -> reset.alpha
         import service CORE $JS.API.CONSUMER.RESET.SIG_beta.gamma -> reset.beta
+        import service CORE $JS.API.STREAM.MSG.GET.STATE_gamma -> recall
         import service CORE beat.gamma -> beat
         import stream CORE ctl.gamma -> ctl
+        import service CORE dlq.gamma.> -> dlq.>
         import service CORE fill.gamma.> -> fill.>
+        import service CORE state.gamma -> state
         import stream alpha data.BTCUSDT -> in.alpha.data.BTCUSDT
         publish $JS.ACK.SIG_beta.gamma.>
         publish beat
+        publish dlq.>
         publish fill.>
+        publish next.alpha
         publish next.beta
+        publish recall
+        publish reset.alpha
         publish reset.beta
+        publish state
         subscribe _INBOX.>
         subscribe ctl
         subscribe in.alpha.data.BTCUSDT
+        stream DLQ_gamma
         stream FILL_gamma
-        consumer SIG_beta/gamma all
+        stream STATE_gamma
+        stream TRY_gamma
+        consumer MD_alpha/gamma md.alpha.data.BTCUSDT
+        consumer SIG_beta/gamma again.beta.gamma.>,sig.beta.>
         """)
 
 
@@ -168,31 +222,22 @@ def test_an_edge_to_a_disabled_plugin_gives_nothing():
     assert rights(without, [edge("alpha", "data", "beta")]) == rights(without, [])
 
 
-def test_whom_a_replay_is_asked_for_finds_its_own_inputs_captured_and_no_more():
-    edges = [
-        edge("alpha", "data", "beta", "BTC/USDT", "ETHUSDT"),
-        edge("rsi", "indicator", "beta"),
-        edge("gamma", "fill", "beta"),
+def test_who_hears_reads_again_its_own_symbols_and_no_more():
+    found = rights(
+        WORLD,
+        [
+            edge("alpha", "data", "beta", "BTC/USDT", "ETHUSDT"),
+            edge("rsi", "indicator", "beta"),
+            edge("alpha", "data", "gamma", "SOL"),
+        ],
+    )
+    assert [(each.stream, each.filters) for each in found["beta"].consumers] == [
+        ("MD_alpha", ("md.alpha.data.BTC=2FUSDT", "md.alpha.data.ETHUSDT")),
+        ("MD_rsi", ("md.rsi.ind.>",)),
     ]
-    plain, found = rights(WORLD, edges)["beta"], rights(WORLD, edges, {"beta": 500})["beta"]
-    assert found.replay == 500
-    added = set(text(found).splitlines()) - set(text(plain).splitlines())
-    assert "\n".join(sorted(added)) + "\n" == dedent("""\
-        capture alpha data.> -> md.alpha.data.>
-        capture rsi ind.> -> md.rsi.ind.>
-        consumer MD/beta md.alpha.data.BTC=2FUSDT,md.alpha.data.ETHUSDT,md.rsi.ind.>
-        import service CORE $JS.API.CONSUMER.MSG.NEXT.MD.beta -> next._captured
-        import service CORE $JS.API.CONSUMER.RESET.MD.beta -> reset._captured
-        publish next._captured
-        publish reset._captured
-        """)
-    assert set(text(plain).splitlines()) <= set(text(found).splitlines())
-
-
-def test_nothing_is_replayed_to_who_acts_or_hears_nothing():
-    edges = [edge("beta", "signal", "gamma"), edge("alpha", "data", "gamma")]
-    everybody = dict.fromkeys(WORLD.plugins, 500)
-    assert rights(WORLD, edges, everybody) == rights(WORLD, edges)
+    assert [(each.stream, each.filters) for each in found["gamma"].consumers] == [
+        ("MD_alpha", ("md.alpha.data.SOL",))
+    ]
 
 
 _NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,6}[a-z0-9]", fullmatch=True)
@@ -214,24 +259,26 @@ def test_nobody_is_granted_what_another_says(kinds, data):
         for producer, consumer in pairs
         if producer != consumer
     ]
-    replays = data.draw(st.dictionaries(names, st.integers(1, 9)))
-    found = rights(desired(**kinds), edges, replays)
+    found = rights(desired(**kinds), edges)
     assert list(found) == sorted(kinds)
     heard = {(each.consumer, each.producer) for each in edges}
     for name, item in found.items():
         for each in item.captured:
-            assert (name, each.account) in heard
+            assert each.account == name
         for consumer in item.consumers:
-            if consumer.stream == "MD":
-                assert consumer.durable == name
+            assert consumer.durable == name
+            assert (name, consumer.stream.partition("_")[2]) in heard
+            if consumer.stream.startswith("MD_"):
                 assert {(name, each.split(".")[1]) for each in consumer.filters} <= heard
         for each in item.imports:
             if each.account != "CORE":
                 assert (name, each.account) in heard
+            elif each.local == "recall":
+                assert each.subject == f"$JS.API.STREAM.MSG.GET.STATE_{name}"
             elif each.subject.startswith("$JS"):
                 stream, durable = each.subject.removesuffix(".>").split(".")[-2:]
                 assert durable == name
-                assert stream == "MD" or (name, stream.partition("_")[2]) in heard
+                assert (name, stream.partition("_")[2]) in heard
             else:
                 assert each.subject.split(".")[1] == name
         locals_ = [each.local for each in item.imports]

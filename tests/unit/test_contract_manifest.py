@@ -113,10 +113,18 @@ def test_a_nested_field_is_compared_with_its_own_neighbours():
     assert fix == "did you mean 'pyramid'?"
 
 
-def test_limits_of_risk_are_refused_until_something_follows_them():
-    message, fix = told(trading={"risk": {"max_drawdown": 0.1}})
-    assert message == "'trading.risk' does not act yet"
-    assert fix == "take it out: nothing would follow it"
+@pytest.mark.parametrize(
+    ("risk", "message", "fix"),
+    [
+        ({"max_drawdown": 0.1}, "unknown field 'trading.risk.max_drawdown'", "known fields: "),
+        ({"max_daily_loss": 200}, "'trading.risk.max_daily_loss' was 200", "'2%'"),
+        ({"max_position": 0}, "'trading.risk.max_position' was 0", "write 5000"),
+    ],
+)
+def test_limits_of_risk_that_are_none_are_refused(risk, message, fix):
+    said, advice = told(trading={"risk": risk})
+    assert said.startswith(message)
+    assert fix in advice
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5])

@@ -50,6 +50,7 @@ LED = replace(
         (of(replace(ENTRY, history=5)), "config", "history 1000 -> 5"),
         (of(replace(ENTRY, timeout=timedelta(seconds=5))), "config", "timeout_s 30.0 -> 5.0"),
         (of(replace(ENTRY, capital=Decimal(5))), "config", "capital 10000 -> 5"),
+        (of(replace(ENTRY, risk={"max_position": "5"})), "policy", "risk.max_position (none) -> 5"),
         (of(ENTRY, secrets={"config.key": "x"}), "config", "secret key is new"),
         (of(limits(memory=1024 * MIB)), "resources", "resources.memory 512 MiB -> 1 GiB"),
         (of(limits(cpu=0.5)), "resources", "resources.cpu 1.0 -> 0.5"),

@@ -261,6 +261,13 @@ def test_a_restart_by_hand_replaces_the_life_that_ran_and_no_other():
     assert world.records["paper"].restarts == 0
 
 
+def test_whichever_life_runs_with_a_credential_that_is_to_be_exchanged_is_replaced():
+    """Also one that was just being started when it was asked for."""
+    world = settled()
+    world.records["paper"] = replace(world.records["paper"], rotate=True)
+    assert text(world.plan()) == "stop paper (Restart): another credential asked for by hand\n"
+
+
 def test_a_stop_that_was_cut_off_is_made_again():
     world = settled()
     instance = world.instances["paper"]

@@ -192,8 +192,7 @@ def test_one_that_ends_while_it_is_told_says_so_and_starts_with_the_new_symbols(
     world.step()
     world.end("binance", signal=11)
     assert text(world.plan()) == (
-        "start binance 2.1: changed; it ended while it was told its symbols:"
-        " Crashed: killed by SIGSEGV\n"
+        "start binance 2.1: changed; it ended while it was told: Crashed: killed by SIGSEGV\n"
     )
 
 

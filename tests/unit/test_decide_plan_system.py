@@ -6,11 +6,12 @@ import pytest
 
 from orchestrator.decide.actions import Wait
 from orchestrator.decide.memory import refused
-from orchestrator.decide.state import Record
+from orchestrator.decide.state import Hashes, Record
 from orchestrator.errors import ActionError
 from tests.unit.test_decide_plan import BROKER, settled, text
-from tests.worlds.specs import seconds
+from tests.worlds.specs import desired, seconds
 
+EARLIER = "it is of an earlier life of this project, whose records are gone"
 NO_WHEEL = ActionError("no wheel", reason="RequirementsFailed", permanent=True)
 
 
@@ -39,3 +40,38 @@ def test_a_refusal_keeps_the_life_of_a_plugin_only(name, expected):
     record = replace(world.records[name], replace=world.instances[name].id)
     world.records[name] = refused(record, name, NO_WHEEL, world.now, world.policy)
     assert text(world.plan()) == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ({"identity": "older", "wiring": "ours"}, ""),
+        ({"identity": "ours", "wiring": ""}, ""),  # of a release that did not write it down
+        (
+            {"identity": "ours", "wiring": "theirs"},
+            f"{EARLIER}: it has other keys, or another port",
+        ),
+        ({"identity": "", "wiring": ""}, f"{EARLIER}: it has other keys, or another port"),
+    ],
+)
+def test_a_broker_with_other_keys_or_another_port_is_replaced(label, expected):
+    world = settled(system={"broker": Hashes("ours", "", "ours", "", "")})
+    life = world.instances["broker"]
+    world.instances["broker"] = replace(life, hashes=replace(life.hashes, **label))
+    assert text(world.plan()) == (f"stop broker (Changed): {expected}\n" if expected else "")
+
+
+def test_who_runs_and_was_never_started_by_these_records_is_of_earlier_ones():
+    world = settled(system=BROKER)
+    life = world.instances["paper"]
+    world.records["paper"] = Record(generation=1)
+    world.instances["paper"] = replace(life, hashes=replace(life.hashes, wiring="theirs"))
+    assert text(world.plan()) == f"stop paper (Changed): {EARLIER}\n"
+
+
+def test_before_the_first_apply_nobody_is_unwanted():
+    world = settled(system=BROKER)
+    world.desired = desired(revision=0)
+    assert world.plan() == []
+    world.desired = desired(revision=1)
+    assert "not in revision 1" in text(world.plan())

@@ -7,19 +7,20 @@ from decimal import Decimal
 import pytest
 
 from ntp.contract.beat import Beat, Pushed, Stage
+from ntp.contract.launch import Listen, Trading
 from ntp.contract.names import Kind
 from orchestrator.decide.actions import Push
-from orchestrator.decide.layers import layers
+from orchestrator.decide.layers import carry_over, describe, differing, hashes, layers
 from orchestrator.decide.policy import Policy
 from orchestrator.decide.push import (
     MOST_BYTES,
     UNKNOWN,
     Way,
+    can_be_pushed,
     config_of,
     confirmed,
     course,
     in_flight,
-    only_symbols_differ,
     sending,
     tell,
 )
@@ -35,7 +36,7 @@ def other(**config):
 
 @pytest.mark.parametrize("symbols", [["BTC"], ["ETH", "BTC"], ["XRP"], ["BTC", "ETH"]])
 def test_other_symbols_of_a_data_source_can_be_pushed(symbols):
-    assert only_symbols_differ(layers_of(SOURCE), layers_of(other(symbols=symbols)))
+    assert can_be_pushed(layers_of(SOURCE), layers_of(other(symbols=symbols)))
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,9 @@ def test_other_symbols_of_a_data_source_can_be_pushed(symbols):
     ],
 )
 def test_everything_else_is_a_new_start(new):
-    assert not only_symbols_differ(layers_of(SOURCE), layers_of(new))
+    assert not can_be_pushed(layers_of(SOURCE), layers_of(new))
     back = replace(SOURCE, kind=new.kind)
-    assert not only_symbols_differ(layers_of(new), layers_of(back))
+    assert not can_be_pushed(layers_of(new), layers_of(back))
 
 
 def test_a_secret_that_was_rotated_is_a_new_start_and_one_that_stays_is_not():
@@ -68,9 +69,43 @@ def test_a_secret_that_was_rotated_is_a_new_start_and_one_that_stays_is_not():
         return layers(entry, listens=(), secrets=digests)
 
     new = other(symbols=["BTC"])
-    assert only_symbols_differ(keyed(SOURCE, key="a"), keyed(new, key="a"))
-    assert not only_symbols_differ(keyed(SOURCE, key="a"), keyed(new, key="b"))
-    assert not only_symbols_differ(keyed(SOURCE, symbols="a"), keyed(new, symbols="a"))
+    assert can_be_pushed(keyed(SOURCE, key="a"), keyed(new, key="a"))
+    assert not can_be_pushed(keyed(SOURCE, key="a"), keyed(new, key="b"))
+    assert not can_be_pushed(keyed(SOURCE, symbols="a"), keyed(new, symbols="a"))
+
+
+def test_other_limits_of_an_executor_can_be_pushed_and_its_config_cannot():
+    paper = spec("paper", Kind.EXECUTOR, config={"fee_rate": 0.001})
+
+    def hearing(entry, **risk):
+        trading = Trading(risk=risk)
+        return layers(
+            entry, listens=(Listen("momentum", Kind.STRATEGY, trading=trading),), secrets={}
+        )
+
+    free, limited = (
+        hearing(paper),
+        hearing(replace(paper, risk={"max_position": "9"}), max_position="5"),
+    )
+    assert differing(hashes(free), hashes(limited)) == ("config",)
+    assert describe(free, limited) == (
+        "risk.max_position (none) -> 9, risk.momentum.max_position (none) -> 5"
+    )
+    assert can_be_pushed(free, limited)
+    assert can_be_pushed(limited, free)
+    assert can_be_pushed(free, free), "back while the push is in flight"
+    assert not can_be_pushed(free, hearing(replace(paper, config={"fee_rate": 0.002})))
+    assert not can_be_pushed(free, hearing(replace(paper, history=5), max_position="5"))
+
+
+def test_a_release_without_limits_sees_no_change_in_one_that_has_them():
+    paper, momentum = spec("paper", Kind.EXECUTOR), spec("momentum")
+    listens = (Listen("momentum", Kind.STRATEGY, trading=Trading()),)
+    for entry, hears in ((paper, listens), (momentum, ())):
+        now = layers(entry, listens=hears, secrets={})
+        before = {**now, "config": {**now["config"], "risk": {}}, "policy": {"version": "1.0.0"}}
+        kept = carry_over(before, now)
+        assert hashes(kept) == hashes(before)
 
 
 def beat(stage, **more):

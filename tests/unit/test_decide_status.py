@@ -309,9 +309,8 @@ def test_everything_goes_down_sources_first_the_broker_last():
         made.carry_out(actions)
     assert done == [
         [("Stop", "source")],
-        [("Stop", "paper"), ("Stop", "strategy")],
-        [("Remove", "paper"), ("Remove", "source"), ("Remove", "strategy")],
-        [("Stop", "broker")],
+        [("Stop", "paper"), ("Stop", "strategy"), ("Remove", "source")],
+        [("Stop", "broker"), ("Remove", "paper"), ("Remove", "strategy")],
         [("Remove", "broker")],
     ]
     blind = wind_down(made.observed(blind=True), kinds={}, system={"broker"}, delete_data=False)

@@ -129,3 +129,25 @@ def test_costs_are_read_as_a_person_wrote_them():
 def test_costs_that_cannot_be_are_refused_by_name(name: str, value: object):
     with pytest.raises(ValueError, match=f"{name} was .*; give a number from 0"):
         Costs.of({name: value})
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"latency_s": -1}, "latency_s was -1; give seconds from 0 to 86400"),
+        ({"latency_s": 1e6}, "latency_s was 1000000.0; give seconds"),
+        ({"volume_share": 0}, "volume_share was 0; give a number above 0 and up to 1, or leave it"),
+        ({"volume_share": 1.5}, "volume_share was 1.5; give a number above 0"),
+        ({"volume_share": "much"}, "volume_share was 'much'; give a number"),
+    ],
+)
+def test_what_is_no_latency_and_no_share_is_refused(config, words):
+    with pytest.raises(ValueError, match=words):
+        Costs.of(config)
+
+
+def test_a_share_of_a_volume_is_rounded_down_and_of_none_there_is_nothing():
+    costs = Costs.of({"volume_share": 0.1})
+    assert costs.most(0.12345678912) == D("0.01234567")
+    assert [costs.most(volume) for volume in (0.0, -1.0, float("nan"), 1e-9)] == [0, 0, 0, 0]
+    assert Costs().most(0.0) is None

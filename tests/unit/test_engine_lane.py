@@ -1,5 +1,7 @@
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from ntp.contract.messages import (
     MarketData,
@@ -10,16 +12,19 @@ from ntp.contract.messages import (
     TradingSignal,
 )
 from ntp.engine.lane import Due, Lane
+from ntp.engine.passed import Passed
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def ref(seq: int, symbol: str = "BTC", incarnation: str = "i1") -> TickRef:
-    return TickRef("src", symbol, seq, f"{incarnation}/{symbol}/{seq}", NOW, incarnation)
+    at = NOW + timedelta(days=int(incarnation.lstrip("life")), seconds=seq)
+    return TickRef("src", symbol, seq, f"{incarnation}/{symbol}/{seq}", at, incarnation)
 
 
 def tick(lane: Lane, seq: int, symbol: str = "BTC", incarnation: str = "i1") -> list[str]:
-    data = MarketData(NOW, symbol, 1.0, 1.0, id=ref(seq, symbol, incarnation).id)
+    of = ref(seq, symbol, incarnation)
+    data = MarketData(of.time, symbol, 1.0, 1.0, id=of.id)
     return names(lane.tick("src", incarnation, symbol, seq, data))
 
 
@@ -102,9 +107,9 @@ def test_a_signal_whose_tick_never_came_goes_after_the_patience():
     lane = Lane("st")
     tick(lane, 1)
     signal(lane, 1, ref(2))
-    assert names(lane.expire(7.0)) == []
+    assert names(lane.expire(7.0, 5.0)) == []
     assert lane.holds("s1")
-    assert names(lane.expire(12.0)) == ["s1"]
+    assert names(lane.expire(12.0, 5.0)) == ["s1"]
     assert not lane.holds("s1")
     assert lane.counts.late == 1
 
@@ -113,7 +118,7 @@ def test_a_slow_strategy_is_waited_for():
     lane = Lane("st")
     for seq in range(1, 50):
         tick(lane, seq)
-    assert [lane.expire(float(now)) for now in range(0, 1000, 100)] == [[]] * 10
+    assert [lane.expire(float(now), 5.0) for now in range(0, 1000, 100)] == [[]] * 10
     assert lane.depth == 49
 
 
@@ -122,8 +127,8 @@ def test_a_tick_that_the_strategy_went_past_without_a_word_stops_blocking():
     tick(lane, 1, "ETH")
     tick(lane, 1, "BTC")
     assert progress(lane, 0, ref(1, "BTC")) == []
-    lane.expire(0.0)
-    assert names(lane.expire(5.0)) == ["i1/ETH/1", "i1/BTC/1"]
+    lane.expire(0.0, 5.0)
+    assert names(lane.expire(5.0, 5.0)) == ["i1/ETH/1", "i1/BTC/1"]
     assert lane.counts.unconfirmed == 1
     assert tick(lane, 2, "ETH") == ["i1/ETH/2"], (
         "nobody speaks of ETH: do not wait five seconds each"
@@ -179,6 +184,28 @@ def test_a_restarted_source_frees_what_waited_for_its_former_life():
     assert tick(lane, 1, incarnation="i2") == ["s1", "i2/BTC/1"]
     assert signal(lane, 2, ref(9, incarnation="i1")) == ["s2"], "its tick cannot come any more"
     assert tick(lane, 8, incarnation="i1") == [], "an echo"
+
+
+def again(lane: Lane, seq: int, of: TickRef, incarnation: str = "i2") -> list[str]:
+    """A source that begins anew sends the tick once more."""
+    data = MarketData(of.time, of.symbol, 1.0, 1.0, id=of.id)
+    return names(lane.tick("src", incarnation, of.symbol, seq, data))
+
+
+def test_a_signal_waits_for_its_tick_that_the_next_life_of_the_source_sends_again():
+    # As after a kill of the source, the broker and the executor: the tick itself was lost with them.
+    lane = Lane("st")
+    lane.resume("src", "BTC", Passed("i1", 5, ref(5).time, [ref(5).id]))
+    assert signal(lane, 1, ref(7)) == []
+    again(lane, 1, ref(6))
+    again(lane, 2, ref(7))
+    again(lane, 3, ref(8))
+    progress(lane, 1, msgspec.structs.replace(ref(8), incarnation="i2", seq=1))
+    due = progress(lane, 1, msgspec.structs.replace(ref(8), incarnation="i2", seq=3))
+    assert due == ["i1/BTC/7", "s1", "i1/BTC/8"]
+    assert lane.counts.late == 0
+    # And one whose tick had been let through before is carried out at once.
+    assert signal(lane, 2, ref(6)) == ["s2"]
 
 
 def test_ticks_that_a_strategy_lost_with_a_dying_source_do_not_block():
@@ -249,7 +276,108 @@ def test_what_a_strategy_invents_is_kept_in_bounds(monkeypatch):
         signal(lane, 2 * number + 2, ref(1), name=f"s{number}")
     claims = lane._claims
     assert len(claims._believed) <= 200
-    assert sum(map(len, claims._sources.values())) <= 200
+    assert sum(map(len, claims._spoken.values())) <= 200
     assert all(len(life.beyond) <= 100 for life in claims._lives.values())
     tick(lane, 1, incarnation="life999")
     assert lane.depth == 0, "what it said last is believed"
+
+
+def test_nobody_waits_for_a_signal_that_is_dead():
+    lane = Lane("st")
+    tick(lane, 1)
+    tick(lane, 2)
+    assert signal(lane, 1, ref(1)) == []
+    assert progress(lane, 2, ref(2)) == [], "one that it counted is not here"
+    assert names(lane.hole("x", 2)) == ["i1/BTC/1", "s1", "i1/BTC/2"]
+    assert (lane.counts.dead, lane.counts.missing) == (1, 0)
+
+
+def test_a_hole_that_is_told_before_its_claim_delays_nothing():
+    lane = Lane("st")
+    tick(lane, 1)
+    assert names(lane.hole("x", 1)) == []
+    assert progress(lane, 1, ref(1)) == ["i1/BTC/1"]
+
+
+def test_signals_that_an_earlier_life_consumed_are_not_waited_for():
+    lane = Lane("st")
+    tick(lane, 1)
+    tick(lane, 2)
+    assert progress(lane, 40, ref(1)) == ["i1/BTC/1"], "the word of before came again"
+    assert signal(lane, 63, ref(3)) == []
+    assert progress(lane, 63, ref(2)) == [], "41 to 62 may be on their way"
+    assert names(lane.gap("x", 62)) == ["i1/BTC/2"]
+    assert signal(lane, 64, ref(3)) == [], "and from here on each is waited for"
+    assert progress(lane, 66, ref(3)) == []
+    assert lane.counts.missing == 0
+
+
+def test_the_ticks_of_a_suspect_go_through_up_to_its_own_and_it_waits_for_that():
+    lane = Lane("st")
+    for seq in (1, 2, 3):
+        tick(lane, seq)
+        tick(lane, seq, "ETH")
+    message = SignalMessage(
+        "s", "st", "x", 1, ref(2), TradingSignal("BTC", SignalType.BUY, 0.5, 1.0)
+    )
+    assert names(lane.signal(message, alone=True)) == ["i1/BTC/1", "i1/BTC/2", "s"]
+    assert names(lane.signal(message)) == []
+    assert (lane.counts.late, lane.counts.repeated, lane.depth) == (0, 1, 4)
+    assert progress(lane, 1, ref(3, "ETH")) == ["i1/ETH/1", "i1/ETH/2"], "in their order"
+    later = SignalMessage("t", "st", "x", 2, ref(5), message.signal)
+    assert names(lane.signal(later, alone=True)) == ["i1/BTC/3", "i1/ETH/3"]
+    assert lane.holds("t"), "its tick is not here"
+    tick(lane, 4, "ETH")
+    tick(lane, 4)
+    assert tick(lane, 5) == ["i1/BTC/4", "i1/BTC/5", "t"]
+
+
+def test_a_dead_letter_that_comes_again_says_nothing_of_what_its_life_counted():
+    lane = Lane("st")
+    signal(lane, 1, ref(1), incarnation="new")
+    old = SignalMessage(
+        "s", "st", "old", 99, ref(7), TradingSignal("BTC", SignalType.BUY, 0.5, 1.0)
+    )
+    assert names(lane.again(old)) == ["s"]
+    assert names(lane.again(old)) == []
+    assert names(lane.expire(0.0, 5.0)) == []
+    lane.expire(100.0, 5.0)
+    assert lane.counts.missing == 0
+    tick(lane, 1)
+    assert progress(lane, 1, ref(1), incarnation="new", end=True) == ["i1/BTC/1"]
+    assert lane.ended
+
+
+def test_a_former_life_is_over_for_each_symbol_by_itself():
+    lane = Lane("st")
+    tick(lane, 1)
+    tick(lane, 1, "ETH")
+    tick(lane, 1, incarnation="i2")  # of BTC the next life came first
+    tick(lane, 2, "ETH")  # what was missing of ETH was read again
+    assert progress(lane, 0, ref(1, incarnation="i2")) == ["i1/BTC/1"]
+    assert progress(lane, 0, ref(2, "ETH")) == ["i1/ETH/1", "i2/BTC/1", "i1/ETH/2"]
+    assert lane.counts.repeated == 0
+
+
+def test_a_signal_is_not_overdue_while_its_tick_waits_here():
+    lane = Lane("st")
+    signal(lane, 1, ref(8))
+    again(lane, 1, ref(7))
+    again(lane, 2, ref(8))
+    assert [lane.expire(float(now), 5.0) for now in range(0, 100, 10)] == [[]] * 10
+    said = msgspec.structs.replace(ref(8), incarnation="i2", seq=2)
+    assert progress(lane, 1, said) == ["i1/BTC/7", "i1/BTC/8", "s1"]
+    assert lane.counts.late == 0
+
+
+def test_a_signal_has_its_patience_anew_once_the_ticks_before_its_own_are_through():
+    lane = Lane("st")
+    signal(lane, 1, ref(8))
+    again(lane, 1, ref(7))
+    assert [lane.expire(float(now), 5.0) for now in range(0, 100, 10)] == [[]] * 10
+    assert progress(lane, 1, msgspec.structs.replace(ref(7), incarnation="i2", seq=1)) == [
+        "i1/BTC/7"
+    ]
+    assert lane.expire(100.0, 5.0) == []
+    assert lane.expire(104.0, 5.0) == []
+    assert names(lane.expire(105.0, 5.0)) == ["s1"]

@@ -7,7 +7,8 @@ import pytest
 
 from ntp import ExecutorPlugin, SignalType, TradingSignal
 from ntp.contract.launch import Listen, Trading
-from ntp.contract.messages import ProgressMessage, SignalMessage, TickRef
+from ntp.contract.letters import Why
+from ntp.contract.messages import MarketData, ProgressMessage, SignalMessage, TickRef
 from ntp.contract.names import Kind
 from ntp.runner.core.border import Refusals
 from ntp.runner.core.executor import ExecutorWork
@@ -59,7 +60,7 @@ async def test_a_signal_is_acknowledged_once_its_tick_was_confirmed_and_it_was_c
     made, _ = work()
     assert await hear(made, signal()) == []
     done = ProgressMessage("one", "i", 1, TICK, end=True)
-    assert await hear(made, done, mark="p") == ["p"]
+    assert await hear(made, done, mark="p") == [], "its next life may need it"
     assert made.report()["one"]["seen"] == 0, "its tick has not come yet"
     await made.expire(0.0)
     await made.expire(1000.0)
@@ -126,6 +127,27 @@ async def test_what_no_runner_of_ours_would_send_is_refused_and_not_asked_for_ag
     assert words in refusals.last
 
 
+async def test_what_is_refused_is_dead_with_its_reason_and_nobody_waits_for_it():
+    made, _ = work()
+    wrong = msgspec.structs.replace(HOLD, confidence=7.0)
+    await made.heard("one", msgspec.json.encode(signal(signal=wrong)), "t")
+    (outcome,) = made.made
+    assert outcome.tokens == ["t"]
+    assert (outcome.dead.reason, outcome.dead.tries) == (Why.OUT_OF_BORDER, 1)
+    made.made.clear()
+    await made.heard("one", b"{", "t")
+    assert made.made[0].dead.reason is Why.UNREADABLE
+    assert made.report()["one"]["lane"] == {"dead": 1}, "of the other nobody knows its number"
+
+
+async def test_a_dead_letter_that_is_sent_again_has_one_effect():
+    made, _ = work()
+    for mark in ("a", "b"):
+        await made.heard("one", msgspec.json.encode(signal()), mark, again=True)
+    assert [token for each in made.made for token in each.tokens] == ["a", "b"]
+    assert made.report()["one"] == {"seen": 1, "lane": {"late": 1, "repeated": 1}}
+
+
 async def test_what_an_executor_returns_must_be_fills():
     class Wrong(Shared):
         async def process_signal(self, signal):
@@ -164,3 +186,15 @@ async def test_what_an_executor_says_is_wrong_is_told_with_the_strategy_that_it_
     made, refusals = work(Complaining, "one", "two", "three", "four")
     assert made.conditions() == {"ShareFull": "two: full; three: full as well", "Late": "two: 5 s"}
     assert refusals.last == "conditions() returned list; give a dict of texts"
+
+
+async def test_nobody_waits_for_signals_that_an_earlier_life_consumed():
+    made, _ = work()
+    word = ProgressMessage("one", "i", 40, msgspec.structs.replace(TICK, id="src:0", seq=0))
+    await hear(made, word, mark="p")
+    assert await hear(made, signal(number=63)) == []
+    made.mandates["one"].lane.tick("src", "life", "BTC", 1, MarketData(NOON, "BTC", 1.0, 1.0))
+    done = ProgressMessage("one", "i", 70, TICK)
+    assert await hear(made, done, mark="q") == ["p"], "41 to 62 and 64 to 70 may be on their way"
+    await made.heard("one", msgspec.json.encode(done), "r", gap=True)
+    assert [token for outcome in made.made for token in outcome.tokens] == ["t", "q"]

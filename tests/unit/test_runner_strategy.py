@@ -76,6 +76,7 @@ class Desk:
             if run.lead.work is None:
                 await self.work.open(run.lead)
             self.work.feed(run, 0, until)
+            run.over()
 
     def shown(self):
         return {symbol: one.shown for symbol, one in self.work.objects.items()}

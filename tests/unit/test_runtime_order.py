@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.decide.state import Hashes
-from orchestrator.ports import Environment, Launch
+from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.process.order import Place, launch_folder, order
 from orchestrator.spec.model import Detour, HostPort, Resources
 

@@ -16,6 +16,7 @@ from ntp import (
 from ntp.contract.messages import FillReason, Side
 from ntp.runner.core.objects import ConfigRefusedError
 
+HEADER = "timestamp,symbol,price\n"
 NOON = datetime(2024, 8, 8, 12, tzinfo=UTC)
 
 
@@ -172,10 +173,11 @@ def test_rows_may_be_mappings_or_a_file_and_naive_times_in_it_are_utc(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "rows.csv:1: no column timestamp, symbol, price"),
-        ("timestamp,symbol,price\n2024-08-08,BTC,dear\n", "rows.csv:2: could not convert"),
-        ("timestamp,symbol,price\n\n2024-08-08,BTC\n", "rows.csv:3: "),
-        ("timestamp,symbol,price\nnoon,BTC,1\n", "rows.csv:2: Invalid isoformat"),
+        ("", "rows.csv:1: the file is empty"),
+        ("when,what\n1,2\n", "rows.csv:1: no column is known to be the timestamp; .*: when, what"),
+        (f"{HEADER}2024-08-08,BTC,1\n2024-08-08,BTC,dear\n", "rows.csv:3:16: price was 'dear'"),
+        (f"{HEADER}\n2024-08-08,BTC\n", "rows.csv:3:1: 2 cells where there should be 3"),
+        (f"{HEADER}noon,BTC,1\n", "rows.csv:2: timestamp: 'noon' is no time"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_where(tmp_path, text, words):

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntp import MarketData, PluginTester, SignalType, recording
+from ntp import MarketData, PluginTester, SignalType
 from ntp.contract.launch import Trading
 from ntp.indicators import Bollinger
+from ntp.layouts import open_files
 
 FILE = Path(__file__).parents[1] / "fixtures" / "plugins" / "user_bollinger.py"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -85,7 +86,7 @@ def test_on_recorded_trades_it_agrees_with_the_incremental_bands():
     result = PluginTester(strategy(), CONFIG).run(TRADES)
     assert (result.ticks, result.refused) == (15_863, 0)
     bands, expected, ties = {}, [], 0
-    for tick in recording.rows(TRADES):
+    for tick in open_files(TRADES):
         now = bands.setdefault(tick.symbol, Bollinger(20, 2.0)).update(tick.price)
         # Four of twenty prices at one value, sixteen at another: exactly two deviations off, where
         # only the rounding of the author's sums decides.

@@ -131,6 +131,8 @@ def test_every_mistake_of_the_settings_is_told(desk):
         ("nats://[::1]:4222?keys=k", "[::1]:4222", "k"),
         ("nats://[fd00::7]?keys=k", "[fd00::7]:4222", "k"),
         ("nats://10.0.0.7:5222/?keys=~/a+b%26c#d", "10.0.0.7:5222", "~/a+b&c#d"),
+        ("nats://a,b:5222,nats://[::1]?keys=k", "a:4222,b:5222,[::1]:4222", "k"),
+        ("nats://a:4222, a, b?keys=k", "a:4222,b:4222", "k"),
     ],
 )
 def test_another_nats_is_one_setting(desk, written, address, keys):
@@ -151,6 +153,14 @@ def test_another_nats_is_one_setting(desk, written, address, keys):
         ),
         ("nats://host?keys=a&keys=b", [("has 'keys' 2 times", "name one folder")]),
         ("nats://host:0?keys=k", [("is no address of a NATS server", "write nats://host:4222?")]),
+        ("nats://a,,b:x?keys=k", [("is no address of a NATS server", "write nats://")]),
+        (
+            "nats://a,tls://b,c/d?keys=k",
+            [
+                ("is no address of a NATS server", "write"),
+                ("was a tls address; NATS is spoken without TLS so far", "write"),
+            ],
+        ),
         ("nats://host:port?keys=k", [("is no address of a NATS server", "write nats://")]),
         ("nats://host/way?keys=k", [("is no address of a NATS server", "write nats://")]),
         ("host:4222?keys=k", [("is no address of a NATS server", "write nats://")]),

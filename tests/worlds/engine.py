@@ -6,7 +6,6 @@ requirements/engine), NTP_TEST_DOCKER_STORE=containerd has it keep its images wi
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from ntp.oci import archive, base_image
 from ntp.oci import image as images
 from ntp.oci.layout import Layout
 from ntp.oci.source import architecture
-from orchestrator.ports import Environment, Image
+from orchestrator.launch import Environment, Image
 from orchestrator.runtime.docker import presence
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,6 +98,7 @@ class OwnEngine(Engine):
         store = STORES[os.environ.get("NTP_TEST_DOCKER_STORE", "")]
         (self._folder / "daemon.json").write_text(json.dumps({**settings, **store}))
         self._process = self._containerd = None
+        self._watch = self._watched()
         self.start()
 
     def start(self):
@@ -116,6 +116,14 @@ class OwnEngine(Engine):
         )  # fmt: skip
         self.pid = self._process.pid
         self._wait(self._process, lambda: presence.answers({"DOCKER_HOST": self.url}))
+
+    def _watched(self):
+        """Start who removes all of it should we die without `close`: he hears the end of our pipe."""
+        return subprocess.Popen(
+            [sys.executable, "-P", Path(__file__).with_name("engine_watch.py"), self._folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _spawn(self, *words):
         path = os.pathsep.join(filter(None, [os.environ.get(PROGRAMS), os.environ["PATH"]]))
@@ -162,10 +170,7 @@ class OwnEngine(Engine):
             if process is not None and process.poll() is None:
                 process.terminate()
                 process.wait(60)
-        for line in Path("/proc/self/mounts").read_text().splitlines():
-            if line.split()[1].startswith(f"{self._folder}/"):
-                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._watch.communicate(timeout=60)  # what is left goes as it would without us
 
 
 def find():

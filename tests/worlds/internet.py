@@ -54,13 +54,16 @@ for _ in range(2 * len(ports)):
 print("open", flush=True)
 """
 
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""What is begun with these words ends when we do, however that goes (kill -9)."""
+
 
 class Namespace:
     """A network namespace, held by a process that sleeps."""
 
     def __init__(self):
         ours = Path("/proc/self/ns/net").readlink()
-        self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self._holder = subprocess.Popen([*WITH_US, "unshare", "--net", "sleep", "infinity"])
         self.pid = self._holder.pid
         self.enter = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
         deadline = time.monotonic() + 20
@@ -74,7 +77,7 @@ class Namespace:
         subprocess.run([*self.enter, "ip", "-batch", "-"], input=commands, text=True, check=True)
 
     def serve(self, *ports):
-        words = [*self.enter, sys.executable, "-c", GREETER, *map(str, ports)]
+        words = [*WITH_US, *self.enter, sys.executable, "-c", GREETER, *map(str, ports)]
         server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self._servers.append(server)
         assert server.stdout.readline() == "open\n"

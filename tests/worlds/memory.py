@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from ntp.contract.beat import Pushed
-from ntp.contract.control import Control
+from ntp.contract.control import Control, Halt, Limits
 from ntp.contract.launch import LAUNCH_FILE, LaunchFile
 from orchestrator.decide.state import Exit, Instance, Isolation, Phase, Usage
-from orchestrator.errors import ActionError, ConflictError, UnreachableError
-from orchestrator.ports import Capabilities, Launch, LogLine
+from orchestrator.errors import ActionError, ConflictError, Problem, UnreachableError
+from orchestrator.launch import Launch
+from orchestrator.ports import Capabilities, LogLine
 from orchestrator.spec.model import Resources
 
 
@@ -55,6 +56,11 @@ class Machine:
     """Id of a life -> its answer to the newest push."""
     symbols: dict[str, list[str]] = field(default_factory=dict)
     """Id of a life -> what it was last given by a push."""
+    limits: dict[str, Limits] = field(default_factory=dict)
+    halted: dict[str, Halt] = field(default_factory=dict)
+    """Id of a life -> the halt that it was told last."""
+    refuses_halts: dict[str, str] = field(default_factory=dict)
+    """Name -> why it does not obey one."""
     slow_start_s: float = 0.0
     unkillable: set[str] = field(default_factory=set)
     stop_tries: int = 0
@@ -80,13 +86,24 @@ class Machine:
         instance = self.instances.get(name)
         if instance is None or instance.phase is not Phase.RUNNING or name in self.lossy:
             return
+        if told.halt is not None:
+            self.halted[instance.id] = told.halt
+            self.history.append(("halt", name))
+            self.touch()
         newest = self.pushed.get(instance.id, Pushed(instance.generation)).generation
-        if told.symbols is None or told.generation <= newest:
+        if (told.symbols is None and told.limits is None) or told.generation <= newest:
             return
         self.pushed[instance.id] = Pushed(told.generation, self.takes_nothing.get(name, ""))
-        self.symbols[instance.id] = told.symbols
+        if told.symbols is not None:
+            self.symbols[instance.id] = told.symbols
+        if told.limits is not None:
+            self.limits[instance.id] = told.limits
         self.history.append(("push", name))
         self.touch()
+
+    def halt_of(self, name: str) -> Halt:
+        """Return the halt that its life obeys."""
+        return self.halted.get(self.instances[name].id) or self.file(name).halt
 
     def file(self, name: str) -> LaunchFile:
         return msgspec.json.decode(self.launches[name].files[LAUNCH_FILE], type=LaunchFile)
@@ -184,6 +201,9 @@ class MemoryRuntime:
             await self._answer()
             await changed.wait()
             yield None
+
+    def no_own_network(self) -> Problem | None:
+        return None
 
     async def isolation(self) -> Isolation:
         return Isolation(3, ("memory",), ())

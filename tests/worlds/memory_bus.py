@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from ntp.contract.beat import Beat, Flow, LatestSignal, Stage
+from ntp.contract.beat import Beat, Flow, Halted, LatestSignal, Stage
 from ntp.contract.control import Control
 from ntp.contract.messages import SignalType
 from ntp.contract.names import Kind
 from ntp.contract.problem import Problem
+from orchestrator.decide.report import DeadLetter
 from orchestrator.decide.state import Hashes, Instance
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Environment, Launch
+from orchestrator.launch import Environment, Launch
 from orchestrator.spec.model import Artifact, Resources, Rights, Unusable, Wanted
 from tests.worlds.memory import Machine, utc
 
@@ -26,12 +28,18 @@ class MemoryBus:
     def __init__(self, machine: Machine, *, broker: str | None = "broker") -> None:
         self._machine = machine
         self._broker = broker
+        self.deaf = False
+        """It hears nobody and nobody hears it, and the broker runs on."""
         self._since: datetime | None = None
         self._heard: dict[str, tuple[Beat, datetime]] = {}
+        self.closely = True
+        self.dead: dict[str, int] = {}
+        """Name -> how many dead letters it says that it has sent in this life."""
 
     @property
     def listening_since(self) -> datetime | None:
         there = self._broker is None or self._broker in self._machine.running()
+        there = there and not self.deaf
         if not there:
             self._since = None
         elif self._since is None:
@@ -52,6 +60,9 @@ class MemoryBus:
             for name in self._machine.running():
                 yield name
 
+    def attend(self, *, closely: bool) -> None:
+        self.closely = closely
+
     async def control(self, instance: str, payload: Mapping[str, object]) -> None:
         await asyncio.sleep(0)
         if self.listening_since is None:
@@ -71,10 +82,55 @@ class MemoryBus:
             at=utc(),
             started=began,
             stage=Stage.STARTING if name in self._machine.unready else stage,
+            dead=self.dead.get(name, 0),
             pushed=self._machine.pushed.get(instance.id),
+            halted=self._halted(name),
             sent=[Flow(peer="", channel="data", symbol="BTCUSDT", count=3)],
             signal=signal if self._machine.launches[name].kind == Kind.STRATEGY else None,
         )
+
+    def _halted(self, name: str) -> Halted | None:
+        if self._machine.launches[name].kind != Kind.EXECUTOR:
+            return None
+        number = self._machine.halt_of(name).number
+        return Halted(number, self._machine.refuses_halts.get(name, ""))
+
+
+class MemoryLetters:
+    """By receiver; what was sent once more is in `again`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[DeadLetter]] = {}
+        self.again: list[str] = []
+
+    def put(self, receiver: str, sender: str, payload: bytes = b"{}", **told: Any) -> str:
+        letters = self.kept.setdefault(receiver, [])
+        number = letters[-1].number + 1 if letters else 1
+        name = f"{receiver}/{number}"
+        known = {"reason": "Unreadable", "message": "no JSON", "tries": 1, **told}
+        letter = DeadLetter(name, number, receiver, sender, utc(), len(payload), payload, **known)
+        letters.append(letter)
+        return name
+
+    async def counts(self) -> Mapping[str, int]:
+        return {name: len(each) for name, each in self.kept.items() if each}
+
+    async def count(self, receiver: str) -> int:
+        return len(self.kept.get(receiver, ()))
+
+    async def all(self, receiver: str) -> list[DeadLetter]:
+        return list(self.kept.get(receiver, ()))
+
+    async def one(self, receiver: str, number: int) -> DeadLetter | None:
+        return next((each for each in await self.all(receiver) if each.number == number), None)
+
+    async def send_again(self, letter: DeadLetter) -> None:
+        self.again.append(letter.id)
+
+    async def drop(self, receiver: str, number: int) -> bool:
+        before = await self.all(receiver)
+        self.kept[receiver] = [each for each in before if each.number != number]
+        return len(self.kept[receiver]) < len(before)
 
 
 class MemoryBroker:
@@ -84,7 +140,9 @@ class MemoryBroker:
         self.port = 4222
         self.ensured: list[Mapping[str, object]] = []
         self.problems: tuple[str, ...] = ()
+        self.letters = MemoryLetters()
         self.taps: list[Rights] = []
+        self.rotated: list[str] = []
         self.away = False
 
     def launch(self) -> Launch | None:
@@ -118,7 +176,14 @@ class MemoryBroker:
     def credentials(self, instance: str) -> bytes:
         if not self.ensured or instance not in self.ensured[-1]:
             raise ActionError(f"{instance} has no rights yet", reason="NoRights")
-        return f"creds of {instance}".encode()
+        times = self.rotated.count(instance)
+        return f"creds of {instance}{f' anew {times}' if times else ''}".encode()
+
+    async def rotate(self, rights: Rights) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise UnreachableError("the broker does not answer")
+        self.rotated.append(rights.instance)
 
     @asynccontextmanager
     async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:

@@ -19,7 +19,7 @@ from orchestrator.decide.memory import (
 )
 from orchestrator.decide.plan import plan
 from orchestrator.decide.policy import Policy
-from orchestrator.decide.push import only_symbols_differ, sending
+from orchestrator.decide.push import can_be_pushed, sending
 from orchestrator.decide.state import Exit, Hashes, Instance, Observed, Phase, Record
 from orchestrator.ports import Capabilities
 from orchestrator.spec.model import Desired, PluginSpec
@@ -86,7 +86,7 @@ class Simulation:
 
     def pushable(self, name: str, generation: int) -> bool:
         old = self.entries[name, generation]
-        return only_symbols_differ(layers_of(old), layers_of(self.desired.plugins[name]))
+        return can_be_pushed(layers_of(old), layers_of(self.desired.plugins[name]))
 
     def observed(self, *, blind: bool = False) -> Observed:
         beats = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from ntp.confine.policy import Policy
 from orchestrator.errors import ActionError
-from orchestrator.ports import Environment, Launch
+from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.docker import hardening
 from orchestrator.runtime.docker.engine import AbsentError, Engine
 from orchestrator.runtime.docker.hardening import MIB, Container
@@ -82,9 +82,11 @@ def idle(name: str, uid: int) -> Policy:
     """The policy of a container that holds a network and does nothing."""
     return Policy(
         name=name,
-        memory=16 * MIB,
+        # It needs next to nothing. But runc, which becomes it, counts as well: a Go program with some ten
+        # threads, that ends of less now and then ("cannot start a stopped process").
+        memory=32 * MIB,
         cpu=0.5,
-        pids=4,
+        pids=32,
         tmp=0,
         nofile=64,
         uid=uid,

@@ -10,7 +10,7 @@ from typing import Any
 from ntp.confine.policy import Bind, Policy
 from ntp.contract.launch import FOLDER, TERMINATION_FILE
 from orchestrator.errors import ActionError, ConflictError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime import uids
 from orchestrator.runtime.docker import hardening, identity, places
 from orchestrator.runtime.docker.engine import AbsentError, Engine
@@ -245,6 +245,7 @@ def _as_listed(inspected: Mapping[str, Any]) -> dict[str, Any]:
         "Names": (str(inspected["Name"]),),
         "Labels": inspected["Config"].get("Labels") or {},
         "State": str(inspected["State"]["Status"]),
+        "Pid": int(inspected["State"]["Pid"]),
     }
 
 

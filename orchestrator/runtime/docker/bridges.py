@@ -90,8 +90,12 @@ class Bridges:
             self._remove(str(each["Id"]), str(each["Name"]))
 
     def needs_rules(self) -> bool:
-        """Whether what lets a bridge out is to be looked for in iptables: newer engines say it themselves."""
-        return not (self._engine.info().get("FirewallBackend") or {}).get("Driver")
+        """Whether what lets a bridge out is to be looked for in iptables: an engine may write nftables' own.
+
+        One of 28 and newer says "iptables", also where it is told to write none.
+        """
+        driver = str((self._engine.info().get("FirewallBackend") or {}).get("Driver") or "iptables")
+        return driver.startswith("iptables")
 
     def _remove(self, network: str, name: str) -> None:
         whole = self._inspected(network) or {}

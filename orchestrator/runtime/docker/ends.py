@@ -63,8 +63,11 @@ def _made(engine: Engine, folder: Path, launch: Path, container: str, life: Life
         code, signal, message = shim_end.told_apart(status, signal, reason, message)
     if not reason and state.get("Error"):
         reason, message = "StartRefused", str(state["Error"])
+    # The engine notes the start after it, so of one that ends at once it would lie behind the end.
+    ended = moment(str(state.get("FinishedAt", ""))) or datetime.now(UTC)
+    began = moment(str(state.get("StartedAt", ""))) or ended
     return Exit(
-        at=moment(str(state.get("FinishedAt", ""))) or datetime.now(UTC),
+        at=max(began, ended),
         code=code,
         signal=signal,
         oom=oom,

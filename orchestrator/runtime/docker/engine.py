@@ -53,6 +53,7 @@ class Engine:
 
     def __init__(self, base_url: str | None = None, tempo: Tempo | None = None) -> None:
         self._base_url = base_url
+        self.url = base_url or presence.place(os.environ)
         self._tempo = tempo or Tempo()
         self._api: str | None = None
         self._v2: bool | None = None
@@ -88,8 +89,8 @@ class Engine:
         return await self._in(self._waiting, work, None)
 
     def later(self, work: Callable[[], None]) -> Future[None]:
-        """Begin `work` without waiting for it; what goes wrong is tried again by who asked."""
-        return self._waiting.submit(work)
+        """Begin `work` without waiting for it, with the deadline of who asks; the rest is up to him."""
+        return self._waiting.submit(contextvars.copy_context().run, work)
 
     async def _in(
         self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None
@@ -146,7 +147,7 @@ class Engine:
 
     def pid(self) -> int | None:
         """Who listens at its socket on this machine; None: nobody here does."""
-        return presence.listener(self._base_url or os.environ.get("DOCKER_HOST"))
+        return presence.listener(self.url)
 
     def create(self, name: str, body: Json) -> str:
         """ConflictError: the name is taken."""
@@ -230,11 +231,16 @@ class Engine:
             yield from client.output(container, follow=follow, tail=tail, opened=opened)
 
     def events(self, label: str, opened: Callable[[Closable], None]) -> Iterator[str]:
-        """Yield the id at each event of a container with that label; `opened` is given what ends it."""
+        """Yield who may have changed at each event of a container with that label; empty: a new one came.
+
+        `opened` is given what ends it.
+        """
         with self._asked("its events") as client:
             filters = {"type": "container", "label": label}
             for event in client.heard(filters, opened=opened):
-                yield str(event.get("id", ""))
+                # A signal changes nothing by itself: what comes of it is told by an event of its own.
+                if event.get("Action") != "kill":
+                    yield "" if event.get("Action") == "create" else str(event.get("id", ""))
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[Client]:

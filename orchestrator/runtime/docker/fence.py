@@ -15,9 +15,15 @@ from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, Problem
 
-TOOLS = ("nsenter", "iptables-restore", "iptables-save", "ip6tables-restore")
+TOOLS = {
+    "nsenter": "util-linux",
+    "iptables-restore": "iptables",
+    "iptables-save": "iptables",
+    "ip6tables-restore": "iptables",
+}
+"""What writes rules, and the package that has it."""
 CALL_S = 10.0
 REASON = "NetworkRefused"
 _CHAINS = ("INPUT", "FORWARD", "OUTPUT")
@@ -26,19 +32,38 @@ _RESOLVER = "127.0.0.11/32"
 _COUNTED = re.compile(r"^\[(\d+):\d+\] -A OUTPUT .*-j REJECT", re.MULTILINE)
 
 
-def insist_possible() -> None:
-    """Raise ActionError where we cannot write rules; a plugin is never started without them."""
-    if os.geteuid() != 0:
-        raise refused(
-            "only root can write the rules around it: run the controller as root, or take "
-            "`mode: own` out and let the door hand out its connections",
-        )
-    absent = [tool for tool in TOOLS if shutil.which(tool, path=_path()) is None]
+def obstacle(engine: str, *, uid: int | None = None, path: str = "") -> Problem | None:
+    """Return why no rules can be written around a network of this engine, and what to do; None: they can.
+
+    What only a start can find out (an engine that writes no rules) is told by that.
+
+    Args:
+        engine: its URL.
+        uid: who would write them; None: we.
+        path: where programs are looked for; empty: where we find ours.
+    """
+    user = os.geteuid() if uid is None else uid
+    take_out = "or take `mode: own` out and let the door hand out its connections"
+    if user != 0:
+        why = f"only root can fence in: we are user {user}"
+        return Problem("environment", 0, 0, why, f"run the controller as root, {take_out}")
+    if not engine.startswith("unix://"):
+        why = f"can be fenced in on the engine's own machine alone: DOCKER_HOST was {engine}"
+        fix = f"run the controller there, with the engine's socket as DOCKER_HOST, {take_out}"
+        return Problem("environment", 0, 0, why, fix)
+    absent = [tool for tool in TOOLS if shutil.which(tool, path=path or _path()) is None]
     if absent:
-        raise refused(
-            f"{', '.join(absent)} is not installed, which writes the rules around it: "
-            "apt-get install iptables util-linux"
-        )
+        why = f"cannot be fenced in without {', '.join(absent)}: not installed"
+        fix = f"apt-get install {' '.join(sorted({TOOLS[tool] for tool in absent}))}, {take_out}"
+        return Problem("environment", 0, 0, why, fix)
+    return None
+
+
+def insist_possible(engine: str) -> None:
+    """Raise ActionError where we cannot write rules; a plugin is never started without them."""
+    found = obstacle(engine)
+    if found is not None:
+        raise refused(f"it {found.message}; {found.fix}")
 
 
 def refused(words: str, *, permanent: bool = True) -> ActionError:

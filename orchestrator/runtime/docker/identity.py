@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.decide.state import Hashes
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.spec.model import Resources
 
 PREFIX = "io.ntp."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ActionError
-from orchestrator.ports import Image, Launch
+from orchestrator.launch import Image, Launch
 from orchestrator.runtime.docker.engine import AbsentError, Engine
 
 BROKER = "ntp-broker"

@@ -107,7 +107,8 @@ class Look:
                     picture.strangers.append(str(each["Id"]))
                     continue
                 with suppress(AbsentError):
-                    lives[each["Id"]] = self._life(each, label)
+                    doubted = everything or each["Id"] in stale
+                    lives[each["Id"]] = self._life(each, label, doubted=doubted)
             self._lives = lives
             self._measure()
             for container, life in lives.items():
@@ -124,10 +125,13 @@ class Look:
             picture.unused += sorted(picture.networks.keys() - using)
             return picture
 
-    def _life(self, each: Json, label: Label) -> Life:
+    def _life(self, each: Json, label: Label, *, doubted: bool) -> Life:
         known = self._lives.get(each["Id"])
         if known is not None and known.state == each["State"]:
             return known
+        if each["State"] == "created" and not doubted:
+            # While it is being started an engine answers no question about it, and we would be blind.
+            return Life(label, "created", {"State": {"Pid": 0}})
         # What is listed may be older than the event that had us look; this is not.
         facts = self._engine.inspect(each["Id"])
         life = Life(label, str(facts["State"]["Status"]), facts)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import ActionError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime import uids
 from orchestrator.runtime.docker import fence, identity
 from orchestrator.runtime.docker.attendants import IDLE, QUIET, Attendants, idle
@@ -71,7 +71,7 @@ class Networks:
         Raises:
             ActionError: (NetworkRefused) a name leads nowhere, or what is asked cannot be enforced here.
         """
-        fence.insist_possible()
+        fence.insist_possible(self._engine.url)
         engine_pid = self._engine_pid()
         pins = pinned(launch.own, fence.addresses_of(engine_pid), self._look_up)
         image = self._attendants.image(launch)

@@ -15,9 +15,19 @@ from pathlib import Path
 from ntp.confine import verify
 from ntp.confine.limits import allow_burst, forbid_burst
 from orchestrator.decide.state import Instance, Isolation
-from orchestrator.errors import ActionError, NtpError
-from orchestrator.ports import Capabilities, Launch, LogLine
-from orchestrator.runtime.docker import facts, floods, hardening, identity, output, places, tidy
+from orchestrator.errors import ActionError, NtpError, Problem
+from orchestrator.launch import Launch
+from orchestrator.ports import Capabilities, LogLine
+from orchestrator.runtime.docker import (
+    facts,
+    fence,
+    floods,
+    hardening,
+    identity,
+    output,
+    places,
+    tidy,
+)
 from orchestrator.runtime.docker.attendants import Attendants
 from orchestrator.runtime.docker.births import Births
 from orchestrator.runtime.docker.client import Closable
@@ -97,9 +107,7 @@ class DockerRuntime:
         )
         self._stops = Stops(self._engine, self._places, self._births.found)
         self._duties: dict[str, Future[None]] = {}
-        self.capabilities = Capabilities(
-            update_in_place=True, restarts_by_itself=False, own_networks=True
-        )
+        self.capabilities = Capabilities(update_in_place=True, restarts_by_itself=False)
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project: one call to the engine where nothing changed."""
@@ -197,6 +205,9 @@ class DockerRuntime:
                     each.close()
             await asyncio.to_thread(thread.join, self._tempo.call)
 
+    def no_own_network(self) -> Problem | None:
+        return fence.obstacle(self._engine.url)
+
     async def isolation(self) -> Isolation:
         """Return what a container holds here, as far as the engine tells."""
         return facts.isolation(await self._engine.run(self._engine.info))
@@ -215,10 +226,13 @@ class DockerRuntime:
             self._places.forget(name, delete_data=delete_data)
             return
         with self._places.locked(name):
-            for _, listed in self._births.found(name):
+            found = self._births.found(name)
+            for _, listed in found:
                 tidy.insist_ended(name, listed)
                 self._engine.remove(listed["Id"])
-            self._networks.remove(name)
+            # One that had none of its own has left none; of who is gone already nobody knows.
+            if not found or any(label.own for label, _ in found):
+                self._networks.remove(name)
             self._places.forget(name, delete_data=delete_data)
 
     def _tidy_network(self, name: str) -> None:

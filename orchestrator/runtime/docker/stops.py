@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator.errors import ActionError, ConflictError
-from orchestrator.runtime.docker import places
+from orchestrator.runtime.docker import places, word
 from orchestrator.runtime.docker.engine import Engine
 from orchestrator.runtime.docker.identity import Label
 from orchestrator.runtime.docker.places import Places
@@ -34,12 +34,13 @@ class Stops:
                 if listed["State"] == "paused":
                     with suppress(ConflictError):  # somebody was quicker
                         self._engine.unpause(container)
-                self._end(name, container, grace_s)
+                self._end(name, container, listed["Pid"], grace_s)
 
-    def _end(self, name: str, container: str, grace_s: float) -> None:
+    def _end(self, name: str, container: str, pid: int, grace_s: float) -> None:
         if grace_s > 0:
             deadline = time.monotonic() + grace_s
-            self._engine.kill(container, signal.SIGTERM)
+            if not word.told(container, pid, signal.SIGTERM):
+                self._engine.kill(container, signal.SIGTERM)
             if self._engine.ended(container, within_s=deadline - time.monotonic()):
                 return
         self._engine.kill(container, signal.SIGKILL)

@@ -9,13 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ntp.confine import doors
 from ntp.confine.doors import CONTROL, ORDER
 from ntp.confine.policy import Bind, Policy
 from orchestrator.errors import ActionError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime import uids
 from orchestrator.runtime.docker import identity
 from orchestrator.runtime.docker.attendants import IDLE, QUIET, Attendants, idle
@@ -102,9 +103,13 @@ class System:
                     self._ensure(role, self._serving)
 
     def remove(self) -> None:
-        for each in self._engine.containers([f"{identity.OWNER}={self._owner}"]):
-            if each["Labels"].get(identity.ROLE) in {NETWORK, DOOR}:
-                self._engine.remove(each["Id"])
+        going = [
+            self._engine.later(partial(self._engine.remove, each["Id"]))
+            for each in self._engine.containers([f"{identity.OWNER}={self._owner}"])
+            if each["Labels"].get(identity.ROLE) in {NETWORK, DOOR}
+        ]
+        for each in going:
+            each.result()
         self._known.clear()
         self._places.forget(SYSTEM, delete_data=False)
 

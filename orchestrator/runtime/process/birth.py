@@ -12,7 +12,7 @@ from pathlib import Path
 from ntp.confine import probe, seccomp, shim_files
 from ntp.confine.policy import ConfineError
 from orchestrator.errors import ActionError, ConflictError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime import uids
 from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import RunFolder

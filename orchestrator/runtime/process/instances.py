@@ -14,6 +14,7 @@ from orchestrator.decide.state import Hashes, Instance, Phase, Usage
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process import reap
 from orchestrator.runtime.process.folder import NAME, TRASH, Label, RunFolder
+from orchestrator.runtime.process.lost import Lost
 from orchestrator.runtime.removal import remove_tree
 
 USAGE_AGE_S = 2.0
@@ -25,8 +26,11 @@ NOTHING = Usage()
 class Instances:
     """What is below `run`, with a memory of what cannot have changed since the last look."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, owner: str, run: Path) -> None:
+        self._owner = owner
         self._run = run
+        self._lost: Lost | None = None
+        """Found at the first look."""
         self._folders: dict[str, RunFolder] = {}
         self._usages: dict[str, tuple[float, Usage]] = {}
         """By id of a life: when it was read (monotonic), and what."""
@@ -72,7 +76,16 @@ class Instances:
                     if instance is not None:
                         found[name] = instance
             self._refresh(found)
+            self._lost = self._lost or Lost(self._owner, self._run)
+            for name in self._lost.names() - set(found):
+                found[name] = _unknown(name)
             return found
+
+    def end_lost(self, name: str) -> None:
+        """End what runs under this name and has lost its run folder."""
+        with self._looking:
+            if self._lost is not None:
+                self._lost.end(name)
 
     def _see(self, folder: RunFolder) -> Instance | None:
         label = folder.label()
@@ -116,7 +129,7 @@ class Instances:
 
 
 def _unknown(name: str) -> Instance:
-    """Somebody runs under this name and its label was damaged: of no generation, so it is replaced."""
+    """Somebody runs under this name, and its label is damaged or gone: of no generation, so replaced."""
     nothing = Hashes("", "", "", "", "")
     return Instance(name, 0, 0, nothing, Phase.RUNNING, id=f"unreadable-{name}")
 

@@ -12,7 +12,7 @@ import msgspec
 import ntp.confine
 from ntp.confine import shim_files
 from orchestrator.errors import ActionError
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime.process.folder import Label, RunFolder
 from orchestrator.runtime.removal import remove_tree
 

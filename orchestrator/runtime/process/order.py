@@ -10,7 +10,7 @@ from typing import Any
 from ntp.confine import sandbox
 from ntp.confine.policy import Bind, Policy
 from ntp.contract import launch as contract
-from orchestrator.ports import Launch
+from orchestrator.launch import Launch
 from orchestrator.runtime.view import CODE, NOFILE, STORAGE, environment
 from orchestrator.spec.model import Resources
 

@@ -16,8 +16,9 @@ import msgspec
 from ntp.confine import cgroup, probe, shim_end, shim_files, verify
 from ntp.confine.policy import ConfineError, Policy
 from orchestrator.decide.state import Instance, Isolation, Phase
-from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.ports import Capabilities, Launch, LogLine
+from orchestrator.errors import ActionError, Problem, UnreachableError
+from orchestrator.launch import Launch
+from orchestrator.ports import Capabilities, LogLine
 from orchestrator.runtime.process import lives, logs, reap
 from orchestrator.runtime.process.birth import Births
 from orchestrator.runtime.process.folder import TRASH, RunFolder
@@ -31,6 +32,14 @@ ASK_S = 10.0
 """How long a shim that was just begun may take to listen."""
 STARTS_AT_ONCE = 8
 CAUSE_CHARS = 1000
+NEEDS_CONTAINERS = Problem(
+    "environment",
+    0,
+    0,
+    "needs containers: a process has no network to be given",
+    "run it with Docker (--runtime docker, or NTP_RUNTIME=docker), or take `mode: own` out",
+)
+"""What has to be said of every entry that wants a network of its own."""
 
 
 class ProcessRuntime:
@@ -57,7 +66,7 @@ class ProcessRuntime:
         owner = owner_of(project, state)
         self._state = state
         self._patience_s = patience.total_seconds()
-        self._instances = Instances(state / "run")
+        self._instances = Instances(owner, state / "run")
         self._births = Births(owner, state, self._instances, tier=tier)
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="start")
         self._followers: set[lives.Lives] = set()
@@ -84,12 +93,8 @@ class ProcessRuntime:
     async def start(self, launch: Launch) -> None:
         """Create and start, or adopt (see the port). ActionError names the step that was refused."""
         if launch.own:
-            raise ActionError(
-                f"{launch.name} wants a network of its own, which needs containers: run it with "
-                "Docker (--runtime docker), or take `mode: own` out",
-                reason="NetworkRefused",
-                permanent=True,
-            )
+            words = f"a network of its own {NEEDS_CONTAINERS.message}; {NEEDS_CONTAINERS.fix}"
+            raise ActionError(words, reason="NetworkRefused", permanent=True)
         loop = asyncio.get_running_loop()
         with _in_words(launch.name):
             await loop.run_in_executor(self._pool, self._births.begin, launch)
@@ -105,6 +110,7 @@ class ProcessRuntime:
 
         The shim does it, also when this process dies meanwhile; if the shim does not, we do.
         """
+        await asyncio.to_thread(self._instances.end_lost, name)
         folder = self._instances.folder(name)
         deadline = asyncio.get_running_loop().time() + ASK_S
         while folder.is_held() and not _ask(folder, grace, cause):
@@ -148,6 +154,9 @@ class ProcessRuntime:
         finally:
             self._followers.discard(follower)
             follower.close()
+
+    def no_own_network(self) -> Problem | None:
+        return NEEDS_CONTAINERS
 
     async def isolation(self) -> Isolation:
         """Return what a sandbox holds here, by having started one and looked at it from outside."""

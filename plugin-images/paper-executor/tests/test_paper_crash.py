@@ -4,16 +4,20 @@ import random
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from paper_executor import PaperExecutor
-from paper_ledger import micros
-from paper_world import apply, events, opened
+from paper_rows import micros
+from paper_world import TRADING, apply, events, opened
 
-from ntp.contract.messages import MarketData
+from ntp.contract.launch import Trading
+from ntp.contract.messages import MarketData, TradingSignal
 
 TABLES = (
     "signals",
@@ -25,6 +29,13 @@ TABLES = (
     "seen",
     "equity",
     "about",
+)
+SLOW = {"latency_s": 0.8, "volume_share": 0.05}
+LIMITED = Trading(
+    capital="10000",
+    short=True,
+    pyramid=2,
+    risk={"max_position": "3000", "max_daily_loss": "0.2%", "max_orders_per_minute": 8},
 )
 CHILD = Path(__file__).with_name("paper_child.py")
 
@@ -88,35 +99,81 @@ def test_a_campaign_of_kills(tmp_path: Path, seed: int):
 
 
 # An example takes about a second, so a failing one is shown as it is.
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(seed=st.integers(0, 1000), data=st.data())
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    seed=st.integers(0, 1000),
+    world=st.sampled_from([(TRADING, {}), (LIMITED, SLOW), (TRADING, SLOW)]),
+    data=st.data(),
+)
 async def test_whatever_is_delivered_again_has_one_effect(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    world: tuple[Trading, dict],
+    data: st.DataObject,
 ):
-    """Events come again from any point that the ledger had not passed, and the process may end at any."""
-    world = list(events(seed, count=80))
+    """Events come again from any point that the ledger had not passed, and the process may end at any.
+
+    A day ends on the way; a halt does not come again, it stands in the launch file.
+    """
+    trading, config = world
+    played = [_late(event) for event in events(seed, count=80)]
+    for at, halt in HALTS.items():
+        played.insert(at, halt)
     plain, crashed = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("crashed")
-    executor = await opened(plain)
-    for event in world:
-        await apply(executor, event)
+    executor = await opened(plain, trading, **config)
+    for event in played:
+        await _play(executor, event)
     await executor.shutdown()
 
-    executor = await opened(crashed)
-    at = durable = 0
+    executor = await opened(crashed, trading, **config)
+    at = durable = passed = 0
     restarts = data.draw(st.integers(1, 4))
-    while at < len(world):
+    while at < len(played):
         changes = _changes(executor)
-        await apply(executor, world[at])
+        if at >= passed or isinstance(played[at], MarketData | TradingSignal):
+            await _play(executor, played[at])
         at += 1
+        passed = max(passed, at)
         if _changes(executor) != changes:
             durable = at
         if restarts and data.draw(st.integers(0, 20)) == 0:
             restarts -= 1
             await executor.shutdown()
-            executor = await opened(crashed)
+            executor = await opened(crashed, trading, **config)
+            halts = [each for each in played[:passed] if isinstance(each, Halt)]
+            if halts:
+                await _play(executor, halts[-1])
             at = data.draw(st.integers(0, durable))
     await executor.shutdown()
     assert rows(crashed) == rows(plain)
+
+
+class Halt(NamedTuple):
+    """`flatten` None: resumed."""
+
+    flatten: bool | None
+
+
+HALTS = {40: Halt(None), 25: Halt(True), 15: Halt(None), 5: Halt(False)}
+"""Where in the world; the last one first, so that no place is moved."""
+
+
+async def _play(executor: PaperExecutor, event: MarketData | TradingSignal | Halt) -> None:
+    match event:
+        case Halt(flatten=None):
+            await executor.on_resume("st")
+        case Halt(flatten=bool(flatten)):
+            await executor.on_halt("st", "halted by hand", flatten=flatten)
+        case _:
+            await apply(executor, event)
+
+
+def _late(event: MarketData | TradingSignal) -> MarketData | TradingSignal:
+    """Return it so much later that a day ends within the first events."""
+    later = timedelta(days=1, seconds=-15)
+    if isinstance(event, MarketData):
+        return replace(event, timestamp=event.timestamp + later)
+    return replace(event, metadata={**event.metadata, "time": event.metadata["time"] + later})
 
 
 def _changes(executor: PaperExecutor) -> int:
@@ -136,3 +193,16 @@ async def test_the_worlds_of_these_tests_are_full_of_traps():
         reasons |= {fill.rpartition(":")[2] for fill in await apply(executor, event)}
     await executor.shutdown()
     assert reasons == {"signal", "stop_loss", "take_profit"}
+    ends, outcomes, states = set(), set(), set()
+    for seed in (3, 4):
+        executor = await opened(None, LIMITED, **SLOW)
+        for event in events(seed):
+            ends |= {fill.rpartition(":")[2] for fill in await apply(executor, event)}
+        sql = executor._ledger._sql
+        outcomes |= {row[0] for row in sql.execute("SELECT outcome FROM signals")}
+        states |= {row[0] for row in sql.execute("SELECT state FROM orders")}
+        await executor.shutdown()
+    assert {"signal", "2", "3"} <= ends, "an order takes several ticks"
+    assert states >= {"filled", "cancelled"}
+    for limit in LIMITED.risk:
+        assert any(limit in outcome for outcome in outcomes), limit

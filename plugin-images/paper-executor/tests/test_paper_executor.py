@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from paper_executor import PaperExecutor
-from paper_ledger import LedgerError, micros
+from paper_ledger import LedgerError
+from paper_rows import micros
 from paper_world import START, TRADING, apply, events, opened
 
 from ntp.contract.launch import Trading
@@ -351,6 +352,49 @@ async def test_what_is_held_when_it_is_full_can_be_closed_and_not_turned(tmp_pat
     assert paper.report()["positions"] == {}, "pyramid 2 and short: neither a layer nor a turn"
     await run(paper, signal(6, SignalType.SELL), signal(7), tick(8, 100.0))
     assert paper.report()["positions"] == {}
-    assert paper._full_refusals == 3
-    assert "3 orders refused, what closes is still filled" in paper.conditions()["ShareFull"]
+    assert paper._full_refusals == 4, "a layer, the half of a turn, and two positions"
+    assert "4 orders refused, what closes is still filled" in paper.conditions()["ShareFull"]
     await paper.shutdown()
+
+
+async def test_a_limit_that_was_met_is_in_the_ledger_and_among_the_conditions(tmp_path: Path):
+    trading = Trading(pyramid=9, risk={"max_position": "150"})
+    paper = await opened(tmp_path, trading, fee_rate=0)
+    await run(paper, tick(1, 100.0), signal(1), signal(2))
+    words = "max_position is 150 and 200 of BTC would be held"
+    assert paper.conditions() == {
+        "RiskLimit": f"{words}; 1 order refused, what closes is still filled"
+    }
+    assert paper.report()["refused"] == 1
+    paper.trading = Trading(pyramid=9, risk={"max_position": "250"})
+    paper.on_limits()
+    await run(paper, signal(3))
+    assert paper.conditions() == {}, "an order was let through again"
+    await paper.shutdown()
+    outcomes = rows(tmp_path, "SELECT outcome FROM signals ORDER BY number")
+    assert [row[0] for row in outcomes] == ["ordered", f"refused: {words}", "ordered"]
+
+
+async def test_a_halt_cancels_and_closes_and_the_ledger_says_why(tmp_path: Path):
+    paper = await opened(tmp_path, Trading(pyramid=9), fee_rate=0)
+    await run(paper, tick(1, 100.0), signal(1), tick(2, 100.0), signal(2))
+    await paper.on_halt("st", "halted by hand", flatten=True)
+    await paper.on_halt("st", "halted by hand", flatten=True)
+    await paper.shutdown()
+    paper = await opened(tmp_path, Trading(pyramid=9), fee_rate=0)
+    await paper.on_halt("st", "halted by hand", flatten=True)
+    assert paper.conditions() == {"Halted": "halted by hand; what closes is still filled"}
+    await run(paper, signal(3), tick(4, 100.0))
+    assert paper.report()["positions"] == {}
+    await paper.on_resume("st")
+    assert await run(paper, signal(5), tick(6, 100.0))
+    await paper.shutdown()
+    orders = "SELECT signal_id, reason, state, why FROM orders ORDER BY number"
+    assert rows(tmp_path, orders) == [
+        ("st:1", "signal", "filled", ""),
+        ("st:2", "signal", "cancelled", "halted by hand"),
+        ("st:1", "flatten", "filled", "halted by hand"),
+        ("st:5", "signal", "filled", ""),
+    ]
+    refused = rows(tmp_path, "SELECT outcome FROM signals WHERE outcome <> 'ordered'")
+    assert refused == [("refused: halted by hand",)]

@@ -14,6 +14,7 @@ _UNIT = {
     "d": timedelta(days=1),
 }
 _DAY = timedelta(days=1)
+_INSTANT = timedelta(microseconds=1)
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -41,6 +42,9 @@ class Bars:
     later bar closes it (or `end`); time spans without ticks make no bar. Ticks that come out of order
     count by their event time while their bar is open; once it was closed they are only counted.
 
+    Bars may be made of shorter bars: one that has open, high and low in its metadata brings them; one
+    that says how long it is, in `bars`, ends at its time, so it belongs to the instant before.
+
     Attributes:
         late: ticks that came after their bar was closed.
     """
@@ -61,31 +65,35 @@ class Bars:
 
     def add(self, tick: MarketData) -> MarketData | None:
         """Take a tick (aware timestamp); return the bar that it closed, if any."""
-        at, price = tick.timestamp, tick.price
+        at = tick.timestamp
+        opened = high = low = tick.price
+        count = 1
+        if tick.metadata:
+            at, opened, high, low, count = _extent(tick)
         last = self._last
         if last is None:
             if at < self._closed:
                 self.late += 1
             else:
-                self._start(tick)
+                self._start(tick, at, opened, high, low, count)
             return None
         if at >= self._end:
             bar = self._bar(last)
-            self._start(tick)
+            self._start(tick, at, opened, high, low, count)
             return bar
         if at < self._end - self.span:
             self.late += 1
             return None
-        if price > self._high:
-            self._high = price
-        elif price < self._low:
-            self._low = price
+        if high > self._high:  # noqa: PLR1730 - every tick passes here, a call costs more
+            self._high = high
+        if low < self._low:  # noqa: PLR1730
+            self._low = low
         self._volume += tick.volume
-        self._count += 1
-        if at >= last.timestamp:
+        self._count += count
+        if tick.timestamp >= last.timestamp:
             self._last = tick
         elif at < self._first:
-            self._first, self._open = at, price
+            self._first, self._open = at, opened
         return None
 
     def end(self) -> MarketData | None:
@@ -98,14 +106,15 @@ class Bars:
         self._closed = self._end
         return bar
 
-    def _start(self, tick: MarketData) -> None:
-        start = tick.timestamp - (tick.timestamp - _EPOCH) % self.span
-        self._end = start + self.span
-        self._first = tick.timestamp
+    def _start(  # noqa: PLR0917 - each tick of a new bar passes here
+        self, tick: MarketData, at: datetime, opened: float, high: float, low: float, count: int
+    ) -> None:
+        self._end = at - (at - _EPOCH) % self.span + self.span
+        self._first = at
         self._last = tick
-        self._open = self._high = self._low = tick.price
+        self._open, self._high, self._low = opened, high, low
         self._volume = tick.volume
-        self._count = 1
+        self._count = count
 
     def _bar(self, last: MarketData) -> MarketData:
         start = self._end - self.span
@@ -126,3 +135,18 @@ class Bars:
             },
             id=f"{self.period}@{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         )
+
+
+def instant(tick: MarketData) -> datetime:
+    """Return to which instant a tick belongs: its time, but of a bar that ends then, the one before."""
+    return tick.timestamp - _INSTANT if "bars" in tick.metadata else tick.timestamp
+
+
+def _extent(tick: MarketData) -> tuple[datetime, float, float, float, int]:
+    """Return a tick's instant, open, high and low, and how many trades it is."""
+    held = tick.metadata
+    opened, high, low = held.get("open"), held.get("high"), held.get("low")
+    if not (type(opened) is type(high) is type(low) is float):
+        return instant(tick), tick.price, tick.price, tick.price, 1
+    count = held.get("count", 1)
+    return instant(tick), opened, high, low, count if type(count) is int else 1

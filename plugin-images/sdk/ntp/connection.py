@@ -20,23 +20,21 @@ from pathlib import Path
 from nats import errors
 from nats.aio.subscription import Subscription
 
+from ntp.bucket import Bucket
+from ntp.capture import FLEETING, captured
 from ntp.contract.launch import DOOR_SOCKET, BusAddress
-from ntp.inbox import Callback, Inbox
+from ntp.error_log import ErrorLog
+from ntp.inbox import Callback, Inbox, Together
 from ntp.link_stats import Stats
-from ntp.outbox import Ack, Outbox
+from ntp.outbox import WINDOW, Ack
+from ntp.postbox import DEAD_WINDOW, PAYLOAD_LIMIT, Postbox, too_large
 from ntp.pull import Message, Puller
-from ntp.rewind import FLEETING, captured
+from ntp.recent import Recent
 from ntp.transport import LeanClient, Transport, options
 
 __all__ = ["Ack", "Link", "Message", "Stats", "connect"]
 
-PAYLOAD_LIMIT = 120 * 1024
-"""Bytes. The broker cuts off who sends more than 128 KiB, headers included."""
-INBOX_MESSAGES = 65_536
-INBOX_BYTES = 64 * 1024 * 1024
 CLOSE_TIMEOUT = 5.0
-REPEAT = 10.0
-"""Seconds until the same error is reported again."""
 INSIST = 1.0
 """Seconds until a refused subscription is asked for again."""
 
@@ -48,22 +46,25 @@ class Link:
         self._transport = Transport(door)
         self._client = LeanClient(self._transport)
         self._on_error = on_error
-        self._inbox = Inbox(INBOX_MESSAGES, INBOX_BYTES)
-        self._replies = self._client.new_inbox()
-        self._outbox = Outbox(self._client.send, self._replies, on_error)
+        self._inbox = Inbox()
+        self._post = Postbox(self._client, on_error)
+        self._dead = Postbox(self._client, on_error, window=DEAD_WINDOW, ordered=False)
         self._pullers: dict[str, Puller] = {}
         self._subscriptions: list[Subscription] = []
+        self.bucket = Bucket(self._client)
+        self._recent = Recent()
         self._unsent = 0
-        self._failed: Exception | None = None
-        self._failure = asyncio.Event()
-        self._replies_wanted = False
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
-        self._said = ""
-        self._said_at = 0.0
 
     @property
     def connected(self) -> bool:
         return self._client.is_connected
+
+    @property
+    def can_rewind(self) -> bool:
+        """Whether what was captured can be read: the server sets consumers back (2.14)."""
+        return self._client.version >= (2, 14)
 
     @property
     def stats(self) -> Stats:
@@ -72,21 +73,26 @@ class Link:
             reconnects=self._client.stats["reconnects"],
             dropped=self._inbox.dropped,
             unsent=self._unsent,
-            unacked=self._outbox.unacked,
-            repeats=self._outbox.repeats,
+            unacked=self._post.outbox.unacked,
+            repeats=self._post.outbox.repeats,
             waiting=len(self._inbox),
         )
 
-    async def publish(self, subject: str, payload: bytes, *, fleeting: bool = False) -> None:
-        """Send at most once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`.
+    async def publish(
+        self, subject: str, payload: bytes, *, fleeting: bool = False, numbered: bool = False
+    ) -> None:
+        """Send once. While disconnected 2 MiB wait; beyond that it is counted as `unsent`.
 
-        `fleeting`: it only says where things stand, and is repeated.
+        `fleeting`: it only says where things stand, and is repeated. `numbered`: who hears it twice
+        knows it by its number, so it is sent again after a reconnect, while it is among the last.
 
         Raises:
             ValueError: the payload is larger than the broker takes (120 KiB).
         """
         if len(payload) > PAYLOAD_LIMIT:
-            raise ValueError(_too_large(payload))
+            raise ValueError(too_large(payload))
+        if numbered:
+            self._recent.add(asyncio.get_running_loop().time(), subject, payload)
         if not await self._client.send(subject, payload, headers=FLEETING if fleeting else None):
             self._unsent += 1
 
@@ -94,19 +100,28 @@ class Link:
         """Call `callback(subject, payload)` for each message, after reconnects too.
 
         Callbacks (plain or coroutine functions) run one after another, in order of arrival over all
-        subscriptions; for a message that found the inbox full (65,536 messages, 64 MiB) `dropped`
+        subscriptions; for a message that found the inbox full (65,536 messages, 16 MiB) `dropped`
         counts up. `direct`: a plain function runs at once in the reading loop instead, before
         whatever waits; it must be quick. An exception of a callback ends the link: it is raised
         from `async with connect(…)`.
         """
-        deliver = callback if direct else self._inbox.receiver(callback)
+        await self._receive(subject, callback if direct else self._inbox.receiver(callback))
 
+    async def hear(self, subject: str, producer: str, callback: Together) -> None:
+        """As `subscribe`, with all that waits, `callback([(subject, payload), …])`; producers take turns."""
+        await self._receive(subject, self._inbox.receiver(together=callback, lane=producer))
+
+    async def give_way(self) -> None:
+        """In a callback of `hear`: let the loop run, and those of other producers, once each."""
+        await self._inbox.give_way()
+
+    async def _receive(self, subject: str, deliver: Callable[[str, bytes], object]) -> None:
         def receive(name: str, _: str, payload: bytes, __: object) -> None:
             try:
                 deliver(name, payload)
             except Exception as error:  # noqa: BLE001 (raised again by _watch)
-                self._failed = error
-                self._failure.set()
+                if not self._failure.done():
+                    self._failure.set_exception(error)
 
         self._subscriptions.append(await self._client.receive(subject, receive))
 
@@ -117,16 +132,16 @@ class Link:
         Raises:
             ValueError: the payload is larger than the broker takes: no retry would help.
         """
-        if len(payload) > PAYLOAD_LIMIT:
-            message = (
-                f"a message of {len(payload)} bytes was to be sent; at most {PAYLOAD_LIMIT} may"
-            )
-            raise ValueError(message)
-        if not self._replies_wanted:
-            self._replies_wanted = True
-            await self._client.receive(f"{self._replies}.*.*", self._answer)
-            self._outbox.online(connected=self._client.is_connected)
-        return await self._outbox.submit(subject, payload, msg_id)
+        return await self._post.submit(subject, payload, msg_id)
+
+    async def bury(
+        self, subject: str, payload: bytes, msg_id: str, headers: dict[str, str]
+    ) -> "asyncio.Future[Ack]":
+        """As `submit`, to our own stream of dead letters, in any order; 16 may be under way.
+
+        Where that is full, the Ack says so: its `seq` is 0.
+        """
+        return await self._dead.submit(subject, payload, msg_id, headers)
 
     async def request_ack(self, subject: str, payload: bytes, msg_id: str) -> Ack:
         """As `submit`, and wait until it is stored, however long that takes."""
@@ -134,7 +149,7 @@ class Link:
 
     async def settle(self) -> None:
         """Wait until everything submitted so far was stored; the deadline is the caller's."""
-        await self._outbox.settle()
+        await self._post.outbox.settle()
 
     async def pull(self, producer: str, batch: int = 64, expires: float = 5.0) -> list[Message]:
         """Return the next messages of `producer` as soon as there are any; empty after `expires` s.
@@ -145,16 +160,19 @@ class Link:
         puller = self._pullers.get(producer)
         if puller is None:
             puller = self._pullers[producer] = Puller(
-                producer, self._client, connected=self._client.is_connected
+                producer,
+                self._client,
+                connected=self._client.is_connected,
+                insist=self._client.clustered,
             )
         return await puller.pull(batch, expires)
 
-    async def captured(self) -> list[Message]:
-        """Return what the bus has captured for us, oldest first; to miss nothing, subscribe before.
+    async def captured(self, producer: str, since_ms: int = 0, before: int = 0) -> list[Message]:
+        """Return what is kept of `producer`; to miss nothing, subscribe first. See `ntp.capture`.
 
-        Raises TimeoutError where nobody captures, or the broker is away.
+        One call at a time for each producer. TimeoutError: nobody captures, or the broker is away.
         """
-        return await captured(self._client)
+        return await captured(self._client, producer, since_ms, before)
 
     async def ack(self, message: Message) -> None:
         """Say that `message` had its effect, durably. A lost acknowledgement brings it once more."""
@@ -177,25 +195,36 @@ class Link:
             await self._client.release(subscription)
         self._subscriptions.clear()
         await self._inbox.join()
-        await self._outbox.settle()
+        await self._post.outbox.settle()
+        await self._dead.outbox.settle()
         if self._client.is_connected:
             await self.flush()
-
-    # The parts that run as long as the link.
 
     async def _open(self, servers: list[str], name: str, credentials: Path | None) -> None:
         await self._client.connect(
             servers,
             name=name,
-            error_cb=self._errors,
+            error_cb=ErrorLog(self._on_error).take,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
             **options(credentials),
         )
         self._transport.healthy()
+        self._suit_server()
+
+    def _suit_server(self) -> None:
+        """A server may have joined a cluster since the last connection, or left it."""
+        several = self._client.clustered
+        # A copy of a stream that comes back stops at the first message that names the one before
+        # it (nats-server 2.15: "last msgid mismatch"). One at a time, none has to.
+        self._post.outbox.window = 1 if several else WINDOW
+        for puller in self._pullers.values():
+            puller.insist = several
 
     def _parts(self) -> list[Coroutine[None, None, None]]:
-        return [self._inbox.run(), self._outbox.run(), self._watch(), self._insist()]
+        always = self._inbox.run(), self._post.outbox.run(), self._dead.outbox.run()
+        again = self._insist(), self._recent.repeat(self._client.send)
+        return [*always, *again, self._watch()]
 
     async def _close(self) -> None:
         self._closing = True
@@ -213,12 +242,7 @@ class Link:
             await self._client.insist()
 
     async def _watch(self) -> None:
-        await self._failure.wait()
-        if self._failed is not None:
-            raise self._failed
-
-    def _answer(self, subject: str, _: str, payload: bytes, __: object) -> None:
-        self._outbox.answer(subject[len(self._replies) + 1 :], payload)
+        await self._failure
 
     async def _disconnected(self) -> None:
         self._online(connected=False)
@@ -227,23 +251,14 @@ class Link:
 
     async def _reconnected(self) -> None:
         self._transport.healthy()
+        self._suit_server()
         self._online(connected=True)
+        self._recent.wanted.set()
 
     def _online(self, *, connected: bool) -> None:
-        self._outbox.online(connected=connected)
-        for puller in self._pullers.values():
-            puller.online(connected=connected)
-
-    async def _errors(self, error: Exception) -> None:
-        text = str(error).removeprefix("nats: ") or type(error).__name__
-        now = asyncio.get_running_loop().time()
-        if text != self._said or now >= self._said_at + REPEAT:  # one line a cause, not one a try
-            self._said, self._said_at = text, now
-            self._on_error(f"broker: {text}")
-
-
-def _too_large(payload: bytes) -> str:
-    return f"a message of {len(payload)} bytes was to be sent; at most {PAYLOAD_LIMIT} may"
+        parts: list[Postbox | Puller] = [self._post, self._dead, *self._pullers.values()]
+        for each in parts:
+            each.online(connected=connected)
 
 
 @asynccontextmanager

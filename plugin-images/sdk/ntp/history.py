@@ -1,6 +1,6 @@
 """The window of what came before: O(1) a tick, nothing copied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from ntp.contract.messages import MarketData
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+
+SPAN = 256
+"""Ticks that may be written in one go."""
 
 
 class History(Sequence[MarketData]):
@@ -39,14 +43,14 @@ class History(Sequence[MarketData]):
     def prices(self) -> "Floats":
         """Prices of the window, shape (len(self),), oldest first."""
         if self._prices is None:
-            self._prices = _Column("price", self._limit)
+            self._prices = _Column("price", self._limit + SPAN)
         return self._prices.window(self._items, len(self))
 
     @property
     def volumes(self) -> "Floats":
         """Volumes of the window, shape (len(self),), oldest first."""
         if self._volumes is None:
-            self._volumes = _Column("volume", self._limit)
+            self._volumes = _Column("volume", self._limit + SPAN)
         return self._volumes.window(self._items, len(self))
 
     def __len__(self) -> int:
@@ -82,8 +86,17 @@ class Tape(History):
     __slots__ = ()
 
     def append(self, data: MarketData) -> None:
+        self._items.append(data)
+        self.trim()
+
+    @property
+    def write(self) -> Callable[[MarketData], None]:
+        """Appends without forgetting: call `trim` after at most `SPAN` ticks."""
+        return self._items.append
+
+    def trim(self) -> None:
+        """Forget what is beyond the window, if that is much."""
         items = self._items
-        items.append(data)
         if len(items) >= self._limit:
             gone = len(items) - self._capacity
             del items[:gone]

@@ -5,10 +5,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ntp.contract.launch import Trading
-from ntp.contract.messages import Fill, MarketData, TradingSignal
+from ntp.contract.messages import Fill, MarketData, Noticed, TradingSignal
+
+if TYPE_CHECKING:  # a strategy needs no engine
+    from ntp.engine.portfolio import Portfolio
+    from ntp.engine.trail import Place
 
 DEFAULT_POSITION_SIZE = 0.02
 """Share of the capital that a signal is given where neither plugin nor config says otherwise."""
@@ -85,8 +89,8 @@ class BasePlugin:
     def snapshot(self) -> dict[str, Any]:
         """Return what `restore` needs to go on from here, as plain JSON values.
 
-        Asked about every few seconds and at the end, where the entry declares `storage`. Data that was
-        seen by then is not shown again to the next life.
+        Asked about every two seconds and at the end. Data that was seen by then is not shown again to
+        the next life. Without `storage` there is room for 100 KiB.
         """
         return {}
 
@@ -167,7 +171,8 @@ class DataSourcePlugin(BasePlugin, ABC):
     def resume(self, position: str) -> None:
         """Go on after the tick with the id `position`, the last one that an earlier life sent.
 
-        Called before `stream`, where the entry declares `storage`. The ticks need ids of their own.
+        Called before `stream`. After a life that was cut off it may lie a while back, so that nothing is
+        lost: who has seen the ticks passes them over. They need ids of their own.
         """
 
     async def backfill(
@@ -180,11 +185,7 @@ class DataSourcePlugin(BasePlugin, ABC):
 
 
 class IndicatorPlugin(BasePlugin, ABC):
-    """Values each tick.
-
-    Class attributes:
-        per_symbol: one object for each (source, symbol), so that prices never mix.
-    """
+    """Values each tick; `per_symbol`: one object for each (source, symbol), so that prices never mix."""
 
     per_symbol: ClassVar[bool] = True
 
@@ -194,11 +195,7 @@ class IndicatorPlugin(BasePlugin, ABC):
 
 
 class StrategyPlugin(BasePlugin, ABC):
-    """Turns market data into signals.
-
-    Class attributes:
-        per_symbol: one object sees one symbol. False: one object sees all of them.
-    """
+    """Turns market data into signals; `per_symbol` False: one object sees all symbols, not one each."""
 
     per_symbol: ClassVar[bool] = True
 
@@ -235,18 +232,19 @@ class ExecutorPlugin(BasePlugin, ABC):
 
     A signal's `metadata` has `signal_id`, `strategy`, `tick_id` and `time` (of the tick, aware UTC).
 
-    Class attributes:
-        per_strategy: one object for each strategy, so that books never mix.
-
     Attributes:
+        per_strategy: of the class; one object for each strategy, so that books never mix.
         strategy: whose signals this object executes; empty when `per_strategy` is False.
-        trading: that strategy's capital, position rules and limits.
+        trading: that strategy's capital, position rules and risk limits.
+        portfolio: the risk limits of this executor's own entry, shared by its objects.
+        place: of the tick that `on_data` is shown; None: it is not known.
     """
 
     per_strategy: ClassVar[bool] = True
-
     strategy: str = ""
     trading: Trading = Trading()
+    portfolio: "Portfolio | None" = None
+    place: "Place | None" = None
 
     @abstractmethod
     async def process_signal(self, signal: TradingSignal) -> Fills:
@@ -258,6 +256,22 @@ class ExecutorPlugin(BasePlugin, ABC):
     async def on_data(self, data: MarketData) -> Fills:  # noqa: ARG002 - for authors to override
         """See a tick of what the strategy trades; `data.id` names it."""
         return None
+
+    async def on_halt(self, strategy: str, why: str, *, flatten: bool) -> None:
+        """Open nothing any more for this strategy, cancel what waits to; `flatten`: close what it holds.
+
+        May be called again for the same halt. `why` is for the books. Of a class without it
+        `ntpctl halt` says that it does not obey.
+        """
+
+    async def on_resume(self, strategy: str) -> None:
+        """Open again for this strategy."""
+
+    def on_limits(self) -> None:
+        """Obey `trading.risk` as it is now. An entry with `risk` is refused to a class without it."""
+
+    def on_noticed(self, noticed: Sequence[Noticed]) -> None:
+        """Keep when the strategy learned of its fills, for a replay to tell it then."""
 
     def conditions(self) -> dict[str, str]:
         """Return what is wrong right now, as a data source does; asked about once a second."""

@@ -46,17 +46,52 @@ class Message(msgspec.Struct, frozen=True):
         """Its place in the stream."""
         return int(self.reply.split(".")[-4])
 
+    @property
+    def delivery(self) -> int:
+        """Its place among all that its consumer has handed out, repetitions included."""
+        return int(self.reply.split(".")[-3])
+
+    @property
+    def stream(self) -> str:
+        return self.reply.split(".")[-7]
+
+    @property
+    def stored_ns(self) -> int:
+        """When the stream took it, nanoseconds since 1970: one that is made anew counts from 1 again."""
+        return int(self.reply.split(".")[-2])
+
+    @property
+    def stored_ms(self) -> int:
+        return self.stored_ns // 1_000_000
+
+    @property
+    def behind(self) -> int:
+        """How many more of its consumer waited when it was delivered."""
+        return int(self.reply.split(".")[-1])
+
 
 class Puller:
     """A standing request for the next messages of one producer.
 
     With each connection it begins anew: on an inbox of its own, for requests of the last connection
     may go on to deliver to the last inbox; and with the consumer set back to what was acknowledged,
-    so that messages that died with the connection, or with the plugin's last life, come first.
+    so that messages that died with the connection, or with the plugin's last life, come first. So it
+    does where a message is missing between two: a server of a cluster went, and took it with it.
+
+    Args:
+        producer: whose messages.
+        wire: the connection.
+        connected: as of now; from then on `online` says so.
+        insist: whether a consumer that could not be set back is asked again: of a cluster, where it
+            may be without a leader for a while. It may be changed before a connection is said to be made.
     """
 
-    def __init__(self, producer: str, wire: Wire, *, connected: bool) -> None:
+    def __init__(self, producer: str, wire: Wire, *, connected: bool, insist: bool = False) -> None:
         self._producer = producer
+        self.insist = insist
+        self._last = 0
+        """The last `Message.delivery` since the consumer was set back."""
+        self._pause = False
         self._wire = wire
         self._inbox = ""
         self._subscription: Any = None
@@ -80,9 +115,12 @@ class Puller:
         """A connection was made or lost. What was not handed out is delivered again."""
         self._connected = connected
         self._connection += 1
+        self._anew()
+
+    def _anew(self) -> None:
         self._begun = False
         self._waiting.clear()
-        self._left = 0
+        self._left = self._last = 0
         self._arrived.set()
 
     async def pull(self, batch: int, expires: float) -> list[Message]:
@@ -95,8 +133,8 @@ class Puller:
                     if self._connected and (self._begun or await self._begin()):
                         await self._ask(batch, expires)
                     await self._arrived.wait()
-                    if self._nobody:
-                        self._nobody = False
+                    if self._nobody or self._pause:
+                        self._nobody = self._pause = False
                         await asyncio.sleep(_PAUSE)
         except TimeoutError:
             pass
@@ -106,13 +144,21 @@ class Puller:
         self, subject: str, reply: str, payload: bytes, headers: dict[str, str] | None
     ) -> None:
         if subject == f"{self._inbox}.reset":
-            self._reset_done.set()
+            if not (self.insist and b'"error"' in payload):
+                self._reset_done.set()
             return
         if not self._begun:
             return  # of a request of the last connection; it comes again, in its place
         if reply:
+            message = Message(subject, payload, reply)
+            if self._last and message.delivery > self._last + 1:
+                # What is missing would come after its time to be acknowledged, and out of its place.
+                self._asked_on, self._pause = -1, True
+                self._anew()
+                return
+            self._last = message.delivery
             self._left -= 1
-            self._waiting.append(Message(subject, payload, reply))
+            self._waiting.append(message)
         elif subject == f"{self._inbox}.{self._request}":  # else the end of an older request
             self._left = 0
             self._nobody = (headers or {}).get("Status") == _NOBODY
@@ -138,7 +184,10 @@ class Puller:
             async with asyncio.timeout_at(self._reset_until):
                 await self._reset_done.wait()
         except TimeoutError:
-            pass
+            if self.insist:
+                self._asked_on = -1
+                self._arrived.set()
+                return False
         self._begun = connection == self._connection
         return self._begun
 

@@ -1,81 +1,62 @@
-"""Recorded market data: CSV with the columns timestamp, symbol, price, volume, bid, ask, id."""
+"""Recorded market data as ntp writes it: CSV with the columns timestamp, symbol, price, volume, bid, ask, id.
+
+A recording of bars has five more: open, high, low, count, bars. `ntp.layouts` reads it, and other layouts.
+"""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ntp.contract.messages import MarketData
 
-_NEEDED = ("timestamp", "symbol", "price")
-_OPTIONAL = ("volume", "bid", "ask", "id")
+COLUMNS = ("timestamp", "symbol", "price", "volume", "bid", "ask", "id")
+OF_BARS = ("open", "high", "low", "count", "bars")
+"""What a bar has in its metadata (`ntp.bars`)."""
+
+SAMPLE = "sample_data.csv"
+"""What lies in a plugin's folder to try it on."""
 
 
-def rows(file: Path) -> Iterator[MarketData]:
-    """Yield the ticks of a recording, in the order of its lines.
-
-    `volume`, `bid`, `ask` and `id` may be left out or empty. Times are ISO-8601; one without a zone is UTC.
-
-    Raises:
-        ValueError: a line cannot be read; the message begins with `file:line`.
-    """
-    with file.open(newline="", encoding="utf-8") as stream:
-        reader = csv.reader(stream)
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in _NEEDED if name not in header]
-        if missing:
-            raise ValueError(
-                f"{file.name}:1: no column {', '.join(missing)};"
-                f" the first line must name {', '.join((*_NEEDED, *_OPTIONAL))}"
-            )
-        at = {name: header.index(name) if name in header else -1 for name in (*_NEEDED, *_OPTIONAL)}
-        when, symbol, price, volume = at["timestamp"], at["symbol"], at["price"], at["volume"]
-        bid, ask, tick_id = at["bid"], at["ask"], at["id"]
-        for line in reader:
-            if not line:
-                continue
-            line.append("")  # what a column that is not there (-1) holds
-            try:
-                yield MarketData(
-                    timestamp=moment(line[when]),
-                    symbol=line[symbol],
-                    price=float(line[price]),
-                    volume=float(line[volume] or 0.0),
-                    bid=float(line[bid]) if line[bid] else None,
-                    ask=float(line[ask]) if line[ask] else None,
-                    id=line[tick_id],
-                )
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"{file.name}:{reader.line_num}: {error}") from error
-
-
-def header() -> bytes:
+def header(*, bars: bool = False) -> bytes:
     """Return the first line of a recording, with its end."""
-    return (",".join((*_NEEDED, *_OPTIONAL)) + "\n").encode()
+    return (",".join(COLUMNS + OF_BARS if bars else COLUMNS) + "\n").encode()
 
 
 def line(tick: MarketData) -> bytes:
-    """Return a tick as a line with its end, which `rows` reads as the same tick; metadata is left out.
+    """Return a tick as a line with its end."""
+    return lines([tick])
 
-    `tick`: as the border gives it, its time in UTC.
+
+def lines(ticks: Iterable[MarketData], *, bars: bool = False) -> bytes:
+    """Return ticks as lines with their ends, which `ntp.layouts` reads as the same ticks.
+
+    `ticks`: as the border gives them, their times in UTC. Metadata is left out, but for that of `bars`.
     """
-    at = tick.timestamp
-    unit = "microseconds" if at.microsecond % 1000 else "milliseconds"
     written = io.StringIO(newline="")
-    csv.writer(written, lineterminator="\n").writerow(
-        (
-            at.isoformat(timespec=unit).replace("+00:00", "Z"),
-            tick.symbol,
-            tick.price,
-            tick.volume,
-            tick.bid,
-            tick.ask,
-            tick.id,
-        )
+    csv.writer(written, lineterminator="\n").writerows(
+        [
+            (
+                stamp(tick.timestamp),
+                tick.symbol,
+                tick.price,
+                tick.volume,
+                tick.bid,
+                tick.ask,
+                tick.id,
+                *(map(tick.metadata.get, OF_BARS) if bars else ()),
+            )
+            for tick in ticks
+        ]
     )
     return written.getvalue().encode()
+
+
+def stamp(at: datetime) -> str:
+    """Return a time in UTC as a recording has it: to the millisecond, or where that is not all, finer."""
+    unit = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.isoformat(timespec=unit).replace("+00:00", "Z")
 
 
 def moment(text: str) -> datetime:

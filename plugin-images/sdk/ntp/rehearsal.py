@@ -5,14 +5,18 @@ then the signals that it caused. Here that order is simply kept.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
+from ntp.blocks import BLOCK, LIFE, SOURCE, Part
 from ntp.contract.launch import Listen, Trading
 from ntp.contract.messages import DataBatch, Fill, IndicatorBatch, MarketData, SignalMessage
 from ntp.contract.names import Kind
+from ntp.engine.changes import Change
+from ntp.engine.desk import Desk
+from ntp.engine.quiet import Stretch, acts_at
 from ntp.plugin import ExecutorPlugin, IndicatorPlugin, StrategyPlugin
+from ntp.rehearsed import RehearsedStrategy
 from ntp.runner.core import border
 from ntp.runner.core.executor import ExecutorWork
 from ntp.runner.core.indicator import IndicatorWork
@@ -20,60 +24,25 @@ from ntp.runner.core.intake import Intake
 from ntp.runner.core.lead import Run
 from ntp.runner.core.mandate import Outcome
 from ntp.runner.core.objects import Maker
-from ntp.runner.core.strategy import StrategyWork
+from ntp.runner.core.strategy import Made
 
-SOURCE = "recording"
-"""The name of the source that ticks come from."""
-LIFE = "rehearsal"
-BLOCK = 10_000
-"""Rows that are looked at together."""
+Passed = Callable[[Sequence[MarketData], Stretch | None, int, int], None]
+"""Told of ticks, as a stretch where they are of one symbol in a row, from one index to below another."""
 _ONE_TICK = -math.inf
 """A deadline that is over after one tick."""
-
-
-@dataclass(slots=True)
-class Part:
-    """Ticks of one symbol in a block, and of which row of it each came."""
-
-    batch: DataBatch
-    rows: list[int]
-
-
-class Blocks:
-    """Cuts ticks into blocks, each by symbol, as a source sends them."""
-
-    def __init__(self, ticks: Iterator[MarketData]) -> None:
-        self._ticks = ticks
-        self._next: dict[str, int] = {}
-        self.count = 0
-
-    def __iter__(self) -> Iterator[list[Part]]:
-        while block := list(islice(self._ticks, BLOCK)):
-            parts: dict[str, Part] = {}
-            for row, tick in enumerate(block):
-                part = parts.get(tick.symbol)
-                if part is None:
-                    seq = self._next.get(tick.symbol, 1)
-                    part = parts[tick.symbol] = Part(_batch(tick.symbol, seq), [])
-                part.batch.ticks.append(tick)
-                part.rows.append(row)
-            for symbol, part in parts.items():
-                self._next[symbol] = part.batch.seq + len(part.rows)
-            self.count += len(block)
-            yield list(parts.values())
-
-    def end(self) -> list[Part]:
-        """Return the ends of all symbols."""
-        return [Part(_batch(symbol, seq, end=True), []) for symbol, seq in self._next.items()]
 
 
 class Meter:
     """An indicator that is shown each batch before the strategy is."""
 
     def __init__(
-        self, maker: Maker[IndicatorPlugin], refusals: border.Refusals, bars: str | None = None
+        self,
+        maker: Maker[IndicatorPlugin],
+        refusals: border.Refusals,
+        bars: str | None = None,
+        inputs: Sequence[Listen] = (),
     ) -> None:
-        self._intake = Intake([Listen(SOURCE, Kind.DATA_SOURCE, bars=bars)])
+        self._intake = Intake(inputs or [Listen(SOURCE, Kind.DATA_SOURCE, bars=bars)])
         self.work = IndicatorWork(maker, incarnation=LIFE, refusals=refusals)
         self.work.prepare()
 
@@ -90,9 +59,14 @@ class Meter:
 class Rehearsal:
     """Shows blocks of ticks to a strategy.
 
+    Args:
+        executor: executes its signals.
+        desk: executes them where there is no such plugin, as the desk of a paper executor does.
+
     Attributes:
         messages: the signals that it made, in the order of the rows that caused them.
-        fills: what the executor made of them.
+        fills: what the executor or the desk made of them.
+        passed: is told of ticks that the desk takes, and `changed` of what then changes there.
     """
 
     def __init__(
@@ -105,13 +79,18 @@ class Rehearsal:
         trading: Trading,
         history: int,
         bars: str | None,
+        desk: Desk | None = None,
     ) -> None:
         self._meters = [Meter(maker, refusals) for maker in indicators.values()]
         inputs = [Listen(SOURCE, Kind.DATA_SOURCE, bars=bars)]
         inputs += [Listen(name, Kind.INDICATOR, listens_to=[SOURCE]) for name in indicators]
         self._intake = Intake(inputs)
-        self.strategy = StrategyWork(
-            strategy, incarnation=LIFE, history=history, trading=trading, refusals=refusals
+        self.strategy = RehearsedStrategy(
+            strategy,
+            incarnation=LIFE,
+            history=history,
+            trading=trading,
+            refusals=refusals,
         )
         self.strategy.prepare()
         self.executor: ExecutorWork | None = None
@@ -122,6 +101,9 @@ class Rehearsal:
         self._by_itself = all(one.per_symbol for one in self.strategy.all())
         self.messages: list[SignalMessage] = []
         self.fills: list[Fill] = []
+        self.passed: Passed = _unheard
+        self.changed: Callable[[Change], None] = _unheard
+        self._desk = desk
 
     async def start(self) -> None:
         for meter in self._meters:
@@ -140,8 +122,10 @@ class Rehearsal:
                 if run.lead.work is None:
                     await self.strategy.open(run.lead)
                 runs.append((run, part.rows))
-        if self._by_itself and self.executor is None:
+        if self._by_itself and self.executor is None and self._desk is None:
             self._symbol_by_symbol(runs)
+        elif self._desk is not None:
+            await self._at_desk(runs, self._desk)
         else:
             await self._row_by_row(runs)
 
@@ -159,7 +143,7 @@ class Rehearsal:
             for executor in self.executor.all():
                 await executor.shutdown()
 
-    def _symbol_by_symbol(self, runs: Sequence[tuple[Run, list[int]]]) -> None:
+    def _symbol_by_symbol(self, runs: Sequence[tuple[Run, Sequence[int]]]) -> None:
         """Nothing that one symbol's object does can change what another's sees."""
         made: list[tuple[int, SignalMessage]] = []
         for run, rows in runs:
@@ -171,13 +155,68 @@ class Rehearsal:
         made.sort(key=lambda pair: pair[0])
         self.messages += [message for _, message in made]
 
-    async def _row_by_row(self, runs: Sequence[tuple[Run, list[int]]]) -> None:
-        order = [0] * sum(len(rows) for _, rows in runs)
-        for which, (_, rows) in enumerate(runs):
-            for row in rows:
-                order[row] = which
+    async def _at_desk(self, runs: Sequence[tuple[Run, Sequence[int]]], desk: Desk) -> None:
+        """Let the strategy run ahead for as long as the desk does nothing by itself.
+
+        That changes nothing that it sees: only what the desk fills does.
+        """
+        if len(runs) == 1:
+            await self._one_at_desk(*runs[0], desk)
+            return
+        ahead = [_Ahead() for _ in runs]
+        for which in _order(runs):
+            run, one = runs[which][0], ahead[which]
+            if one.at == one.fed:
+                one.fed = self._run_ahead(run, one.at, desk)
+                one.made = self._taken()
+            change = desk.tick(run.ticks[one.at])
+            self.passed(run.ticks, None, one.at, one.at + 1)
+            if change is not None:
+                await self._note(change)
+            one.at += 1
+            if one.made and one.at == one.fed:
+                self._order(one.made, desk)
+        for run, rows in runs:
+            if not rows:
+                self.strategy.feed(run, 0, math.inf)
+                self._order(self._taken(), desk)
+
+    async def _one_at_desk(self, run: Run, rows: Sequence[int], desk: Desk) -> None:
+        """Do the same where all rows are of one symbol: the desk then need not look at each of them."""
+        stretch, at = Stretch(run.ticks), 0
+        while at < len(rows):
+            fed = self._run_ahead(run, at, desk, alone=True)
+            self.passed(run.ticks, stretch, at, fed)  # the last of them alone may be filled at
+            for change in stretch.pass_over(desk, at, fed):
+                await self._note(change)
+            self._order(self._taken(), desk)
+            at = fed
+        if not rows:
+            self.strategy.feed(run, 0, math.inf)
+            self._order(self._taken(), desk)
+
+    def _run_ahead(self, run: Run, at: int, desk: Desk, *, alone: bool = False) -> int:
+        """Feed up to a signal, or to the tick at which the desk acts; return the next index.
+
+        `alone`: nobody else's rows lie between.
+        """
+        stop = acts_at(desk, run.ticks, at) + 1 if alone or self._by_itself else at + 1
+        return self.strategy.to_signal(run, at, min(stop, len(run.ticks)))
+
+    def _order(self, made: Sequence[Made], desk: Desk) -> None:
+        for message, _ in made:
+            self.messages.append(message)
+            desk.signal(message.id, message.signal, message.tick.time)
+
+    async def _note(self, change: Change) -> None:
+        self.changed(change)
+        for fill in change.fills:
+            self.fills.append(fill)
+            await self.strategy.fill(fill)
+
+    async def _row_by_row(self, runs: Sequence[tuple[Run, Sequence[int]]]) -> None:
         at = [0] * len(runs)
-        for which in order:
+        for which in _order(runs):
             run = runs[which][0]
             at[which] = self.strategy.feed(run, at[which], _ONE_TICK)
             await self._execute([run.ticks[at[which] - 1]])
@@ -201,10 +240,28 @@ class Rehearsal:
             self.fills.append(fill)
             await self.strategy.fill(fill)
 
-    def _taken(self) -> Sequence[tuple[SignalMessage, bytes]]:
+    def _taken(self) -> Sequence[Made]:
         made, self.strategy.made = self.strategy.made, []
         return made
 
 
-def _batch(symbol: str, seq: int, *, end: bool = False) -> DataBatch:
-    return DataBatch(SOURCE, LIFE, symbol, seq, [], end)
+@dataclass(slots=True)
+class _Ahead:
+    """How far a symbol of a block has come: at the desk, with its strategy, and what that made last."""
+
+    at: int = 0
+    fed: int = 0
+    made: Sequence[Made] = ()
+
+
+def _order(runs: Sequence[tuple[Run, Sequence[int]]]) -> list[int]:
+    """Return of which run each row of a block is."""
+    order = [0] * sum(len(rows) for _, rows in runs)
+    for which, (_, rows) in enumerate(runs):
+        for row in rows:
+            order[row] = which
+    return order
+
+
+def _unheard(*_: object) -> None:
+    """Nobody wants to know."""

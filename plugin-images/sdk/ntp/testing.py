@@ -2,22 +2,27 @@
 
 result = PluginTester(BollingerStrategy({"period": 20})).run("btcusdt.csv")
 result.signals
+
+`test_strategy` and `test_data_source` run a plugin and raise PluginFailedError where something is wrong.
 """
 
 import asyncio
 import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
 from ntp import recording
+from ntp.blocks import SOURCE, Blocks, cut
 from ntp.contract.launch import Trading
-from ntp.contract.messages import Fill, MarketData, SignalMessage, TradingSignal
+from ntp.contract.messages import MarketData
+from ntp.layouts import open_files
+from ntp.listening import listen
 from ntp.plugin import (
     BasePlugin,
     DataSourcePlugin,
@@ -25,45 +30,17 @@ from ntp.plugin import (
     IndicatorPlugin,
     StrategyPlugin,
 )
-from ntp.rehearsal import LIFE, SOURCE, Blocks, Meter, Rehearsal
+from ntp.rehearsal import Meter, Rehearsal
 from ntp.runner.core import border
-from ntp.runner.core.feed import Feed
 from ntp.runner.core.lead import Value
 from ntp.runner.core.objects import Maker
 from ntp.runner.core.tick_ids import Identify
+from ntp.tested import PluginFailedError, Result, held_to_source, held_to_strategy
+
+__all__ = ["PluginFailedError", "PluginTester", "Result", "Rows"]
 
 Rows = str | Path | Iterable[MarketData | Mapping[str, Any]]
-"""A CSV file, ticks, or mappings with the field names of a tick."""
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run gave.
-
-    Attributes:
-        ticks: rows that were taken; for a data source also what they were, in `data`.
-        messages: signals as they would have gone out, with id and tick; `signals` are their contents.
-        values: an indicator's value for each tick, in order.
-        refused: results that the border refused, and the last reason.
-        late: ticks that came after their bar was closed.
-        indicators: get_indicators() at the end, by symbol.
-        report: report() at the end; of an executor too.
-    """
-
-    ticks: int = 0
-    data: list[MarketData] = field(default_factory=list)
-    messages: list[SignalMessage] = field(default_factory=list)
-    values: list[Value] = field(default_factory=list)
-    fills: list[Fill] = field(default_factory=list)
-    refused: int = 0
-    last_refusal: str = ""
-    late: int = 0
-    indicators: dict[str, dict[str, float]] = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def signals(self) -> list[TradingSignal]:
-        return [message.signal for message in self.messages]
+"""A file of any layout that `ntp.layouts` reads, ticks, or mappings with the field names of a tick."""
 
 
 class PluginTester:
@@ -80,6 +57,9 @@ class PluginTester:
         indicators: by instance name, what the strategy finds in `data.metadata["indicators"]`.
         executor: executes the strategy's signals; its fills move `position` and reach `on_fill`.
     """
+
+    __test__: ClassVar[bool] = False
+    """pytest collects nothing here: these methods are for tests, and no tests."""
 
     def __init__(
         self,
@@ -103,6 +83,63 @@ class PluginTester:
         self._indicators = dict(indicators or {})
         self._executor = executor
         self._storage = storage
+
+    @staticmethod
+    def test_strategy(
+        plugin: BasePlugin | type[BasePlugin],
+        data: Rows,
+        config: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Result:
+        """Run a strategy over recorded data, and hold what it did to what everyone relies on.
+
+        Args:
+            plugin: the object, or its class.
+            data: a CSV file, ticks, or mappings.
+            config: for a class.
+            options: as of PluginTester: `history`, `bars`, `trading`, `indicators`, `executor`.
+
+        Raises:
+            PluginFailedError: it was shown no tick, or a result was refused; every reason at once.
+            ConfigRefusedError: the plugin does not take its config.
+        """
+        _check_kind(plugin, StrategyPlugin)
+        result = _finished(PluginTester(plugin, config, **options).run_async(data))
+        return held_to_strategy(result)
+
+    @staticmethod
+    async def test_data_source(
+        plugin: BasePlugin | type[BasePlugin],
+        duration: float = 10.0,
+        config: dict[str, Any] | None = None,
+        *,
+        limit: int | None = None,
+        **options: Any,
+    ) -> Result:
+        """Connect a source, listen, disconnect, and hold what it sent to what everyone relies on.
+
+        Args:
+            plugin: the object, or its class.
+            duration: seconds to listen, at the most.
+            config: for a class; its `symbols` are subscribed to.
+            limit: ticks after which it ends earlier.
+            options: as of PluginTester: `storage`.
+
+        Raises:
+            PluginFailedError: no tick came, one was refused, one is of no subscribed symbol or older than
+                the one before it, or a stream that is to go on for ever ended; every reason at once.
+            ConfigRefusedError: the plugin does not take its config.
+            ConnectionError: it could not connect or subscribe.
+        """
+        _check_kind(plugin, DataSourcePlugin)
+        tester = PluginTester(plugin, config, **options)
+        try:
+            result = await tester.run_async(limit=limit, timeout_s=duration)
+        except TimeoutError:
+            raise PluginFailedError([f"no tick came within {duration:g} s"]) from None
+        given = (config or {}) if isinstance(plugin, type) else plugin.config
+        finite = getattr(plugin, "finite", False)
+        return held_to_source(result, given.get("symbols", []), finite=finite)
 
     def run(self, rows: Rows = (), *, limit: int | None = None, timeout_s: float = 30.0) -> Result:
         """Run to the end of `rows`; not from within a running loop (there, await `run_async`).
@@ -133,7 +170,8 @@ class PluginTester:
         result, refusals = Result(), border.Refusals()
         kind = self.plugin if isinstance(self.plugin, type) else type(self.plugin)
         if issubclass(kind, DataSourcePlugin):
-            await self._source(result, refusals, limit, timeout_s)
+            source = self._maker(self.plugin, self._instance).new()
+            await listen(source, self._instance, result, refusals, limit=limit, timeout_s=timeout_s)
         elif issubclass(kind, IndicatorPlugin):
             await self._indicator(result, refusals, _ticks(rows, refusals, limit))
         elif issubclass(kind, StrategyPlugin):
@@ -159,7 +197,7 @@ class PluginTester:
             bars=self._bars,
         )
         await rehearsal.start()
-        blocks = Blocks(ticks)
+        blocks = Blocks(cut(ticks))
         for block in blocks:
             await rehearsal.show(block)
         await rehearsal.show(blocks.end())
@@ -177,7 +215,7 @@ class PluginTester:
     ) -> None:
         meter = Meter(self._maker(self.plugin, self._instance), refusals, self._bars)
         await meter.work.start()
-        blocks = Blocks(ticks)
+        blocks = Blocks(cut(ticks))
         for block in blocks:
             made: dict[int, Value] = {}
             for part in block:
@@ -188,41 +226,6 @@ class PluginTester:
             await one.shutdown()
         result.ticks = blocks.count
         result.report = _reports({symbol: one for (_, symbol), one in meter.work.objects.items()})
-
-    async def _source(
-        self,
-        result: Result,
-        refusals: border.Refusals,
-        limit: int | None,
-        timeout_s: float,
-    ) -> None:
-        plugin = self._maker(self.plugin, self._instance).new()
-        symbols = plugin.config.get("symbols", [])
-        feed = Feed(self._instance, LIFE, refusals, finite=plugin.finite)
-        await plugin.initialize()
-        try:
-            if await plugin.connect() is False:
-                raise ConnectionError("connect() returned False")
-            if symbols and await plugin.subscribe(symbols) is False:
-                raise ConnectionError(f"subscribe({symbols}) returned False")
-            async with asyncio.timeout(timeout_s), aclosing(plugin.stream()) as stream:
-                async for item in stream:
-                    tick = feed.take(item)
-                    if tick is not None:
-                        result.data.append(tick)
-                    if limit is not None and len(result.data) >= limit:
-                        break
-        except TimeoutError:
-            # What came in time is the result; a market never ends by itself.
-            if not result.data:
-                raise
-        finally:
-            if symbols:
-                await plugin.unsubscribe(symbols)
-            await plugin.disconnect()
-            await plugin.shutdown()
-        result.ticks = len(result.data)
-        result.report = plugin.report()
 
     def _maker(self, plugin: Any, instance: str) -> Maker[Any]:
         """Return what makes objects like this one, itself first."""
@@ -236,10 +239,26 @@ class PluginTester:
         return Maker(make, plugin.config, instance=instance, storage=self._storage)
 
 
+def _check_kind(plugin: BasePlugin | type[BasePlugin], wanted: type) -> None:
+    kind = plugin if isinstance(plugin, type) else type(plugin)
+    if not issubclass(kind, wanted):
+        raise TypeError(f"{kind.__name__} is no {wanted.__name__}")
+
+
+def _finished(running: Coroutine[Any, Any, Result]) -> Result:
+    """Await in a loop of its own: of this thread, or of another where this one has its loop running."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(running)
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, running).result()
+
+
 def _ticks(rows: Rows, refusals: border.Refusals, limit: int | None) -> Iterator[MarketData]:
     """Yield what a source would have published of these rows."""
     if isinstance(rows, str | Path):
-        rows = recording.rows(Path(rows))
+        rows = open_files(rows).strictly()
     identify = Identify(SOURCE, finite=True)
     for row in islice(rows, limit):
         try:

@@ -1,9 +1,9 @@
 """nats-py as a plugin needs it: through the door, reconnecting for ever, never hanging.
 
 A few private names of nats-py are touched here and nowhere else: `_transport` (no public way to
-hand one in), `_build_message` (a message goes to its receiver without a queue and a task of its
-own), `_process_headers` (one that is no text would end the reading loop), `_process_err` (most errors
-of the server would end the client for good), the two patterns of its parser and, to ask again for a
+hand one in), `_server_info` (the server's version, its cluster), `_ps` (a message goes to its receiver without a queue and a
+task of its own; see `ntp.frames`), `_process_headers` (one that is no text would end the reading loop), `_process_info` (other
+servers of a cluster), `_process_err` (most errors of the server would end the client for good) and, to ask again for a
 refused subscription, `_subs` and `_send_subscribe`.
 tests/integration/bus fails if one of them changes.
 """
@@ -23,25 +23,22 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
-from nats.protocol import parser
 
 from ntp.confine import door_client
+from ntp.frames import Frames
 
 Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
 """subject, reply subject, payload, headers; runs in the reading loop: it must be quick, and must not raise."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+READ = 256 * 1024
+"""Bytes that are read in one turn of the loop, while they are there: reading has to be faster than handling
+what was read, or who sends little waits in the socket behind who sends much."""
 STALL = 10.0
 """Seconds that the kernel may refuse our bytes before the connection counts as dead."""
 
 _REFUSED = re.compile(r'permissions violation for subscription to .* \(sid "(\d+)"\)')
 _CREDENTIALS_LIMIT = 16 * 1024
-
-# nats-py's own patterns take \v and \f for blanks, which to the server are part of a subject: whoever
-# sends on one with \v in it would write what follows himself, the subscription that it arrives at, too.
-_LINE = rb"[ \t]+([^ \t\r\n]+)[ \t]+([0-9]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?([0-9]+)"
-parser.MSG_RE = re.compile(rb"\AMSG" + _LINE + rb"\r\n")
-parser.HMSG_RE = re.compile(rb"\AHMSG" + _LINE + rb"[ \t]+([0-9]+)\r\n")
 
 
 class Transport(TcpTransport):
@@ -59,21 +56,26 @@ class Transport(TcpTransport):
         """Forget failures: the next reconnect is tried almost at once."""
         self._pause = FIRST_PAUSE
 
-    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:  # noqa: ARG002 (nats-py's is too small)
+        self.close()  # nats-py leaves open what a server has refused
         pause, self._pause = self._pause, min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         # Jitter: a broker that comes back must not meet all its clients at one instant.
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
         host, port = uri.hostname or "localhost", uri.port or 4222
         async with asyncio.timeout(connect_timeout):
             if self._door is None:
-                reader, writer = await asyncio.open_connection(host, port, limit=buffer_size)
+                reader, writer = await asyncio.open_connection(host, port, limit=READ)
             else:
                 handed = await door_client.open_async(str(self._door), host, port)
-                reader, writer = await asyncio.open_connection(sock=handed, limit=buffer_size)
+                reader, writer = await asyncio.open_connection(sock=handed, limit=READ)
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._bare_io_reader = self._io_reader = reader
         self._bare_io_writer = self._io_writer = writer
+
+    async def read(self, _: int) -> bytes:
+        data: bytes = await super().read(READ)
+        return data
 
     async def drain(self) -> None:
         async with asyncio.timeout(STALL):
@@ -92,10 +94,22 @@ class LeanClient(Client):
     def __init__(self, transport: Transport) -> None:
         super().__init__()
         self._transport = transport
+        self._ps = Frames(self)
         self._receivers: dict[int, Receive] = {}
         self._refused: set[int] = set()
         self.refusal = asyncio.Event()
         """Set while the server refuses a subscription: its right was withdrawn, or is not there yet."""
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of the server, as far as it says: major and minor."""
+        said = str(self._server_info.get("version", "")).split(".")[:2]
+        return tuple(int(part) for part in said if part.isdigit())
+
+    @property
+    def clustered(self) -> bool:
+        """Whether it is one server of several."""
+        return bool(self._server_info.get("cluster"))
 
     async def send(
         self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
@@ -128,15 +142,26 @@ class LeanClient(Client):
         self._receivers.pop(subscription._id, None)  # noqa: SLF001 (nats-py shows it on messages only)
         await subscription.unsubscribe()
 
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    def take(
+        self,
+        number: int,
+        subject: bytes,
+        reply: bytes,
+        payload: bytes,
+        headers: dict[str, str] | None = None,
     ) -> None:
-        receiver = self._receivers.get(sid)
+        """Hand a message that arrived for a subscription to its receiver."""
+        receiver = self._receivers.get(number)
         if receiver is not None:
             receiver(
-                subject.decode(errors="replace"), reply.decode(errors="replace"), data, headers
+                subject.decode(errors="replace"), reply.decode(errors="replace"), payload, headers
             )
-        # Nothing goes the usual way: this client subscribes by `receive` only.
+
+    async def take_headed(
+        self, number: int, subject: bytes, reply: bytes, headers: bytes, payload: bytes
+    ) -> None:
+        """As `take`, of a message with headers."""
+        self.take(number, subject, reply, payload, await self._process_headers(headers))
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers:
@@ -147,6 +172,10 @@ class LeanClient(Client):
             await self._error_cb(error)
             return None
         return found
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002 (nats-py's signature)
+        # Other servers of its cluster: the door leads to those alone that were named.
+        await super()._process_info({**info, "connect_urls": []}, initial_connection)
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (nats-py's signature)
         """Return once the server has taken everything said before."""

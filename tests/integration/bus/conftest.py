@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,12 @@ from ntp.contract.launch import CREDENTIALS_FILE, BusAddress
 from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
+from orchestrator.bus.external import External
 from orchestrator.errors import UnreachableError
 from orchestrator.spec.model import Desired, PluginSpec, Rights
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
+from tests.worlds.nats_cluster import Cluster
 from tests.worlds.specs import spec
 
 DEADLINE = 20.0
@@ -63,9 +65,9 @@ async def ensured(broker: NatsBroker, wanted: Mapping[str, Rights]) -> None:
 class World:
     """One project: a broker, its server, and plugins by kind and edge."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, external: External | None = None) -> None:
         self.folder = folder
-        self.broker = NatsBroker(folder / "broker", project="test")
+        self.broker = NatsBroker(folder / "broker", project="test", external=external)
         self.server = Server()
         self.plugins: dict[str, PluginSpec] = {}
         self.edges: list[Edge] = []
@@ -82,9 +84,9 @@ class World:
     def remove(self, name: str) -> None:
         del self.plugins[name]
 
-    async def until(self, state: Callable[[], object]) -> None:
+    async def until(self, state: Callable[[], object], *, within: float = DEADLINE) -> None:
         """Poll until `state()` is true; fail at the deadline."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + within
         while not state():
             assert time.monotonic() < end, "the state was not reached in time"
             await asyncio.sleep(0.01)
@@ -95,13 +97,25 @@ class World:
         self.server.start(launch.argv)
 
     async def ensure(self) -> None:
-        await ensured(self.broker, rights(Desired("test", 1, self.plugins), self.edges))
+        await ensured(self.broker, self.rights())
+
+    def rights(self) -> Mapping[str, Rights]:
+        return rights(Desired("test", 1, self.plugins), self.edges)
+
+    def another_broker(self) -> NatsBroker:
+        """What a controller makes that begins anew, of the same server."""
+        return NatsBroker(self.folder / "broker", project="test")
 
     def refusals(self) -> list[str]:
         """What the server refused, over all links."""
         return [words for heard in self.errors.values() for words in heard if "violation" in words]
 
     async def streams(self) -> set[str]:
+        """Return those of signals and fills, and of those that nobody could take."""
+        kinds = ("SIG_", "FILL_", "DLQ_", "TRY_")
+        return {name for name in await self.all_streams() if name.startswith(kinds)}
+
+    async def all_streams(self) -> set[str]:
         async with self.core() as core:
             listed = await core.ask("$JS.API.STREAM.NAMES")
         return set(listed["streams"] or ())
@@ -124,20 +138,19 @@ class World:
     def core(self) -> AbstractAsyncContextManager[Life]:
         return dial(self.broker.address(), self.broker.core_credentials(), name="test")
 
-    def link(self, name: str) -> AbstractAsyncContextManager[Link]:
-        """Connect as this plugin, with the credential that it was given."""
+    def link(self, name: str, at: str = "") -> AbstractAsyncContextManager[Link]:
+        """Connect as this plugin, with the credential that it was given; `at`: to this server alone."""
         folder = self.folder / "run" / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CREDENTIALS_FILE).write_bytes(self.broker.credentials(name))
-        address = BusAddress(servers=[f"nats://{self.broker.address()}"])
+        servers = (at or self.broker.address()).split(",")
+        address = BusAddress(servers=[f"nats://{each}" for each in servers])
         heard = self.errors.setdefault(name, [])
         return connect(folder, address, plain=True, name=name, on_error=heard.append)
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def populate(world: World) -> None:
     """Alpha (source) -> beta (strategy) -> gamma (executor) -> fills back to beta."""
-    world = World(tmp_path)
     world.add("alpha", Kind.DATA_SOURCE)
     world.add("beta", Kind.STRATEGY)
     world.add("gamma", Kind.EXECUTOR)
@@ -145,6 +158,23 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world.wire("alpha", "data", "gamma", "BTCUSDT")
     world.wire("beta", "signal", "gamma")
     world.wire("gamma", "fill", "beta")
+
+
+@asynccontextmanager
+async def clustered(three: Cluster, folder: Path) -> AsyncIterator[World]:
+    """What `populate` makes, on a cluster that is not ours."""
+    world = World(folder, external=three.external)
+    populate(world)
+    async with world.broker:
+        await world.ensure()
+        yield world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """What `populate` makes, on a server of its own."""
+    world = World(tmp_path)
+    populate(world)
     try:
         async with world.broker:
             world.start()

@@ -3,15 +3,22 @@
 The attacker speaks plain nats-py: nothing of the SDK's manners protects the others.
 """
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import nats
 import pytest
 from nats.aio.client import Client
 
+from ntp.contract.beat import Beat, Stage
 from ntp.contract.names import Kind
+from orchestrator.bus.beats import FLOODING
+from orchestrator.bus.connection import listen
 
 
 @pytest.fixture
@@ -77,6 +84,16 @@ async def _violations(client: Client, errors: list[str]) -> list[str]:
         "$JS.API.STREAM.PURGE.SIG_beta",
         "$JS.API.STREAM.MSG.GET.SIG_beta",
         "$JS.API.DIRECT.GET.SIG_beta",
+        "$JS.API.STREAM.MSG.GET.DLQ_gamma",
+        "$JS.API.STREAM.MSG.GET.DLQ_mallory",
+        "$JS.API.STREAM.MSG.DELETE.DLQ_gamma",
+        "$JS.API.STREAM.PURGE.DLQ_gamma",
+        "$JS.API.STREAM.PURGE.DLQ_mallory",
+        "$JS.API.STREAM.PURGE.TRY_gamma",
+        "$JS.API.STREAM.UPDATE.DLQ_mallory",
+        "$JS.API.CONSUMER.CREATE.DLQ_gamma.mallory",
+        "again.beta.gamma.BTCUSDT",
+        "again.mallory.gamma.BTCUSDT",
         "$JS.API.CONSUMER.CREATE.SIG_beta.mallory",
         "$JS.API.CONSUMER.DURABLE.CREATE.SIG_beta.gamma",
         "$JS.API.CONSUMER.DELETE.SIG_beta.gamma",
@@ -117,6 +134,9 @@ async def test_a_plugin_cannot_publish_what_is_not_its_own(attacked, subject):
         "beat.*",
         "ctl.>",
         "ctl.beta",
+        "dlq.>",
+        "dlq.gamma.>",
+        "again.>",
         "$JS.>",
         "$JS.API.>",
         "$JS.ACK.>",
@@ -163,14 +183,6 @@ async def test_everything_that_it_may_hear_is_its_own(attacked):
     assert heard == []
 
 
-async def test_a_subject_of_another_names_only_oneself(attacked):
-    """`sig.beta.X` in mallory's account is `sig.mallory.beta.X` in CORE: it stays in its stream."""
-    async with attacked.link("mallory") as mallory:
-        ack = await mallory.request_ack("sig.beta.BTCUSDT", b"forged", "1")
-        assert ack.stream == "SIG_mallory"
-    assert await attacked.stored("SIG_beta") == []
-
-
 async def test_a_reply_subject_cannot_inject_a_message(attacked):
     """The server answers where the asker says: not on another account's subject, not in a stream."""
     heard: list[bytes] = []
@@ -202,14 +214,56 @@ async def test_a_reply_subject_cannot_inject_a_message(attacked):
         del errors
     assert heard == []
     assert {msg_id for _, msg_id, _ in await attacked.stored("SIG_beta")} <= {"mine"}
-    assert await attacked.streams() == {"SIG_beta", "SIG_mallory", "FILL_gamma"}
+    stored = {"SIG_beta", "SIG_mallory", "FILL_gamma"}
+    dead = {f"{kind}_{name}" for kind in ("DLQ", "TRY") for name in ("beta", "mallory", "gamma")}
+    assert await attacked.streams() == stored | dead
 
 
-async def test_a_message_id_of_another_does_not_swallow_his_signal(attacked):
-    async with attacked.link("mallory") as mallory, attacked.link("beta") as beta:
-        await mallory.request_ack("sig.BTCUSDT", b"first", "beta:BTCUSDT:1:0")
-        ack = await beta.request_ack("sig.BTCUSDT", b"buy", "beta:BTCUSDT:1:0")
-        assert not ack.duplicate
+async def test_state_and_captures_of_others_are_out_of_reach(attacked):
+    """What another keeps for its next life, and what it is wired to, is neither read nor written."""
+    attacked.add("other", Kind.DATA_SOURCE)
+    attacked.wire("other", "data", "beta")
+    await attacked.ensure()
+    async with attacked.link("beta") as beta, attacked.link("other") as other:
+        await beta.bucket.store(b"mine")
+        await other.publish("data.BTCUSDT", b"paid for")
+        await other.flush()
+        async with attacker(attacked) as (client, errors):
+            inbox, heard = client.new_inbox(), []
+
+            async def note(message):
+                heard.append(message.data)
+
+            await client.subscribe(inbox, cb=note)
+            for subject in (
+                "state.beta",
+                "$JS.API.DIRECT.GET.STATE_beta.state.beta",
+                "$JS.API.STREAM.MSG.GET.STATE_beta",
+                "$JS.API.STREAM.PURGE.STATE_beta",
+                "$JS.API.CONSUMER.MSG.NEXT.MD_other.beta",
+                "$JS.API.CONSUMER.RESET.MD_other.beta",
+                "$JS.API.CONSUMER.CREATE.MD_other.mallory",
+                "next.other",
+                "md.other.data.BTCUSDT",
+            ):
+                await client.publish(subject, b'{"seq": 1, "batch": 1}', reply=inbox)
+            # Its own is there, and is its own, whatever the question names.
+            await client.publish("state", b"whose", reply=inbox)
+            await attacked.until(lambda: heard)
+            for last in ("state.mallory", "state.beta", ">"):
+                for body in ({"last_by_subj": last}, {"next_by_subj": last}, {"seq": 1}):
+                    await client.publish("recall", json.dumps(body).encode(), reply=inbox)
+            await _flush(client)
+            await attacked.until(lambda: len(heard) == 1 + 9)
+            refused = "\n".join(str(error) for error in errors)
+        answers = [json.loads(each) for each in heard]
+        told = {each["message"]["data"] for each in answers if "message" in each}
+        assert {base64.b64decode(each) for each in told} == {b"whose"}
+        assert len([each for each in answers if "message" in each]) == 7
+        for subject in ("state.beta", "msg.get.state_beta", "md.other.data", "next.other"):
+            assert subject in refused.lower()
+        assert await beta.bucket.load() == b"mine"
+        assert [each.payload for each in await beta.captured("other")] == [b"paid for"]
 
 
 @pytest.mark.parametrize(
@@ -319,3 +373,231 @@ async def test_a_full_stream_of_one_leaves_the_others_theirs(attacked):
         assert ack.seq == 1
         stored = await attacked.stored("SIG_mallory")
         assert len(stored) == len(answers) - 1, "nothing was pushed out"
+
+
+async def test_a_dead_letter_of_another_is_out_of_reach(attacked):
+    """Mallory names gamma's letters, its message ids and its headers: all of it is mallory's own."""
+    async with attacked.link("gamma") as gamma, attacker(attacked) as (client, _):
+        kept = await gamma.bury("dlq.letter.beta.1-1", b"mine", "SIG_beta:1-1:gamma", {})
+        assert (await kept).stream == "DLQ_gamma"
+        before = await attacked.stored("DLQ_gamma")
+        forged = "dlq.gamma.letter.beta.1-1"
+        for headers in (
+            {"Nats-Msg-Id": "SIG_beta:1-1:gamma"},
+            {"Nats-Msg-Id": "SIG_beta:2-1:gamma"},
+            {"Nats-Rollup": "sub"},
+            {"Nats-Rollup": "all"},
+            {"Nats-TTL": "1s"},
+        ):
+            await client.publish(forged, b"forged", headers=headers)
+            await client.publish("dlq.letter.beta.1-1", b"forged", headers=headers)
+        await client.request("dlq.letter.beta.9-1", b"forged")  # answered once all is stored
+        later = await gamma.bury("dlq.letter.beta.2-1", b"mine", "SIG_beta:2-1:gamma", {})
+        assert not (await later).duplicate
+    assert (await attacked.stored("DLQ_gamma"))[:1] == before
+    assert {payload for _, _, payload in await attacked.stored("DLQ_gamma")} == {b"mine"}
+    assert {payload for _, _, payload in await attacked.stored("DLQ_mallory")} == {b"forged"}
+
+
+async def test_who_is_sent_nothing_that_is_stored_has_no_dead_letters(attacked):
+    async with attacker(attacked, "alpha") as (client, errors):
+        await client.publish("dlq.letter.beta.1-1", b"")
+        assert await _violations(client, errors)
+
+
+async def test_letters_without_end_push_out_nobodys_and_their_sender_is_told(attacked):
+    from ntp.connection import Ack
+
+    async with attacked.link("mallory") as mallory, attacked.link("gamma") as gamma:
+        acks: list[Ack] = []
+        payload = b"x" * 100_000
+        while not acks or acks[-1].seq:
+            place = str(len(acks))
+            acks.append(await (await mallory.bury(f"dlq.letter.gamma.{place}", payload, place, {})))
+        assert len(acks) > 30
+        assert next(seq for seq, _, _ in await attacked.stored("DLQ_mallory")) == 1
+        kept = await gamma.bury("dlq.letter.mallory.1-1", payload, "1", {})
+        assert (await kept).seq == 1
+        # What is begun is noted all the same.
+        note = await mallory.bury("dlq.try.gamma.1", b"", "try", {})
+        assert (await note).seq == 1
+
+
+async def test_a_queue_group_takes_nothing_from_those_who_hear_the_same(attacked):
+    """Mallory joins every group that it can think of on what it may hear: each hears all the same."""
+    heard: list[bytes] = []
+    async with (
+        attacker(attacked) as (client, errors),
+        attacked.link("alpha") as alpha,
+        attacked.link("beta") as beta,
+    ):
+        await beta.subscribe("in.alpha.data.>", lambda _, tick: heard.append(tick))
+        await beta.flush()
+        for group in ("beta", "gamma", "MD_alpha", "CORE"):
+            await client.subscribe("in.alpha.data.>", queue=group)
+            await client.subscribe("_INBOX.>", queue=group)
+        assert await _violations(client, errors) == []
+        every = [b"%d" % number for number in range(100)]
+        for tick in every:
+            await alpha.publish("data.A", tick)
+        await attacked.until(lambda: len(heard) >= len(every))
+        assert heard == every
+        assert [each.payload for each in await beta.captured("alpha")] == every
+        kept = await beta.request_ack("sig.A", b"", "1")
+        assert (kept.stream, kept.seq) == ("SIG_beta", 1)
+
+
+async def test_who_said_something_is_told_by_its_subject_not_by_a_header(attacked):
+    """`Nats-Request-Info` names an account; mallory writes another's there."""
+    theirs = attacked.broker._authority.account("beta").public
+    forged = {"Nats-Request-Info": json.dumps({"acc": theirs, "name": "beta", "user": "beta"})}
+    async with (
+        listen(attacked.broker.address, attacked.broker.core_credentials) as bus,
+        attacker(attacked) as (client, _),
+        attacked.link("gamma") as gamma,
+    ):
+        await attacked.until(lambda: bus.listening_since)
+        await client.publish("sig.BTCUSDT", b"forged", headers=forged)
+        await client.publish("beat", beat("beta"), headers=forged)
+        await client.publish("beat", beat("mallory"), headers=forged)
+        await attacked.until(lambda: "mallory" in bus.beats())
+        assert ("beta" in bus.beats(), bus.forged) == (False, 1)
+        (signal,) = await gamma.pull("mallory")
+        assert (signal.subject, signal.stream) == ("sig.mallory.BTCUSDT", "SIG_mallory")
+        assert await gamma.pull("beta", expires=0.3) == []
+
+
+async def test_a_trace_shows_nothing_beyond_the_own_account(attacked):
+    """The server would tell whoever asks through which accounts and to whom a message went."""
+    async with attacker(attacked) as (client, _):
+        traces = await client.subscribe("_INBOX.trace")
+        for subject in ("sig.BTCUSDT", "beat", "recall", "next.gamma"):
+            for only in ({}, {"Nats-Trace-Only": "true"}):
+                headers = {"Nats-Trace-Dest": "_INBOX.trace", **only}
+                await client.publish(subject, b"{}", headers=headers)
+        await _flush(client)
+        told = b"\n".join(
+            [traces._pending_queue.get_nowait().data for _ in range(traces.pending_msgs)]
+        )
+    authority = attacked.broker._authority
+    secrets = [
+        authority.core.public,
+        *(authority.account(each).public for each in ("beta", "gamma")),
+    ]
+    assert [each for each in (*secrets, "gamma", "SIG_") if each.encode() in told] == []
+
+
+async def test_who_does_not_read_is_cut_off_and_costs_nobody_anything(attacked):
+    """16 MiB wait for it at most: of 150 MiB the server keeps a part, and the others miss nothing."""
+    heard: list[int] = []
+    async with (
+        attacker(attacked) as (client, _),
+        attacked.link("alpha") as alpha,
+        attacked.link("beta") as beta,
+    ):
+        await client.subscribe("in.alpha.data.>")
+        await _flush(client)
+        await beta.subscribe("in.alpha.data.>", lambda _, tick: heard.append(len(tick)))
+        await beta.flush()
+        client._transport._io_writer.transport.pause_reading()
+        before = resident(attacked.server.pid)
+        for number in range(1, 1501):
+            await alpha.publish("data.A", b"x" * 100_000)
+            if number % 20 == 0:  # all are in one loop: beta's turn to read
+                await attacked.until(lambda number=number: len(heard) >= number)
+        assert resident(attacked.server.pid) < before + 100 * 1024
+        client._transport._io_writer.transport.resume_reading()
+        await attacked.until(lambda: client.is_closed)
+        assert (len(heard), beta.stats.reconnects, beta.stats.dropped) == (1500, 0, 0)
+        assert alpha.stats.reconnects == 0
+
+
+def resident(pid: int) -> int:
+    """Memory of a process, KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+async def test_who_floods_the_controller_is_shown_and_the_others_are_heard(attacked):
+    """No server limits a rate: beats beyond a few a second are dropped unread."""
+    async with (
+        listen(attacked.broker.address, attacked.broker.core_credentials) as bus,
+        attacker(attacked) as (client, _),
+        attacked.link("beta") as beta,
+    ):
+        await attacked.until(lambda: bus.listening_since)
+        for number in range(1, 5001):
+            await client.publish("beat", beat("mallory", number))
+        await _flush(client)
+        await beta.publish("beat", beat("beta"))
+        await attacked.until(lambda: "beta" in bus.beats())
+        (condition,) = bus.beats()["mallory"][0].conditions
+        assert (condition.type, beta.stats.reconnects) == (FLOODING, 0)
+
+
+async def test_what_another_says_can_be_said_for_him_neither_again_nor_before(attacked):
+    """A signal of beta's, to the byte, said by mallory is mallory's; its own again is stored once.
+
+    `sig.beta.X` in mallory's account is `sig.mallory.beta.X` in CORE.
+    """
+    async with (
+        attacked.link("beta") as beta,
+        attacked.link("mallory") as mallory,
+        attacked.link("gamma") as gamma,
+    ):
+        await beta.request_ack("sig.BTCUSDT", b"buy", "beta:BTCUSDT:1:0")
+        (first,) = await gamma.pull("beta")
+        await gamma.ack(first)
+        again = [
+            await mallory.request_ack(subject, b"buy", "beta:BTCUSDT:1:0")
+            for subject in ("sig.BTCUSDT", "sig.BTCUSDT", "sig.beta.BTCUSDT")
+        ]
+        assert [(each.stream, each.duplicate) for each in again] == [
+            ("SIG_mallory", False),
+            ("SIG_mallory", True),
+            ("SIG_mallory", True),
+        ]
+        await mallory.request_ack("sig.BTCUSDT", b"buy", "beta:BTCUSDT:2:0")
+        ack = await beta.request_ack("sig.BTCUSDT", b"sell", "beta:BTCUSDT:2:0")
+        assert (ack.stream, ack.duplicate) == ("SIG_beta", False)
+        (second,) = await gamma.pull("beta")
+        assert second.payload == b"sell"
+        said = await gamma.pull("mallory")
+        assert {each.subject for each in said} == {"sig.mallory.BTCUSDT"}
+    assert [payload for _, _, payload in await attacked.stored("SIG_beta")] == [b"sell"]
+
+
+async def test_an_old_life_is_not_heard_any_more(attacked):
+    """Beats of a life that was succeeded, kept and sent again by whoever has the credential."""
+    async with (
+        listen(attacked.broker.address, attacked.broker.core_credentials) as bus,
+        attacker(attacked) as (client, _),
+        attacked.link("beta") as beta,
+    ):
+        await attacked.until(lambda: bus.listening_since)
+        await client.publish("beat", beat("mallory", 1, life="old"))
+        await client.publish("beat", beat("mallory", 1, life="new", days=1))
+        await attacked.until(
+            lambda: "mallory" in bus.beats() and bus.beats()["mallory"][0].incarnation == "new"
+        )
+        await client.publish("beat", beat("mallory", 9, life="old"))
+        await _flush(client)
+        await beta.publish("beat", beat("beta"))
+        await attacked.until(lambda: "beta" in bus.beats())
+        now = bus.beats()["mallory"][0]
+        assert (now.incarnation, now.number) == ("new", 1)
+
+
+def beat(instance: str, number: int = 1, *, life: str = "one", days: int = 0) -> bytes:
+    return msgspec.json.encode(
+        Beat(
+            instance=instance,
+            kind="strategy",
+            incarnation=life,
+            generation=1,
+            number=number,
+            at=datetime.now(UTC),
+            started=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days),
+            stage=Stage.READY,
+        )
+    )

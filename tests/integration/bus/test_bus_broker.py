@@ -22,6 +22,8 @@ from orchestrator.spec.model import Desired
 from orchestrator.spec.rights import rights
 from tests.integration.bus.conftest import Server, ensured
 
+STREAMS = {"SIG_beta", "DLQ_beta", "TRY_beta", "FILL_gamma", "DLQ_gamma", "TRY_gamma"}
+
 
 async def test_a_healthy_broker_has_nothing_to_complain_of(world):
     assert await world.broker.check() == []
@@ -146,7 +148,7 @@ async def test_a_lost_store_is_made_again(world):
         while True:  # the controller's next passes; the first ones may still see the old connection
             await world.ensure()
             try:
-                if await world.streams() == {"SIG_beta", "FILL_gamma"}:
+                if await world.streams() == STREAMS:
                     break
             except UnreachableError:
                 await asyncio.sleep(0.05)
@@ -280,7 +282,7 @@ async def test_a_nats_that_is_not_ours_is_one_setting(world, server, tmp_path):
         async with dial(broker.address(), broker.credentials("zeta"), name="zeta") as life:
             answer = await life.ask("sig.A", {})
             assert answer["stream"] == "SIG_zeta"
-    assert await world.streams() == {"SIG_beta", "FILL_gamma"}, "nothing was made on the other one"
+    assert await world.streams() == STREAMS, "nothing was made on the other one"
 
 
 async def test_two_projects_on_one_nats_share_no_stream(world, tmp_path):
@@ -298,7 +300,7 @@ async def test_two_projects_on_one_nats_share_no_stream(world, tmp_path):
         async with dial(broker.address(), broker.credentials("zeta"), name="zeta") as life:
             answer = await life.ask("sig.A", {})
             assert answer["stream"] == "SIG_zeta"
-    assert await world.streams() == {"SIG_beta", "FILL_gamma"}
+    assert await world.streams() == STREAMS
 
 
 async def test_a_revoked_account_comes_back_with_its_rights(world):
@@ -315,3 +317,14 @@ async def test_a_revoked_account_comes_back_with_its_rights(world):
             pass
     async with world.link("beta") as beta:
         await beta.request_ack("sig.A", b"", "1")
+
+
+async def test_a_stream_that_could_not_be_stored_is_tried_again(world):
+    (streams,) = (world.folder / "broker" / "store" / "jetstream").glob("*/streams")
+    (streams / "SIG_delta").write_text("in the way; the server takes it away when it fails")
+    world.add("delta", Kind.STRATEGY)
+    desired = rights(Desired("test", 2, world.plugins), world.edges)
+    with pytest.raises(UnreachableError, match="error creating store for stream"):
+        await world.broker.ensure(desired)
+    await world.broker.ensure(desired)
+    assert (streams / "SIG_delta").is_dir()

@@ -6,6 +6,7 @@ import pytest
 
 from ntp.contract.names import Kind
 from ntp.contract.subjects import data_in
+from orchestrator.bus.client import dial
 
 
 async def _within(awaitable, seconds=15.0):
@@ -108,6 +109,28 @@ async def test_what_was_under_way_when_a_connection_broke_comes_again_first(worl
     assert again == [b"0", b"1", b"2", b"3", b"4"]
 
 
+async def test_what_went_astray_on_the_way_comes_before_anything_newer(world):
+    """As where a server of a cluster goes, with what it was about to hand out, and the connection stays."""
+    async with world.link("beta") as beta, world.link("gamma") as gamma:
+        await _within(beta.request_ack("sig.A", b"0", "id-0"))
+        (message,) = await gamma.pull("beta", batch=1)
+        await gamma.ack(message)
+        await _within(beta.request_ack("sig.A", b"1", "id-1"))
+        credentials = world.broker.credentials("gamma")
+        async with dial(world.broker.address(), credentials, name="astray") as other:
+            inbox = other.client.new_inbox()
+            answers = await other.client.subscribe(inbox)
+            await other.client.publish("next.beta", b'{"batch": 1}', reply=inbox)
+            assert (await answers.next_msg(timeout=15)).data == b"1"
+        await _within(beta.request_ack("sig.A", b"2", "id-2"))
+        got: list[bytes] = []
+        while len(got) < 2:
+            pulled = await gamma.pull("beta", batch=1)
+            assert pulled, "nothing came within five seconds"
+            got += [message.payload for message in pulled]
+        assert got == [b"1", b"2"]
+
+
 async def test_an_executor_that_comes_later_is_not_given_old_signals(world):
     async with world.link("beta") as beta:
         await _within(beta.request_ack("sig.BTCUSDT", b"old", "old"))
@@ -150,7 +173,7 @@ async def test_a_removed_plugin_is_cut_off_and_its_stream_is_gone(world):
         world.remove("beta")
         await world.ensure()
         await world.until(lambda: not beta.connected)
-        assert await world.streams() == {"FILL_gamma"}
+        assert await world.streams() == {"FILL_gamma", "DLQ_gamma", "TRY_gamma"}
     assert any("reconnecting" in words for words in world.errors["beta"])
 
 

@@ -48,7 +48,7 @@ async def test_a_block_in_the_file_says_what_metadata_cannot(project):
     assert artifact.requirements == ("numpy>=1.20",)
     assert artifact.egress == ("api.example.com:443",)
     assert artifact.secrets == ("api_key",)
-    assert artifact.trading == {"short": True, "pyramid": 2}
+    assert artifact.trading == {"short": True, "pyramid": 2, "risk": {}}
     project.write("mine.py", block.replace("secrets =", "secret ="))
     assert "unknown field 'secret'" in str(await project.unusable("mine"))
     project.write("mine.py", block.replace(">=3.11", ">=3.99"))

@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def listen(facts: dict[str, Any]) -> list[socket.socket]:
     return sockets
 
 
-def bystander() -> int:
+@contextlib.contextmanager
+def bystander() -> Iterator[int]:
     """A process of the host, with a secret in its environment and its command line."""
     pid = os.fork()
     if pid == 0:
@@ -97,7 +99,11 @@ def bystander() -> int:
         program = f"import time; time.sleep({SECONDS + 60})  # {CANARY}"
         environment = {"SECRET": CANARY}
         os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", program], environment)
-    return pid
+    try:
+        yield pid
+    finally:  # a rig that ends before the other asked to die with it would leave it our output
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def policy_of(world: Path, *, root: bool) -> Policy:
@@ -223,7 +229,15 @@ def main(world: Path) -> dict[str, Any]:
         become_ordinary(sys.executable)
     POLICY = policy_of(world, root=root)
     sockets = listen(facts)
-    victim = bystander()
+    with bystander() as victim:
+        seen = watch(world, facts, victim, was_root=was_root)
+    for server in sockets:
+        server.close()
+    return seen
+
+
+def watch(world: Path, facts: dict[str, Any], victim: int, *, was_root: bool) -> dict[str, Any]:
+    """Run the sandbox, and tell what came of it."""
     group = cgroup.create(POLICY.name, POLICY)
     facts.update(
         bystander=victim,
@@ -274,10 +288,6 @@ def main(world: Path) -> dict[str, Any]:
     seen["stdout"], seen["stderr"] = (
         bytes(text).decode(errors="replace") for text in output.values()
     )
-    os.kill(victim, signal.SIGKILL)
-    os.waitpid(victim, 0)
-    for server in sockets:
-        server.close()
     return seen
 
 

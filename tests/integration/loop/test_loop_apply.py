@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.decide.report import Preview, Progress
 from orchestrator.errors import ActionError, ConflictError
-from tests.worlds.house import FLEET, NAMES, finish
+from tests.worlds.house import FLEET, NAMES, TEMPO, finish
 from tests.worlds.memory import (
     MemoryRuntime,
     eventually,
@@ -44,6 +44,18 @@ async def test_a_launch_has_config_inputs_credentials_and_labels(house):
             1,
         )
         assert house.machine.file("paper").storage == "/storage"
+
+
+async def test_a_launch_names_every_server_of_a_cluster_and_reaches_those_alone(house):
+    house.broker = MemoryBroker(house.machine, external=True)
+    house.broker.address = lambda: "one:4222,[::1]:4223"
+    house.bus = MemoryBus(house.machine, broker=None)
+    async with house.controlled():
+        await house.apply()
+        launch, file = house.machine.launches["bollinger"], house.machine.file("bollinger")
+        assert file.bus.servers == ["nats://one:4222", "nats://[::1]:4223"]
+        assert [(each.host, each.port) for each in launch.egress] == [("one", 4222), ("::1", 4223)]
+        assert launch.private == launch.egress
 
 
 async def test_a_removal_says_that_storage_is_kept_where_there_is_some(house):
@@ -275,3 +287,63 @@ async def test_a_revision_keeps_in_a_line_what_it_changed(house):
             "no plugin; the text alone",
         ]
         assert "timeout_s 30.0 -> 60.0" in told[3]
+
+
+@pytest.fixture
+async def running(house):
+    """Everything runs as declared."""
+    # No pass but those that somebody asks for.
+    house.tempo = replace(TEMPO, relist=timedelta(minutes=10))
+    async with house.controlled() as controller:
+        *_, outcome = await house.apply()
+        assert outcome.ready
+        await eventually(lambda: not controller._loop.going)
+        await controller.status(None)
+        yield house, controller
+
+
+async def test_a_preview_and_its_apply_share_one_look(running):
+    house, controller = running
+    book = controller._rooms.desk.book
+    for _ in range(100):  # the last beats of the start may still come
+        looks = controller._loop.begun
+        shown = await house.preview(settings={"folder": str(house.folder)})
+        assert not shown.differs
+        _, progress, outcome = await house.apply(expect=shown.revision)
+        assert outcome.ready
+        assert len(outcome.plugins) == len(NAMES)
+        assert controller._rooms.desk.book is book, "it was written again"
+        if controller._loop.begun == looks + 1:
+            break
+    else:
+        pytest.fail("it looks again and again")
+    assert progress == [], "nobody changed"
+
+
+async def test_what_was_shown_is_not_applied_in_place_of_other_files(running):
+    house, _ = running
+    await house.preview(settings={"folder": str(house.folder)})
+    plan, _, outcome = await house.apply(FLEET.replace("period: 20", "period: 30"))
+    assert [each.name for each in plan.changes if each.do != "keep"] == ["bollinger"]
+    assert outcome.ready
+
+
+async def test_what_ended_after_the_preview_is_started_by_the_apply(running):
+    house, _ = running
+    await house.preview(settings={"folder": str(house.folder)})
+    before = house.machine.instances["bollinger"].id
+    house.machine.end("bollinger", code=1)
+    await eventually(lambda: "bollinger" not in house.machine.running())
+    await house.passes(1)
+    *_, outcome = await house.apply()
+    assert outcome.ready
+    assert house.machine.instances["bollinger"].id != before
+
+
+async def test_an_apply_that_nobody_previewed_looks_itself(running):
+    house, controller = running
+    await controller.status(None)  # a look just made
+    looks = controller._loop.begun
+    *_, outcome = await house.apply()
+    assert outcome.ready
+    assert controller._loop.begun > looks

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from ntp.contract.launch import CREDENTIALS_FILE
+from orchestrator.controller.controller import Controller
 from orchestrator.errors import ActionError
 from tests.worlds.house import FLEET, NAMES, finish
 from tests.worlds.memory import (
@@ -32,27 +34,74 @@ async def test_a_plugin_stopped_by_hand_stays_so_until_it_is_started(house):
         assert house.machine.file("bollinger").config["period"] == 30
 
 
-async def test_a_restart_by_hand_replaces_exactly_one_life(house):
+@pytest.mark.parametrize("name", ["bollinger", "broker"])
+async def test_a_restart_by_hand_replaces_exactly_one_life(house, name):
     async with house.controlled() as controller:
         await house.apply()
         before = len(house.machine.history)
-        outcome = await finish(
-            controller.restart("bollinger", wait=True, deadline=timedelta(seconds=5))
-        )
-        assert outcome.ready
-        assert house.machine.history[before:] == [("stop", "bollinger"), ("start", "bollinger")]
+        outcome = await finish(controller.restart(name, wait=True, deadline=timedelta(seconds=5)))
+        assert outcome.ready, outcome.waiting
+        assert house.machine.history[before:] == [("stop", name), ("start", name)]
         assert (await house.status("bollinger")).restarts == 0, "nothing has failed"
 
 
-async def test_the_broker_is_restarted_by_hand_alone(house):
+def _credentials(house, name):
+    return house.machine.launches[name].files[CREDENTIALS_FILE]
+
+
+async def test_who_is_given_another_credential_begins_with_it_and_alone(house):
     async with house.controlled() as controller:
         await house.apply()
         before = len(house.machine.history)
         outcome = await finish(
-            controller.restart("broker", wait=True, deadline=timedelta(seconds=5))
+            controller.rotate("bollinger", wait=True, deadline=timedelta(seconds=5))
         )
-        assert house.machine.history[before:] == [("stop", "broker"), ("start", "broker")]
-        assert outcome.ready, outcome.waiting
+        assert outcome.ready
+        assert house.machine.history[before:] == [("stop", "bollinger"), ("start", "bollinger")]
+        assert house.broker.rotated == ["bollinger"]
+        assert _credentials(house, "bollinger") == b"creds of bollinger anew 1"
+        assert _credentials(house, "momentum") == b"creds of momentum"
+        await finish(controller.restart("bollinger", wait=True, deadline=timedelta(seconds=5)))
+        assert house.broker.rotated == ["bollinger"], "asked for once"
+
+
+async def test_the_old_credential_serves_until_its_life_has_ended(house):
+    """Cut off before, it could not send any more what it had to."""
+    async with house.controlled() as controller:
+        await house.apply()
+        house.broker.away = True
+        outcome = await finish(
+            controller.rotate("bollinger", wait=True, deadline=timedelta(seconds=0.5))
+        )
+        assert (outcome.ready, house.broker.rotated) == (False, [])
+        assert "bollinger" not in house.machine.running(), "nobody goes on with the old one"
+        house.broker.away = False
+        await eventually(lambda: "bollinger" in house.machine.running())
+        assert _credentials(house, "bollinger") == b"creds of bollinger anew 1"
+
+
+async def test_a_controller_that_is_killed_meanwhile_has_its_successor_do_it(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.broker.away = True
+        await finish(controller.rotate("bollinger", wait=False, deadline=timedelta(0)))
+    house.broker.away = False
+    async with house.controlled():
+        await eventually(lambda: house.broker.rotated == ["bollinger"])
+        await eventually(lambda: "bollinger" in house.machine.running())
+        assert _credentials(house, "bollinger") == b"creds of bollinger anew 1"
+
+
+async def test_of_one_that_is_stopped_the_credential_is_refused_at_once(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await finish(controller.stop("bollinger", wait=True, deadline=timedelta(seconds=5)))
+        outcome = await finish(
+            controller.rotate("bollinger", wait=True, deadline=timedelta(seconds=5))
+        )
+        assert outcome.ready
+        assert outcome.plugins[0].state == "Stopped"
+        assert house.broker.rotated == ["bollinger"]
 
 
 async def test_a_broker_that_does_not_come_back_is_not_called_restarted(house):
@@ -66,14 +115,22 @@ async def test_a_broker_that_does_not_come_back_is_not_called_restarted(house):
         assert [each.name for each in outcome.waiting] == ["broker"]
 
 
-async def test_an_unknown_name_is_refused_with_those_there_are(house):
+@pytest.mark.parametrize(
+    ("act", "name", "words"),
+    [
+        (
+            Controller.restart,
+            "bolinger",
+            r"no plugin is named 'bolinger'; did you mean 'bollinger'[?] there are: binance_data",
+        ),
+        (Controller.rotate, "broker", "no plugin is named 'broker'"),
+    ],
+)
+async def test_a_name_that_is_no_plugins_is_refused_with_those_there_are(house, act, name, words):
     async with house.controlled() as controller:
         await house.apply()
-        with pytest.raises(
-            ActionError,
-            match=r"no plugin is named 'bolinger'; did you mean 'bollinger'[?] there are: binance_data",
-        ):
-            await finish(controller.restart("bolinger", wait=True, deadline=timedelta(seconds=5)))
+        with pytest.raises(ActionError, match=words):
+            await finish(act(controller, name, wait=True, deadline=timedelta(seconds=5)))
 
 
 async def test_down_stops_sources_first_and_the_broker_last_and_keeps_storage(house):

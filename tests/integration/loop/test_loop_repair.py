@@ -216,3 +216,17 @@ async def test_a_restart_does_not_wait_for_the_installation_of_another(house):
         await house.until("momentum", lambda each: each.ready)
         house.catalog.slow["extra"].set()
         await house.until("extra", lambda each: each.ready)
+
+
+async def test_beats_are_heard_closely_while_somebody_is_not_ready_and_only_then(house):
+    house.machine.unready.add("momentum")
+    async with house.controlled() as controller:
+        await house.apply(wait=False)
+        await eventually(lambda: "momentum" in house.machine.running())
+        await controller.status(None)
+        assert house.bus.closely
+        house.machine.unready.clear()
+        await eventually(lambda: not house.bus.closely)
+        house.machine.unready.add("momentum")
+        await finish(controller.restart("momentum", wait=False, deadline=timedelta(0)))
+        await eventually(lambda: house.bus.closely)

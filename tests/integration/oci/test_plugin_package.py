@@ -87,6 +87,12 @@ def _plugin(folder, text=MANIFEST_TEXT):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _own_configuration(monkeypatch, tmp_path):
+    """Which base was named last is remembered there."""
+    monkeypatch.setenv("NTP_CONFIG", str(tmp_path / "configuration"))
+
+
 def _package(*arguments, shelf, code=0, **environment):
     """Run the command in this process: it is what a person types, without Python's start."""
     run = CliRunner().invoke(

@@ -83,8 +83,40 @@ def look(browser, scheme, address, picture, height):
     page.get_by_role("button", name="fills").click()
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     seen["without fills"] = first.evaluate(PICTURE) != whole
+    seen["sorted"] = sort(page)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    seen["on paper"] = page.evaluate("getComputedStyle(document.body).backgroundColor")
     context.close()
+    seen["still"] = still(browser, address)
     return {**seen, "said": said, "asked": asked}
+
+
+def sort(page):
+    """Sort the trades by what they brought, twice; return what the heading says, if the rows agree."""
+    head = page.locator("table.sortable th", has_text="net")
+    column = head.evaluate("head => head.cellIndex")
+    told = []
+    for turn in range(2):
+        head.get_by_role("button").click()
+        values = page.locator(f"table.sortable tbody td:nth-child({column + 1})").evaluate_all(
+            "cells => cells.map(cell => Number(cell.dataset.by))"
+        )
+        assert len(set(values)) > 2
+        assert values == sorted(values, reverse=not turn), values
+        told.append(head.get_attribute("aria-sort"))
+    return told
+
+
+def still(browser, address):
+    """Return how many drawings are shown where no program runs."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    drawings = page.locator("svg.still")
+    count = sum(drawings.nth(at).is_visible() for at in range(drawings.count()))
+    assert not page.locator("canvas").first.is_visible()
+    context.close()
+    return count
 
 
 def main(program, address, picture=None, height=0):

@@ -60,14 +60,14 @@ def a_run() -> Run:
         for track, price in zip(tracks, (60_000 + second % 37, 190 - second / 100), strict=True):
             track.add(MarketData(at(second), track.symbol, price, 1.0))
     signals, fills = [], []
-    for second in range(290, 330, 3):
+    for number, second in enumerate(range(290, 330, 3)):
         tick = TickRef("one", "BTC/USDT", second, str(second), at(second))
         kind = SignalType.BUY if second % 2 else SignalType.SELL
         wish = TradingSignal("BTC/USDT", kind, 0.5, 60_010.0)
         signals.append(SignalMessage(f"s{second}", "alpha", "1", second, tick, wish))
         fills.append(
-            Fill(f"f{second}", f"s{second}", "paper", "alpha", "BTC/USDT", Side.BUY, Decimal("0.01"),
-                 Decimal(60_012), Decimal("0.6"), Decimal(0), FillReason.SIGNAL, at(second + 1), "t")
+            Fill(f"f{second}", f"s{second}", "paper", "alpha", "BTC/USDT", Side.SELL if number % 2 else Side.BUY, Decimal("0.01"),
+                 Decimal(60_012 + second * second % 11), Decimal("0.6"), Decimal(0), FillReason.SIGNAL, at(second + 1), "t")
         )  # fmt: skip
     return Run("seen <by> a browser", tracks, signals, fills, {"alpha": Decimal(10_000)})
 
@@ -79,7 +79,7 @@ def test_a_browser_draws_it_in_light_and_dark_and_is_asked_for_nothing(seen):
         assert view["said"] == []
         assert [address.partition(":")[0] for address in view["asked"]] == ["file"]
         assert view["heading"] == "seen <by> a browser"
-        assert len(view["lines"]) == 4  # two prices, equity, drawdown
+        assert len(view["lines"]) == 5  # two prices, equity, drawdown, exposure
         assert min(view["lines"]) > 0.95, "from the left to the right"
         assert not view["wide"], "nobody has to scroll sideways"
         assert view["tip"].startswith("2024-08-08 12:0")
@@ -88,4 +88,7 @@ def test_a_browser_draws_it_in_light_and_dark_and_is_asked_for_nothing(seen):
         assert view["zoom changes it"]
         assert view["and back"]
         assert view["without fills"]
+        assert view["sorted"] == ["descending", "ascending"]
+        assert view["on paper"] == light["paper"], "paper is light"
+        assert view["still"] == 5
     assert light["paper"] != dark["paper"]

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -26,9 +27,10 @@ from ntp.contract.launch import (
 from ntp.contract.names import Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
+from orchestrator.bus.external import External
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Desired, Input, PluginSpec
-from orchestrator.spec.rights import rights
+from orchestrator.spec.rights import RECEIVERS, rights
 from orchestrator.spec.wiring import Wiring, trading
 from tests.worlds.specs import changed, spec
 
@@ -37,14 +39,23 @@ ROOT = Path(__file__).parents[3]
 
 
 class Bench:
-    """One project: plugins are added, then the broker is opened, then each is started."""
+    """One project: plugins are added, then the broker is opened, then each is started.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for what is made.
+        store: for what the broker keeps; else `folder` too.
+        external: a NATS that serves instead of one of its own.
+    """
+
+    def __init__(
+        self, folder: Path, store: Path | None = None, *, external: External | None = None
+    ) -> None:
         self.folder = folder
         self.plugins: dict[str, PluginSpec] = {}
         self.launches: dict[str, dict] = {}
         self.processes: dict[str, subprocess.Popen] = {}
-        self.broker = NatsBroker(folder / "broker", project="test")
+        place = (store or folder) / "broker"
+        self.broker = NatsBroker(place, project="test", external=external)
         self._server: subprocess.Popen | None = None
         self.bus = None
 
@@ -76,6 +87,8 @@ class Bench:
 
     async def open(self) -> None:
         launch = self.broker.launch()
+        if launch is None:
+            return await self.ensure()
         with (self.folder / "broker.log").open("ab") as log:
             self._server = subprocess.Popen(
                 launch.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -91,8 +104,7 @@ class Bench:
         ends = time.monotonic() + DEADLINE
         while True:
             try:
-                replays = {name: each.get("replay", 0) for name, each in self.launches.items()}
-                wanted = rights(desired, Wiring(desired).edges, replays)
+                wanted = rights(desired, Wiring(desired).edges)
                 return await self.broker.ensure(wanted)
             except UnreachableError:
                 assert time.monotonic() < ends
@@ -101,6 +113,13 @@ class Bench:
     def freeze_broker(self) -> None:
         """It takes what is sent to it, as far as the kernel's buffers go, and does nothing with it."""
         self._server.send_signal(signal.SIGSTOP)
+
+    def freeze(self) -> None:
+        """Stop everything where it is, the broker first."""
+        self.freeze_broker()
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGSTOP)
 
     def kill_broker(self) -> None:
         self._server.kill()
@@ -120,11 +139,12 @@ class Bench:
                 plugin=name,
                 entrypoint=spec.entrypoint,
                 generation=1,
-                bus=BusAddress([f"nats://{self.broker.address()}"]),
+                bus=BusAddress([f"nats://{each}" for each in self.broker.address().split(",")]),
                 config=dict(spec.config),
                 inputs=list(wiring.listens(name)),
                 trading=trading(spec),
                 plain_network=True,
+                dead_letters=spec.kind in RECEIVERS,
                 **self.launches[name],
             )
             (folder / LAUNCH_FILE).write_bytes(msgspec.json.encode(launch))
@@ -209,9 +229,9 @@ class Bench:
             self.kill_broker()
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path)
+@asynccontextmanager
+async def heard(bench: Bench) -> AsyncIterator[Bench]:
+    """Hear its beats; at the end nothing of it runs."""
     try:
         async with (
             bench.broker,
@@ -220,6 +240,12 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
             yield bench
     finally:
         bench.close()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with heard(Bench(tmp_path)) as bench:
+        yield bench
 
 
 def written(folder: Path) -> list[dict]:

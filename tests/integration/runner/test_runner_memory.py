@@ -1,5 +1,6 @@
 """What a plugin with storage knows in its next life."""
 
+import json
 import re
 
 from ntp.contract.names import Kind
@@ -109,4 +110,23 @@ async def test_a_source_goes_on_after_the_last_tick_that_it_sent(bench, tmp_path
     await bench.exhausted("src", "ten")
     assert bench.flows("src", "data", sent=True)["BTC"][0] in {600 - sent, 601 - sent}
     assert bench.flows("ten", "data") == {"BTC": (600, 0), "DOGE": (600, 0)}
-    assert list(storage.iterdir()) == [], "a recording that ended begins anew"
+    (kept,) = storage.iterdir()
+    assert json.loads(kept.read_text())["position"] == "", "a recording that ended begins anew"
+
+
+async def test_a_snapshot_that_the_code_of_today_cannot_take_is_no_end(bench, tmp_path):
+    notes = remembering(bench, tmp_path)
+    await begin(bench)
+    await halfway(bench, 600)
+    assert await bench.stop("ten") == 0
+    code = bench.folder / "code" / "ten" / "written.py"
+    code.write_text(code.read_text().replace('state["seen"]', 'state["count"]'))
+    bench.start("ten")
+    await bench.exhausted("src", "ten", "paper")
+    assert "restore() raised KeyError: 'count'" in bench.beat("ten").last_refusal
+    # It was shown what came before instead, and knows as much.
+    assert {symbol: one["seen"] for symbol, one in bench.beat("ten").report.items()} == {
+        "BTC": 600,
+        "DOGE": 600,
+    }
+    assert sorted(signals(notes)) == sorted(wanted(600))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ntp.contract.names import Kind
+from ntp.engine.risk import Limits
 from orchestrator.errors import ConfigError
 from orchestrator.spec import load
 from orchestrator.spec.model import Artifact, HostPort, Input, Place, Resources, SecretRef
@@ -323,6 +324,37 @@ def test_an_authors_advice_comes_after_the_users_word():
     a, b = desired.plugins["a"], desired.plugins["b"]
     assert (a.capital, a.short, a.pyramid) == (500, True, 1)
     assert (b.capital, b.short) == (1, False)
+
+
+def test_limits_are_those_of_the_entry_then_of_defaults_then_advised_each_by_itself():
+    text = """
+defaults: {risk: {max_daily_loss: 2.50 %, max_orders_per_minute: 5}}
+plugins:
+  strategies: [{name: a}, {name: b, risk: {max_position: 5.0e3, max_daily_loss: 1000}}]
+"""
+    advice = {"risk": {"max_position": Decimal("99.5"), "max_orders_per_minute": 1}}
+    plugins = resolve(text, trading=advice).plugins
+    assert plugins["a"].risk == {
+        "max_position": "99.5", "max_daily_loss": "2.5%", "max_orders_per_minute": 5,
+    }  # fmt: skip
+    assert plugins["b"].risk == {
+        "max_position": "5000", "max_daily_loss": "1000", "max_orders_per_minute": 5,
+    }  # fmt: skip
+    for spec in plugins.values():
+        assert not Limits.of(spec.risk).none
+
+
+def test_the_limits_of_an_executor_are_its_own_alone():
+    text = """
+defaults: {risk: {max_daily_loss: 2%}}
+plugins:
+  executors: [{name: paper}, {name: other, risk: {max_position: 7}}]
+"""
+    more = "plugins:\n  data_sources: [{name: src}]\n  strategies: [{name: st}]\n"
+    plugins = resolve(text.replace("plugins:\n", more)).plugins
+    assert (plugins["paper"].risk, plugins["other"].risk) == ({}, {"max_position": "7"})
+    assert plugins["st"].risk == {"max_daily_loss": "2%"}
+    assert plugins["src"].risk == {}
 
 
 def test_a_plugin_that_nobody_found_is_a_problem_of_its_entry():

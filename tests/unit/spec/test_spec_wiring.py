@@ -173,3 +173,15 @@ def test_one_wiring_answers_for_all():
         Edge("i", Channel.DATA, "d2"),
     )
     assert all(wiring.listens(name) == listens(whole, name) for name in whole.plugins)
+
+
+def test_the_policy_of_an_input_reaches_the_launch_file():
+    text = """
+plugins:
+  data_sources: [{name: d1}, {name: d2}]
+  strategies: [{name: s, inputs: [{from: d1, policy: latest}, {from: d2}]}]
+  executors: [{name: e}]
+"""
+    found = {each.instance: each.policy for each in listens(desired(text), "s")}
+    assert (found["d1"], found["d2"]) == ("latest", "all")
+    assert {each.policy for each in listens(desired(text), "e")} == {"all"}, "it trades on all"

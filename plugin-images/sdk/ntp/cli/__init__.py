@@ -4,6 +4,8 @@ import click
 
 from ntp.cli.data import data
 from ntp.cli.exchange import exchange
+from ntp.cli.keys import keys
+from ntp.cli.marketplace import marketplace
 from ntp.cli.plugin import plugin
 from ntp.cli.reader import Commands
 
@@ -16,4 +18,6 @@ def main() -> None:
 
 main.add_command(data)
 main.add_command(exchange)
+main.add_command(keys)
+main.add_command(marketplace)
 main.add_command(plugin)

@@ -6,25 +6,21 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ntp import duration
+from ntp.cli.convert import convert
+from ntp.cli.outcome import INTERRUPTED, REFUSED, USAGE
+from ntp.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from ntp.recorder.recorder import Note
     from ntp.recorder.session import Outcome
     from ntp.recorder.sink import Sink
-
-INTERRUPTED = 130
-REFUSED = 5
-USAGE = 2
-SAY_S = 10.0
-"""Between two lines of progress where there is no terminal."""
 
 
 def _span(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
@@ -41,7 +37,10 @@ def _span(ctx: click.Context, param: click.Parameter, text: str | None) -> float
 
 @click.group()
 def data() -> None:
-    """Record what live sources send, for tests and to be played again."""
+    """Record what live sources send, and convert files, for tests and to be played again."""
+
+
+data.add_command(convert)
 
 
 @data.command()
@@ -133,8 +132,8 @@ def record(
 
     try:
         # What the source prints is talk, the result is ours.
-        with _Progress() as progress, contextlib.redirect_stdout(sys.stderr):
-            outcome = run(order, begun, progress.tell)
+        with ProgressLine() as line, contextlib.redirect_stdout(sys.stderr):
+            outcome = run(order, begun, _Progress(line).tell)
     except RecordError as error:
         _say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
         sys.exit(USAGE if error.usage else REFUSED)
@@ -149,42 +148,25 @@ def record(
 
 
 class _Progress:
-    """On a terminal one line that changes, elsewhere a line now and then; each note is a line of its own."""
+    """A line that changes, and for each note a line of its own."""
 
-    def __init__(self) -> None:
-        self._moves = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._began = self._said = time.monotonic()
-        self._before = 0
-        self._open = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._clear()
+    def __init__(self, line: ProgressLine) -> None:
+        self._line = line
+        self._before, self._at = 0, 0.0
 
     def tell(self, what: "Note | Sink") -> None:
         from ntp.recorder.recorder import Note
 
         if isinstance(what, Note):
-            self._clear()
-            _say(f"{what.at:%H:%M:%S}Z {what.what}")
-            return
-        now = time.monotonic()
-        rate, self._before = what.taken - self._before, what.taken
-        if self._moves:
-            self._clear()
-            line = f"{what.taken:,} {what.what}  {rate:,}/s  {now - self._began:.0f} s"
-            print(line, end="", file=sys.stderr, flush=True)
-            self._open = True
-        elif now - self._said >= SAY_S:
-            self._said = now
-            _say(f"{what.taken:,} {what.what} in {now - self._began:.0f} s")
+            self._line.say(f"{what.at:%H:%M:%S}Z {what.what}")
+        else:
+            self._line.show(lambda: self._words(what))
 
-    def _clear(self) -> None:
-        if self._open:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._open = False
+    def _words(self, sink: "Sink") -> str:
+        now = self._line.seconds
+        rate = (sink.taken - self._before) / max(now - self._at, 0.001)
+        self._before, self._at = sink.taken, now
+        return f"{sink.taken:,} {sink.what}  {rate:,.0f}/s  {now:.0f} s"
 
 
 def _say(text: str) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntp.cli.outcome import INTERRUPTED, REFUSED
+
 if TYPE_CHECKING:
     import ssl
 
     from ntp.exchange.faults import Fault
     from ntp.exchange.server import Exchange, Settings
 
-INTERRUPTED = 130
-REFUSED = 5
 _POSITIVE = click.FloatRange(min=0, min_open=True, max=1e6)
 
 

@@ -52,9 +52,10 @@ class LatestSignal(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What a life was shown again before it was ready; nothing that it made of that was sent.
+    """What a life was shown before it was ready: history, of which nothing was sent, and what was missed.
 
-    `signals` counts those that a strategy would have sent, `last` is the newest of them.
+    `ticks` are history; `signals` counts those that a strategy would have sent, `last` is the newest of
+    them. `missed` counts ticks that came while nobody was there: they are like any other.
     """
 
     ticks: Count
@@ -62,7 +63,8 @@ class Replayed(msgspec.Struct, frozen=True):
     seconds: float
     last: LatestSignal | None = None
     problem: str = ""
-    """Why nothing could be replayed, in words."""
+    """Why not all could be replayed, in words."""
+    missed: Count = 0
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -79,6 +81,14 @@ class Pushed(msgspec.Struct, frozen=True):
     generation: Count
     refusal: str = ""
     """Why it did not take it, in words; empty: it runs with it now."""
+
+
+class Halted(msgspec.Struct, frozen=True):
+    """The answer of an executor to the newest `Halt`, be it of its launch file or of a `Control`."""
+
+    number: Count
+    refusal: str = ""
+    """Why it does not obey it, in words; empty: it does."""
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -98,6 +108,8 @@ class Beat(msgspec.Struct, frozen=True):
     refused: Count = 0
     """Results of the plugin that were refused at the border: NaN price, confidence outside [0, 1], …"""
     last_refusal: str = ""
+    dead: Count = 0
+    """Messages that became dead letters in this life."""
     skew_s: float | None = None
     """Arrival minus event time of the newest tick, seconds."""
     indicators: dict[str, dict[str, float]] = {}
@@ -107,6 +119,8 @@ class Beat(msgspec.Struct, frozen=True):
     """The plugin's own figures; an executor's books are here, by strategy."""
     pushed: Pushed | None = None
     """None: nothing was pushed to this life, or its SDK takes no pushes; it runs as it was launched."""
+    halted: Halted | None = None
+    """None: it is no executor, or its SDK knows no halts."""
     signal: LatestSignal | None = None
     """Of this incarnation; None: it made none yet, or is no strategy."""
     replayed: Replayed | None = None

@@ -3,11 +3,12 @@
 The controller writes it, `python -m ntp.runner` reads it; on every runtime.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ntp.contract import CONTRACT
+from ntp.contract.control import Halt
 from ntp.contract.names import Kind
 
 FOLDER = "/run/ntp"
@@ -30,6 +31,10 @@ class Trading(msgspec.Struct, frozen=True):
     risk: dict[str, Any] = {}
 
 
+Policy = Literal["all", "latest", "all-or-fail"]
+"""What becomes of ticks that come faster than they are analysed; of ticks that are lost."""
+
+
 class Listen(msgspec.Struct, frozen=True):
     """One input of this instance; `symbols` empty: all. `trading` is set for an executor's strategies."""
 
@@ -41,6 +46,7 @@ class Listen(msgspec.Struct, frozen=True):
     listens_to: list[str] = []
     """For a strategy among an executor's inputs: the data sources it trades on.
     For an indicator among a strategy's inputs: the data sources it values."""
+    policy: Policy = "all"
 
 
 class BusAddress(msgspec.Struct, frozen=True):
@@ -65,9 +71,9 @@ class LaunchFile(msgspec.Struct, frozen=True):
     config: dict[str, Any] = {}
     inputs: list[Listen] = []
     history: int = 1000
-    replay: int = 0
-    """Of each symbol, how many captured ticks it is shown before it is ready; what it makes of them is
-    not sent."""
+    replay: int = 1000
+    """Of each symbol, how many ticks of what came before it is shown first; what it makes of them is not
+    sent."""
     indicator_wait_s: float = 1.0
     """Longest that a tick waits for its indicator values."""
     timeout_s: float = 30.0
@@ -75,6 +81,9 @@ class LaunchFile(msgspec.Struct, frozen=True):
     grace_s: float = 5.0
     """From SIGTERM to the end."""
     trading: Trading = Trading()
+    risk: dict[str, Any] = {}
+    """An executor's own limits, on the sum over all its strategies."""
+    halt: Halt = Halt()
     storage: str | None = None
     """Durable folder as the plugin sees it."""
     storage_bytes: int = 0
@@ -83,6 +92,10 @@ class LaunchFile(msgspec.Struct, frozen=True):
     """host:port, for the words of a refusal."""
     own_network: bool = False
     """Those hosts are reached over a network of its own; only the bus is reached through the door."""
+    dead_letters: bool = False
+    """Whether the bus keeps what this instance cannot take; else it is refused and gone."""
+    last_end: str = ""
+    """What the life before ended by, where it failed: `PluginRaised: …`."""
     plain_network: bool = False
     """No door is there: connect as usual (Kubernetes, tests)."""
 

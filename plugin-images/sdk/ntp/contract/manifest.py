@@ -14,10 +14,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainValidator,
     StrictBool,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -26,21 +24,18 @@ from ntp.contract import CONTRACT
 from ntp.contract.config_schema import SchemaError, expand
 from ntp.contract.names import NAME_PATTERN, RESERVED, Kind
 from ntp.contract.problem import Problem
+from ntp.contract.semver import LONGEST, SEMVER_PATTERN
 
 __all__ = ["FILE", "Manifest", "TradingDefaults", "expand", "read"]
 
 FILE = "plugin.yaml"
 
-SEMVER_PATTERN = (
-    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
-    r"(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
-)
-"""https://semver.org, item 2 and 9 to 11. Strict, for a version becomes part of a path."""
 _HOST_PORT = (
     r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?:[0-9]{1,5}$"
 )
+_LOSS = r"^(100|[1-9]?[0-9](\.[0-9]{1,9})?)%$"
+"""A share alone: who recommends a loss does not know the capital."""
 _ENTRYPOINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 
 Path = tuple[str | int, ...]
@@ -83,6 +78,20 @@ def _requirement(text: str) -> str:
     return str(requirement)
 
 
+def _licence(text: str) -> str:
+    # Late: few plugins name one, and SPDX's list is long.
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return str(canonicalize_license_expression(text))
+    except InvalidLicenseExpression as error:
+        raise _refuse(
+            f"'{text}' is no SPDX expression",
+            "write one of https://spdx.org/licenses, such as 'MIT' or 'Apache-2.0 OR MIT'; "
+            "or 'LicenseRef-…' for one of your own",
+        ) from error
+
+
 def _contract(version: str) -> str:
     if version.partition(".")[0] != CONTRACT.partition(".")[0]:
         raise _refuse(
@@ -100,12 +109,24 @@ def _schema(written: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
-def _not_yet(_: object) -> None:
-    raise _refuse("'trading.risk' does not act yet", "take it out: nothing would follow it")
-
-
 def _fix(text: str) -> dict[str, Any]:
     return {"x-fix": text}
+
+
+class RiskDefaults(BaseModel):
+    """Limits that the author recommends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_position: Decimal | None = Field(
+        default=None, gt=0, le=10**15, json_schema_extra=_fix("write 5000")
+    )
+    max_daily_loss: Annotated[str, Field(pattern=_LOSS)] | None = Field(
+        default=None, json_schema_extra=_fix("write a share of the capital: '2%'")
+    )
+    max_orders_per_minute: int | None = Field(
+        default=None, ge=1, le=10_000, json_schema_extra=_fix("write a whole number from 1")
+    )
 
 
 class TradingDefaults(BaseModel):
@@ -118,10 +139,10 @@ class TradingDefaults(BaseModel):
     pyramid: int | None = Field(
         default=None, ge=1, le=1000, json_schema_extra=_fix("write a whole number from 1")
     )
-    risk: Annotated[None, PlainValidator(_not_yet), WithJsonSchema({"not": {}})] = Field(
-        default=None,
-        description="Not yet: acts in a later release.",
-        json_schema_extra=_fix("take it out: it does not act yet"),
+    risk: RiskDefaults = Field(
+        default=RiskDefaults(),
+        description="Limits, each for entries that do not say it themselves.",
+        json_schema_extra=_fix("write a mapping such as {max_daily_loss: 2%}"),
     )
 
 
@@ -136,7 +157,7 @@ class Manifest(BaseModel):
             "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
         ),
     )
-    version: Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)] = Field(
+    version: Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=LONGEST)] = Field(
         description="Semantic version of the plugin.",
         json_schema_extra=_fix("write three numbers: '1.0.0'"),
     )
@@ -150,6 +171,11 @@ class Manifest(BaseModel):
     )
     author: Annotated[str, Field(max_length=200)] = Field(
         default="", description="Who wrote it.", json_schema_extra=_fix("write a name")
+    )
+    licence: Annotated[str, Field(max_length=200), AfterValidator(_licence)] | None = Field(
+        default=None,
+        description="Under which licence others may use it: an SPDX expression, or LicenseRef-….",
+        json_schema_extra=_fix("write 'licence: MIT', or what holds for yours"),
     )
     description: Annotated[str, Field(max_length=2000)] = Field(
         default="", description="One sentence.", json_schema_extra=_fix("write one sentence")
@@ -192,7 +218,7 @@ class Manifest(BaseModel):
     trading: TradingDefaults = Field(
         default=TradingDefaults(),
         description="Defaults of a strategy's trading.",
-        json_schema_extra=_fix("write a mapping with capital, short or pyramid"),
+        json_schema_extra=_fix("write a mapping with capital, short, pyramid or risk"),
     )
 
     @model_validator(mode="after")
@@ -254,8 +280,9 @@ def _complaint(detail: ErrorDetails) -> tuple[Path, str, str]:
 
 def _fields(location: Path) -> tuple[type[BaseModel], list[str]]:
     model: type[BaseModel] = Manifest
-    if location[:1] == ("trading",) and len(location) > 1:
-        model = TradingDefaults
+    for at, inside in ((("trading",), TradingDefaults), (("trading", "risk"), RiskDefaults)):
+        if location[: len(at)] == at and len(location) > len(at):
+            model = inside
     return model, list(model.model_fields)
 
 

@@ -114,9 +114,21 @@ class SignalMessage(msgspec.Struct, frozen=True, tag="signal", tag_field="type")
     signal: TradingSignal
 
 
+class Noticed(msgspec.Struct, frozen=True):
+    """A strategy took note of a fill after it had analysed this tick of the fill's symbol."""
+
+    fill: str
+    source: str
+    incarnation: str
+    symbol: str
+    seq: Number
+
+
 class ProgressMessage(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
     """A strategy has analysed everything up to `tick` and made `number` signals; same stream as the
     signals, so it is ordered among them. Executors apply ticks of a strategy's book up to here and no further.
+
+    `noticed`: fills since the last one, of a strategy that looks at them.
     """
 
     strategy: str
@@ -124,12 +136,15 @@ class ProgressMessage(msgspec.Struct, frozen=True, tag="progress", tag_field="ty
     number: Number
     tick: TickRef
     end: bool = False
+    noticed: list[Noticed] = []
 
 
 class FillReason(StrEnum):
     SIGNAL = "signal"
     STOP_LOSS = "stop_loss"
     TAKE_PROFIT = "take_profit"
+    FLATTEN = "flatten"
+    """`ntpctl halt --flatten` closed it."""
 
 
 class Side(StrEnum):

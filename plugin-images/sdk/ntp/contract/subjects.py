@@ -11,10 +11,16 @@ nobody can name a subject of someone else:
     sig.<symbol>                   CORE sig.<strategy>.<symbol>, stream SIG_<strategy>  strategy
     sig._progress                  CORE sig.<strategy>._progress, the same stream       strategy
     fill.<strategy>.<symbol>       CORE fill.<executor>.<strategy>.<symbol>, FILL_<executor>  executor
+    dlq.letter.<sender>.<place>    CORE dlq.<instance>.letter.<sender>.<place>, DLQ_<instance>  strategy, executor
+    dlq.try.<sender>.<count>       CORE dlq.<instance>.try.<sender>.<count>, TRY_<instance>  strategy, executor
+    -                              CORE again.<sender>.<instance>.<symbol>, stream SIG_ or FILL_<sender>:
+                                   a dead letter on its way to its receiver once more           controller
     beat                           CORE beat.<instance>                                everyone
     ctl                            CORE ctl.<instance>                                 controller
-    -                              CORE md.<producer>.data.<symbol>, md.<producer>.ind.<symbol>, stream MD:
-                                   what is captured of a source or an indicator, while somebody asks for it
+    -                              CORE md.<producer>.data.<symbol>, md.<producer>.ind.<symbol>,
+                                   stream MD_<producer>: what is captured of a source or an indicator
+    state                          CORE state.<instance>, stream STATE_<instance>      everyone
+    recall                         CORE $JS.API.STREAM.MSG.GET.STATE_<instance>      what was stored last
     next.<producer>                CORE $JS.API.CONSUMER.MSG.NEXT.<stream>.<instance>  pull request
     reset.<producer>               CORE $JS.API.CONSUMER.RESET.<stream>.<instance>     begin again after the last ack
     $JS.ACK.<stream>.<instance>.>  the same, as it is                                  acknowledgement
@@ -22,8 +28,7 @@ nobody can name a subject of someone else:
 Each account exports what its plugin says (data, ind, sig, fill, beat) as streams too, to those who hold an
 activation: its listeners, and `ntpctl tap`.
 
-Streams are named SIG_<strategy> and FILL_<executor>; the durable consumer bears the instance's name.
-What was captured is asked for as that of the producer `_captured`, whose name no instance can have.
+The durable consumer of a stream bears the name of the instance that reads it.
 """
 
 import re
@@ -33,8 +38,11 @@ _SAFE = re.compile(r"[A-Za-z0-9-]")
 BEAT = "beat"
 CONTROL = "ctl"
 PROGRESS_TOKEN = "_progress"
-CAPTURE_STREAM = "MD"
-CAPTURED = "_captured"
+STATE = "state"
+RECALL = "recall"
+DEAD = "dlq.>"
+AGAIN = "again"
+_BYTE = re.compile("=([0-9A-F]{2})")
 
 
 def token(symbol: str) -> str:
@@ -49,6 +57,19 @@ def token(symbol: str) -> str:
         chr(byte) if byte < 128 and _SAFE.match(chr(byte)) else f"={byte:02X}"
         for byte in symbol.encode()
     )
+
+
+def symbol(encoded: str) -> str:
+    """Return what `token` encoded; of anything else something printable.
+
+    >>> symbol("BTC=2FUSDT"), symbol("EUR=2EUSD"), symbol("=")
+    ('BTC/USDT', 'EUR.USD', '')
+    """
+    raw = _BYTE.sub(lambda found: chr(int(found[1], 16)), encoded.removesuffix("="))
+    try:
+        return raw.encode("latin-1").decode()
+    except UnicodeError:
+        return encoded
 
 
 def data(symbol: str) -> str:
@@ -85,8 +106,17 @@ def fill(strategy: str, symbol: str) -> str:
     return f"fill.{strategy}.{token(symbol)}"
 
 
+def dead_letter(sender: str, place: str) -> str:
+    return f"dlq.letter.{sender}.{place}"
+
+
+def attempt(sender: str, count: int) -> str:
+    """Where it stands which message of `sender` was begun for the so manyth time."""
+    return f"dlq.try.{sender}.{count}"
+
+
 def pull(producer: str) -> str:
-    """Ask for the next messages of a strategy's signals, or of an executor's fills."""
+    """Ask for the next messages of a strategy's signals, of an executor's fills, or of what was captured."""
     return f"next.{producer}"
 
 
@@ -101,3 +131,30 @@ def signal_stream(strategy: str) -> str:
 
 def fill_stream(executor: str) -> str:
     return f"FILL_{executor}"
+
+
+def capture_stream(producer: str) -> str:
+    return f"MD_{producer}"
+
+
+def state_stream(instance: str) -> str:
+    return f"STATE_{instance}"
+
+
+def dead_stream(receiver: str) -> str:
+    return f"DLQ_{receiver}"
+
+
+def tries_stream(receiver: str) -> str:
+    """Where it stands with which messages a receiver has begun; apart, for letters may fill theirs."""
+    return f"TRY_{receiver}"
+
+
+def letters(receiver: str) -> str:
+    """All letters of a receiver, in CORE."""
+    return f"dlq.{receiver}.letter.>"
+
+
+def again(sender: str, receiver: str, symbol: str | None = None) -> str:
+    """Where CORE sends a dead letter to its receiver once more; None: of all symbols."""
+    return f"{AGAIN}.{sender}.{receiver}.{'>' if symbol is None else token(symbol)}"

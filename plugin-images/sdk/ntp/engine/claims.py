@@ -19,6 +19,13 @@ _BELIEVED = 20_000
 """Symbols, those of a source's former lives too; of more the ones that were heard of first go."""
 
 
+class Series(NamedTuple):
+    """A symbol of a source, whichever life of it speaks."""
+
+    source: str
+    symbol: str
+
+
 class Key(NamedTuple):
     """What a tick's `seq` counts within."""
 
@@ -29,6 +36,10 @@ class Key(NamedTuple):
     @classmethod
     def of(cls, tick: TickRef) -> "Key":
         return cls(tick.source, tick.incarnation, tick.symbol)
+
+    @property
+    def series(self) -> Series:
+        return Series(self.source, self.symbol)
 
 
 @dataclass(slots=True)
@@ -83,7 +94,7 @@ class Claims:
         self._seen = seen
         self._lives: OrderedDict[str, _Life] = OrderedDict()
         self._believed: dict[Key, int] = {}
-        self._sources: dict[str, set[str]] = {}
+        self._spoken: dict[Series, set[str]] = {}
         self._ended_by: str | None = None
 
     @property
@@ -97,13 +108,25 @@ class Claims:
     def mentions(self, key: Key) -> bool:
         return key in self._believed
 
-    def incarnations(self, source: str) -> set[str]:
-        """Return the incarnations of `source` of which the strategy has analysed something."""
-        return self._sources.get(source, set())
+    def incarnations(self, series: Series) -> set[str]:
+        """Return the lives of a symbol's source of which the strategy has analysed something of it."""
+        return self._spoken.get(series, set())
 
     def heard(self, incarnation: str, number: int) -> None:
         """Note that the `number`-th signal of an incarnation is here."""
         self._life(incarnation, joined_after=number - 1).add(number)
+
+    def hole(self, incarnation: str, number: int) -> None:
+        """Note that nobody has to wait for the `number`-th signal of an incarnation."""
+        life = self._life(incarnation, joined_after=number - 1)
+        life.add(number)
+        self._believe(incarnation, life)
+
+    def gap(self, incarnation: str, number: int) -> None:
+        """Note that signals up to `number` that are not here were consumed before."""
+        life = self._life(incarnation, joined_after=number)
+        life.give_up_to(number)
+        self._believe(incarnation, life)
 
     def claim(self, incarnation: str, number: int, key: Key, seq: int, *, end: bool) -> None:
         life = self._life(incarnation, joined_after=number)
@@ -147,7 +170,7 @@ class Claims:
                 continue
             if claim.seq > self._believed.get(claim.key, 0):
                 self._believed[claim.key] = claim.seq
-                self._sources.setdefault(claim.key.source, set()).add(claim.key.incarnation)
+                self._spoken.setdefault(claim.key.series, set()).add(claim.key.incarnation)
                 if len(self._believed) > _BELIEVED:
                     self._forget_the_older_half()
             if claim.end and next(reversed(self._lives)) == incarnation:
@@ -157,12 +180,11 @@ class Claims:
     def _forget_the_older_half(self) -> None:
         newer = list(self._believed.items())[_BELIEVED // 2 :]
         self._believed = dict(newer)
-        self._sources = {}
+        self._spoken = {}
         for key in self._believed:
-            self._sources.setdefault(key.source, set()).add(key.incarnation)
+            self._spoken.setdefault(key.series, set()).add(key.incarnation)
 
-    def forget(self, source: str, incarnation: str) -> None:
-        """Drop what is known of a source's incarnation that is long gone."""
-        self._sources.get(source, set()).discard(incarnation)
-        for key in [k for k in self._believed if k[:2] == (source, incarnation)]:
-            del self._believed[key]
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a life of a source that is long gone, of one symbol."""
+        self._spoken.get(key.series, set()).discard(key.incarnation)
+        self._believed.pop(key, None)

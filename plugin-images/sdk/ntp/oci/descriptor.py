@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,12 +120,26 @@ def load(content: bytes, where: str) -> dict[str, Any]:
     """Read a document that somebody else wrote.
 
     Raises:
-        OciError: it is no JSON object.
+        OciError: it is no JSON object, or readers may differ over what it says: a key twice, NaN.
     """
     try:
-        document = json.loads(content)
+        document = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise OciError(f"{where} is no JSON: {str(error)[:200]}") from error
     if not isinstance(document, dict):
         raise OciError(f"{where} is no JSON object")
     return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise ValueError(f"the key {twice[:80]!r} is there twice")
+    return found
+
+
+def _no_number(text: str) -> object:
+    raise ValueError(f"{text} is no number of JSON")

@@ -265,7 +265,10 @@ def _compare(found: Hashed, expected: Descriptor) -> None:
             f"{expected.size:,}"
         )
     if found.digest != expected.digest:
-        raise OciError(f"the blob {expected.digest} was altered: its bytes are {found.digest}")
+        raise OciError(
+            f"the blob {expected.digest} was altered: its bytes are {found.digest}",
+            fix="get it once more; if that stays so, ask who serves it",
+        )
 
 
 def _bounded(path: Path) -> bytes:

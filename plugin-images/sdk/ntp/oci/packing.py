@@ -4,16 +4,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ntp.contract import semver
 from ntp.contract.config_schema import expand
 from ntp.contract.names import object_name
-from ntp.oci import archive, base_image, source
+from ntp.oci import archive, base_image, report, source
 from ntp.oci.fault import OciError
 from ntp.oci.layer import Form
 from ntp.oci.layout import REF, Layout, named
 from ntp.oci.plugin_image import Built, Plugin, build
+from ntp.oci.signing import signature
+from ntp.oci.signing.key import PublicKey
+from ntp.oci.signing.keyring import Signer
 from ntp.oci.source import Sourced
 from ntp.package.author import Authored
 from ntp.package.fault import PackageError
@@ -36,11 +40,14 @@ class Order:
     as_archive: bool
     form: Form
     environment: Mapping[str, str]
+    report: bytes | None = None
+    """What `ntp plugin test` said of it, a JSON object: attached, and signed with the image."""
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """`lock`: the file that was written beside the plugin, if one was."""
+    """`lock`: the file that was written beside the plugin, if one was. `signer`: whose signature it has."""
 
     built: Built
     base: Sourced
@@ -48,6 +55,7 @@ class Packed:
     out: Path
     tag: str
     lock: Path | None
+    signer: PublicKey | None = None
 
 
 def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
@@ -58,7 +66,7 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
         PackageError: the wheels.
     """
     manifest = order.plugin.manifest
-    tag = manifest.version.replace("+", "_")
+    tag = semver.tag(manifest.version)
     out = order.out or Path(
         f"{object_name(manifest.name)}-{tag}{'.tar' if order.as_archive else ''}"
     )
@@ -73,12 +81,14 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
         pins = facts.given.pins(manifest.requirements, lock)
         plugin = from_manifest(order.plugin, pins or ())
         built = build(layout, plugin, found, facts, pip=pip, form=order.form, progress=progress)
+        built = _signed(layout, built, order)
         name = f"ntp/{object_name(manifest.name)}"
         if order.as_archive:
             _write_archive(layout, built, out, name=name, tag=tag)
         else:
             _write_layout(layout, built, out, tag=tag)
-    return Packed(built, found, plugin, out, tag, wrote)
+    signer = order.signer.public if order.signer else None
+    return Packed(built, found, plugin, out, tag, wrote, signer)
 
 
 def from_manifest(authored: Authored, pins: tuple[Pin, ...]) -> Plugin:
@@ -91,8 +101,24 @@ def from_manifest(authored: Authored, pins: tuple[Pin, ...]) -> Plugin:
         tree=authored.tree,
         pins=pins,
         revision=authored.revision,
-        texts={"description": manifest.description, "authors": manifest.author},
+        texts={
+            "description": manifest.description,
+            "authors": manifest.author,
+            "licenses": manifest.licence or "",
+        },
     )
+
+
+def _signed(layout: Layout, built: Built, order: Order) -> Built:
+    """Return the image with the report and the signature over all of it, as far as they are asked for."""
+    attachments = built.attachments
+    if order.report is not None:
+        attachments = (*attachments, report.attach_to(layout, built.image, order.report))
+    if order.signer is not None:
+        name = order.plugin.manifest.name
+        found = signature.sign(layout, built.image, name, attachments, order.signer)
+        attachments = (*attachments, found)
+    return replace(built, attachments=attachments)
 
 
 def _lock(

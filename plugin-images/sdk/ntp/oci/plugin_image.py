@@ -48,7 +48,7 @@ class Plugin:
     revision: str | None = None
     """Of its source, as its version control calls it."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """More labels of org.opencontainers.image: description, authors."""
+    """More labels of org.opencontainers.image: description, authors, licenses."""
 
 
 @dataclass(frozen=True, slots=True)

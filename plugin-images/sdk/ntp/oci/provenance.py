@@ -1,7 +1,7 @@
 """How an image was made, as an in-toto statement of SLSA's kind, and no more than is true.
 
-Nobody signs it here: it says what the builder says of itself (SLSA build level 1). A CI that signs it
-attaches its own.
+It says what the builder says of itself (SLSA build level 1), signed with the image or not. A CI that
+can say more attaches its own.
 """
 
 from collections.abc import Mapping, Sequence

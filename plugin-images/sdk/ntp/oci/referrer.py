@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ntp.oci.descriptor import EMPTY, MANIFEST, Descriptor, parse
-from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 
@@ -46,18 +45,20 @@ def attach(
 
 
 def attached(layout: Layout, image: Image, among: Sequence[Descriptor]) -> tuple[Attached, ...]:
-    """Return those of `among` that are about this image."""
+    """Return those of `among` that are one document about this image; what else somebody attached is passed over."""
     found = []
     for descriptor in among:
         if descriptor.artifact_type is None or descriptor.media_type != MANIFEST:
             continue
         manifest = layout.read_json(descriptor)
         where = f"the manifest {descriptor.digest}"
+        if "subject" not in manifest:
+            continue  # an artifact about nothing, as a catalogue is
         if parse(manifest.get("subject"), f"the subject of {where}").digest != image.digest:
             continue
         layers = manifest.get("layers")
         if not isinstance(layers, list) or len(layers) != 1:
-            raise OciError(f"{where} has not one document")
+            continue
         document = parse(layers[0], where)
         found.append(Attached(descriptor, document, parse(manifest.get("config"), where)))
     return tuple(found)

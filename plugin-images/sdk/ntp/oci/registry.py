@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from ntp.oci import artifact
 from ntp.oci.archive import blobs_of
+from ntp.oci.artifact import Artifact
 from ntp.oci.descriptor import (
     INDEX,
     INDEXES,
-    LAYERS,
     MANIFESTS,
+    MAX_BLOB,
     MAX_DOCUMENT,
     Descriptor,
     digest_of,
@@ -30,6 +32,8 @@ from ntp.oci.registry_access import Credentials
 from ntp.oci.registry_line import Line, body
 
 TRIES = 3
+MAX_ATTACHED = 64 * 1024**2
+"""Bytes of all that is attached to an image: anybody who may push can attach."""
 _ACCEPTED = ", ".join(sorted(MANIFESTS | INDEXES))
 
 Progress = Callable[[str], None]
@@ -67,6 +71,12 @@ class Registry:
         Raises:
             OciError: it is not there, not for this architecture, or not what its digests say.
         """
+        image = self.pull_manifest(reference, into, architecture=architecture)
+        self.pull_layers(reference, image, into, progress=progress)
+        return image
+
+    def pull_manifest(self, reference: Reference, into: Layout, *, architecture: str) -> Image:
+        """Fetch what an image says of itself, manifest and config, and none of its layers; as `pull`."""
         descriptor, content = self._manifest(reference)
         into.take(iter((content,)), descriptor)
         chosen = one_platform(into, descriptor, architecture=architecture)
@@ -76,11 +86,37 @@ class Registry:
             chosen = found
         manifest = load(content, f"the manifest {chosen.digest}")
         self._fetch(reference, parse(manifest.get("config"), "the config"), into)
-        image = read(into, chosen)
+        return read(into, chosen)
+
+    def pull_layers(
+        self,
+        reference: Reference,
+        image: Image,
+        into: Layout,
+        *,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        """Fetch the layers of an image whose manifest is here; as `pull`."""
         for number, layer in enumerate(image.layers, start=1):
             progress(f"layer {number} of {len(image.layers)} ({layer.size:,} bytes)")
-            self._fetch(reference, layer, into)
-        return image
+            self._fetch(reference, layer, into, limit=MAX_BLOB)
+
+    def pull_artifact(self, reference: Reference, into: Layout) -> Artifact:
+        """Fetch a manifest that is no image, with its files; as `pull`."""
+        descriptor, content = self._manifest(reference)
+        into.take(iter((content,)), descriptor)
+        found = artifact.read(into, descriptor)
+        for blob in (found.config, *found.files.values()):
+            self._fetch(reference, blob, into)
+        return found
+
+    def push_artifact(self, layout: Layout, sent: Artifact, to: Reference) -> Reference:
+        """Send a manifest that is no image, with its files, under the tag of `to`."""
+        for blob in (sent.config, *sent.files.values()):
+            if not self._has(to, blob):
+                self._send(to, layout, blob)
+        self._put(to, layout.read(sent.descriptor), sent.descriptor, tag=to.tag)
+        return to.at(sent.descriptor.digest)
 
     def push(
         self,
@@ -121,13 +157,17 @@ class Registry:
             OciError: as `pull`.
         """
         found = []
+        left = MAX_ATTACHED
         for listed in self.referrers(reference):
             descriptor, content = self._manifest(reference.at(listed.digest))
+            left = _less(left, descriptor, reference)
             into.take(iter((content,)), descriptor)
             manifest = load(content, f"the manifest {descriptor.digest}")
             layers = manifest.get("layers")
             for blob in [manifest.get("config"), *(layers if isinstance(layers, list) else ())][:8]:
-                self._fetch(reference, parse(blob, f"the manifest {descriptor.digest}"), into)
+                attached = parse(blob, f"the manifest {descriptor.digest}")
+                left = _less(left, attached, reference)
+                self._fetch(reference, attached, into)
             found.append(listed)
         return tuple(found)
 
@@ -178,11 +218,12 @@ class Registry:
             raise OciError(f"{reference} is {media[:80]!r}, and no image")
         return Descriptor(media, found, len(content)), content
 
-    def _fetch(self, reference: Reference, blob: Descriptor, into: Layout) -> None:
+    def _fetch(self, reference: Reference, blob: Descriptor, into: Layout, *, limit: int = MAX_DOCUMENT) -> None:  # fmt: skip
+        # What a blob is for says how large it may be: its media type is whatever somebody wrote.
         if into.has(blob):
             into.check(blob)
             return
-        if blob.media_type not in LAYERS and blob.size > MAX_DOCUMENT:
+        if blob.size > limit:
             raise OciError(f"{reference}: {blob.digest} has {blob.size:,} bytes")
         path = f"/v2/{reference.repository}/blobs/{blob.digest}"
 
@@ -237,6 +278,12 @@ class Registry:
             if is_digest(said) and said != descriptor.digest:
                 raise OciError(f"{to}: the registry stored {said} in place of {descriptor.digest}")
             return {name.lower(): text for name, text in answer.headers.items()}
+
+
+def _less(left: int, taken: Descriptor, reference: Reference) -> int:
+    if taken.size > left:
+        raise OciError(f"{reference} has more than {MAX_ATTACHED:,} bytes attached")
+    return left - taken.size
 
 
 def _again(once: Callable[[], None]) -> None:

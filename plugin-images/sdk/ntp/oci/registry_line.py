@@ -14,6 +14,10 @@ from ntp.oci.registry_access import Access, Credentials
 
 CONNECT_S, READ_S = 10.0, 60.0
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = urllib3.Retry(
+    total=None, connect=0, read=0, status=0, other=0, redirect=5, raise_on_status=False
+)
+"""Blobs of large registries lie elsewhere. A `total` of 0 would count redirects too; a password stays here."""
 
 
 class Line:
@@ -54,9 +58,7 @@ class Line:
                 said = {**(headers or {}), **self._access.headers(scope)}
                 answer = self._pool.request(
                     method, url, headers=said, body=body, preload_content=False, redirect=method == "GET",
-                    retries=urllib3.Retry(total=0, redirect=5, raise_on_redirect=True, raise_on_status=False)
-                    if method == "GET"
-                    else False,
+                    retries=_REDIRECTS if method == "GET" else False,
                 )  # fmt: skip
                 if answer.status != 401 or last:
                     break

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from ntp.contract.manifest import Manifest, Path, read
+from ntp.contract.manifest import Locate, Manifest, Path, read
 from ntp.contract.problem import Problem
 
 MAX_BYTES = 256 * 1024
@@ -40,6 +40,12 @@ def parse(content: bytes, *, file: str) -> tuple[Manifest | None, tuple[Problem,
         said = " ".join(str(error).split())[:200]
         return None, (Problem(file, 0, 0, f"it cannot be read: {said}", "write plain values"),)
     return read(value, file=file, locate=lambda path: _place(node, path))
+
+
+def locator(content: bytes) -> Locate:
+    """Return what tells the line and column of a path inside a document that `parse` could read."""
+    node = _node(content)
+    return lambda path: _place(node, path)
 
 
 def _node(content: bytes) -> Any:

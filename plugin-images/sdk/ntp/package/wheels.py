@@ -4,6 +4,7 @@ Only wheels: a source distribution runs its author's code on this machine while 
 """
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -152,13 +153,17 @@ class Pip:
             finally:
                 timer.cancel()
         if late:
-            raise PackageError(
+            raise NoAnswerError(
                 f"pip took longer than {self.timeout_s:.0f} s; try again, or use a nearer registry "
                 "(PIP_INDEX_URL)",
                 reason=REASON,
             )
         if process.returncode != 0:
             raise _failure(said)
+
+
+class NoAnswerError(PackageError):
+    """No registry said anything, so nothing is known about the requirements."""
 
 
 class _ConflictError(PackageError):
@@ -183,6 +188,18 @@ def unmet(requirements: Iterable[str], versions: Mapping[str, str]) -> tuple[str
         ):
             found.append(text)
     return tuple(found)
+
+
+def missing_here(requirements: Sequence[str]) -> tuple[str, ...]:
+    """Return the requirements that are not installed beside this module."""
+    if not requirements:
+        return ()
+    versions: dict[str, str] = {
+        canonicalize_name(each.metadata["Name"]): each.version
+        for each in importlib.metadata.distributions()
+        if each.metadata["Name"]
+    }
+    return unmet(requirements, versions)
 
 
 def _command() -> list[str]:
@@ -237,7 +254,7 @@ def _failure(said: Sequence[str]) -> PackageError:
             permanent=True,
         )
     if any(sign in text for sign in _UNREACHABLE):
-        return PackageError(
+        return NoAnswerError(
             f"no package registry answered: {last}; connect, or set PIP_INDEX_URL or "
             "PIP_FIND_LINKS to one that you can reach",
             reason=REASON,

@@ -5,12 +5,18 @@ The same sums as an executor's book (which rounds each amount to 1e-8), from wha
 
 import heapq
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import zip_longest
+from operator import itemgetter
 
-from ntp.contract.messages import Fill, Side
+from ntp.contract.messages import Fill, MarketData, Side
 from ntp.page.run import Run, Track
+from ntp.statistics import Assessment, EquityCurve, assess
+from ntp.statistics.line import Line
 
 ZERO = Decimal(0)
 
@@ -39,20 +45,6 @@ class Holding:
         return self.flow + self.quantity * mark - self.realised
 
 
-@dataclass(slots=True)
-class Curve:
-    """`times` Unix seconds; `equity` after fees, `before_fees` with all fees so far given back."""
-
-    times: "array[float]" = field(default_factory=lambda: array("d"))
-    equity: "array[float]" = field(default_factory=lambda: array("d"))
-    before_fees: "array[float]" = field(default_factory=lambda: array("d"))
-
-    def add(self, at: float, equity: float, fees: float) -> None:
-        self.times.append(at)
-        self.equity.append(equity)
-        self.before_fees.append(equity + fees)
-
-
 @dataclass(frozen=True, slots=True)
 class Account:
     """One strategy's. `marks`: the last price of each symbol in `holdings`; its first fill's where no
@@ -63,7 +55,7 @@ class Account:
     capital: Decimal
     holdings: Mapping[str, Holding]
     marks: Mapping[str, Decimal]
-    curve: Curve
+    assessment: Assessment
 
     def unrealised_of(self, symbol: str) -> Decimal:
         return self.holdings[symbol].unrealised(self.marks[symbol])
@@ -89,9 +81,23 @@ class Account:
         return self.capital + self.realised + self.unrealised - self.fees
 
     @property
-    def drawdown(self) -> Sequence[float]:
-        """The fall from the highest equity so far, as a share of it, at each point of the curve."""
-        return falls(self.curve.equity, float(self.capital))
+    def before_fees(self) -> Line:
+        """Equity with all fees so far given back."""
+        line, fees = self.assessment.line, self.assessment.fees
+        found = array("d")
+        for (at, equity), after in zip_longest(
+            zip(line.times, line.values, strict=True), line.times[1:]
+        ):
+            # Of points of one moment only the last has paid what was filled then.
+            number = (bisect_left if at == after else bisect_right)(fees.times, at)
+            found.append(equity + (fees.values[number - 1] if number else 0.0))
+        return Line(line.times, found)
+
+    @property
+    def drawdown(self) -> Line:
+        """The fall from the highest equity so far, as a share of it, at each point of the line."""
+        line = self.assessment.line
+        return Line(line.times, falls(line.values, float(self.capital)))
 
 
 def falls(equity: Sequence[float], first: float) -> Sequence[float]:
@@ -100,7 +106,7 @@ def falls(equity: Sequence[float], first: float) -> Sequence[float]:
     peak = first
     for value in equity:
         peak = max(peak, value)
-        found.append((peak - value) / peak if peak > 0 else 0.0)
+        found.append((peak - value) / peak)
     return found
 
 
@@ -115,33 +121,32 @@ def _account(run: Run, strategy: str) -> Account:
     holdings: dict[str, Holding] = {}
     for fill in fills:
         holdings.setdefault(fill.symbol, Holding()).take(fill)
-    curve, prices = _curve(run.tracks, fills, float(capital))
-    marks = {symbol: Decimal(repr(prices[symbol])) for symbol in holdings}
-    return Account(strategy, capital, holdings, marks, curve)
+    first = {fill.symbol: fill.price for fill in reversed(fills)}
+    marks = {**first, **_last_prices(run.tracks)}
+    assessment = run.assessments.get(strategy) or _assessed(strategy, run.tracks, fills, capital)
+    return Account(strategy, capital, holdings, marks, assessment)
 
 
-def _curve(
-    tracks: Sequence[Track], fills: Sequence[Fill], capital: float
-) -> tuple[Curve, Mapping[str, float]]:
-    """Return the curve, and the last price of each symbol that was traded.
+def _last_prices(tracks: Sequence[Track]) -> Mapping[str, Decimal]:
+    ends = [
+        (times[-1], track.symbol, prices[-1])
+        for track in tracks
+        if len(track)
+        for times, prices in [track.points()]
+    ]
+    return {symbol: Decimal(repr(price)) for _, symbol, price in sorted(ends, key=itemgetter(0))}
 
-    In floats: this is what is drawn. What is told in figures is added up by `Holding`.
-    """
-    curve, cash, worth, fees = Curve(), capital, 0.0, 0.0
-    quantities: dict[str, float] = {}
-    marks: dict[str, float] = {}
+
+def _assessed(
+    strategy: str, tracks: Sequence[Track], fills: Sequence[Fill], capital: Decimal
+) -> Assessment:
+    curve = EquityCurve(capital)
     for at, symbol, price, fill in _steps(tracks, fills):
         if fill is None:
-            worth += quantities.get(symbol, 0.0) * (price - marks.get(symbol, price))
-            marks[symbol] = price
+            curve.add(MarketData(datetime.fromtimestamp(at, UTC), symbol, price, 0.0))
         else:
-            signed = float(fill.quantity) * (1 if fill.side is Side.BUY else -1)
-            quantities[symbol] = quantities.get(symbol, 0.0) + signed
-            cash -= signed * price + float(fill.fee)
-            worth += signed * marks.setdefault(symbol, price)
-            fees += float(fill.fee)
-        curve.add(at, cash + worth, fees)
-    return curve, marks
+            curve.fill(fill)
+    return assess(fills, curve, strategy=strategy)
 
 
 _Step = tuple[float, str, float, Fill | None]
@@ -152,7 +157,7 @@ def _steps(tracks: Sequence[Track], fills: Sequence[Fill]) -> Iterator[_Step]:
     traded = {fill.symbol for fill in fills}
 
     def ticks(track: Track) -> Iterator[_Step]:
-        for at, price in zip(track.times, track.prices, strict=True):
+        for at, price in zip(*track.points(), strict=True):
             yield at, track.symbol, price, None
 
     yield from heapq.merge(

@@ -14,6 +14,8 @@ from ntp.page import figures
 from ntp.page.account import Account
 from ntp.page.run import Run, Track
 from ntp.page.thin import spread, thin
+from ntp.statistics.assessment import Unit
+from ntp.statistics.line import Line
 
 MOST_CHARTS = 40
 """Symbols that are drawn: those with most fills and signals."""
@@ -49,33 +51,37 @@ class Charts:
     end: float
     prices: Sequence[Chart]
     equity: Sequence[Chart]
-    drawdown: Sequence[Chart]
+    over_time: Sequence[Chart]
+    """Drawdown, exposure and the rolling Sharpe ratio."""
     left_out: int
 
     @property
     def all(self) -> Sequence[Chart]:
-        return [*self.prices, *self.equity, *self.drawdown]
+        return [*self.prices, *self.equity, *self.over_time]
 
 
 def charts(run: Run, accounts: Sequence[Account]) -> Charts:
     """Return what is to be drawn."""
     times = [
-        each for track in run.tracks if len(track) for each in (track.times[0], track.times[-1])
+        at
+        for track in run.tracks
+        if len(track)
+        for at in track.points()[0][:: len(track.points()[0]) - 1 or 1]
     ]
     times += [message.tick.time.timestamp() for message in run.signals]
     times += [fill.time.timestamp() for fill in run.fills]
     start, end = min(times, default=0.0), max(times, default=0.0)
     busy = _busiest(run)
-    lines = len(busy) + 3 * len(accounts)
+    lines = len(busy) + 5 * len(accounts)
     points = max(MOST_POINTS // max(lines, 1), FEWEST)
     drawing = _Drawing(run, start, points)
-    traded = [account for account in accounts if account.curve.times]
+    traded = [account for account in accounts if account.assessment.line.times]
     return Charts(
         start=start,
         end=end,
         prices=[drawing.price(track, MOST_MARKS // len(busy)) for track in busy],
         equity=[drawing.equity(account) for account in traded],
-        drawdown=[drawing.drawdown(traded)] if traded else [],
+        over_time=drawing.over_time(traded) if traded else [],
         left_out=sum(1 for track in run.tracks if len(track)) - len(busy),
     )
 
@@ -101,7 +107,8 @@ class _Drawing:
 
     def price(self, track: Track, most: int) -> Chart:
         """Return a symbol's prices with what was signalled and done at them."""
-        decimals = figures.decimals(spread(track.prices, 1000))
+        times, prices = track.points()
+        decimals = figures.decimals(spread(prices, 1000))
         signals, fills = self._of(track)
         shown_fills = spread(fills, max(most * 2 // 3, most - len(signals)))
         shown_signals = spread(signals, most - len(shown_fills))
@@ -117,11 +124,11 @@ class _Drawing:
             note=track.note,
             words=words,
             spoken=f"price of {track.symbol}{f' ({track.note})' if track.note else ''}, "
-            f"from {figures.price(track.prices[0], decimals)} to {figures.price(track.prices[-1], decimals)}; {words}",
+            f"from {figures.price(prices[0], decimals)} to {figures.price(prices[-1], decimals)}; {words}",
             data={
                 "decimals": decimals,
                 "note": track.note,
-                "lines": [self._line("price", track.times, track.prices, decimals)],
+                "lines": [self._line("price", Line(times, prices), decimals)],
                 "marks": marks,
             },
         )
@@ -138,7 +145,6 @@ class _Drawing:
     def equity(self, account: Account) -> Chart:
         """Return what a strategy was worth, after fees and before them."""
         number = self._order[account.strategy]
-        curve = account.curve
         return Chart(
             title=account.strategy,
             words="solid: equity; dashed: the same before fees",
@@ -147,61 +153,82 @@ class _Drawing:
             data={
                 "decimals": 2,
                 "lines": [
-                    self._line(
-                        "before fees",
-                        curve.times,
-                        curve.before_fees,
-                        2,
-                        strategy=number,
-                        dashed=True,
-                    ),
-                    self._line("equity", curve.times, curve.equity, 2, strategy=number),
+                    self._line("before fees", account.before_fees, 2, number, dashed=True),
+                    self._line("equity", account.assessment.line, 2, number),
                 ],
             },
         )
 
-    def drawdown(self, accounts: Sequence[Account]) -> Chart:
-        """Return the fall of each strategy from its highest equity, in per cent, downwards."""
-        deepest = {each.strategy: max(each.drawdown, default=0.0) for each in accounts}
-        spoken = ", ".join(f"{name} {figures.share(fall)}" for name, fall in deepest.items())
+    def over_time(self, accounts: Sequence[Account]) -> Sequence[Chart]:
+        """Return what all strategies are drawn into together."""
+        deepest = [
+            (each.strategy, float(str(each.assessment["max_drawdown"]))) for each in accounts
+        ]
+        longest = max(accounts, key=lambda each: len(each.assessment.rolling)).assessment
+        found = [
+            self._together(
+                "Drawdown",
+                "fall from the highest equity so far",
+                "drawdown; the deepest: " + ", ".join(f"{name} {figures.share(fall)}" for name, fall in deepest),
+                [(each.strategy, _times(each.drawdown, -100)) for each in accounts],
+                unit="%", area=True,
+            ),
+            self._together(
+                "Exposure",
+                "worth of what is held, long and short added up, as a share of equity",
+                "exposure; time in the market: " + ", ".join(
+                    f"{each.strategy} {figures.told(each.assessment['exposure'], Unit.SHARE)}" for each in accounts
+                ),
+                [(each.strategy, _times(each.assessment.exposure, 100)) for each in accounts],
+                unit="%", area=True,
+            ),
+        ]  # fmt: skip
+        if len(longest.rolling) > 1:
+            words = f"of {longest.window} returns of a {longest.period.name} each, a year"
+            drawn = [(each.strategy, each.assessment.rolling) for each in accounts]
+            found.append(
+                self._together(
+                    "Rolling Sharpe ratio", words, f"rolling Sharpe ratio {words}", drawn
+                )
+            )
+        return found
+
+    def _together(
+        self, title: str, words: str, spoken: str, lines: Sequence[tuple[str, Line]],
+        *, unit: str = "", area: bool = False,
+    ) -> Chart:  # fmt: skip
+        drawn = [
+            self._line(name, line, 3, self._order[name], area=area)
+            for name, line in lines
+            if len(line)
+        ]
         return Chart(
-            title="Drawdown",
-            words="fall from the highest equity so far, at each tick",
-            spoken=f"drawdown; the deepest: {spoken}",
-            data={
-                "decimals": 4,
-                "unit": "%",
-                "lines": [
-                    self._line(
-                        each.strategy,
-                        each.curve.times,
-                        [-100 * fall for fall in each.drawdown],
-                        4,
-                        strategy=self._order[each.strategy],
-                    )
-                    for each in accounts
-                ],
-            },
+            title,
+            spoken,
+            words=words,
+            data={"decimals": 2, "unit": unit, "zero": True, "lines": drawn},
         )
 
     def _line(
         self,
         name: str,
-        times: Sequence[float],
-        values: Sequence[float],
+        line: Line,
         decimals: int,
-        *,
         strategy: int = -1,
+        *,
         dashed: bool = False,
+        area: bool = False,
     ) -> Mapping[str, Any]:
-        kept = thin(values, self._points)
+        kept = thin(line.values, self._points)
         scale = 10**decimals
         return {
             "name": name,
             "strategy": strategy,
             "dashed": dashed,
-            "t": _differences(self._ms(times[at]) for at in kept),
-            "v": _differences(round(values[at] * scale) for at in kept),
+            "area": area,
+            "t": _differences(self._ms(line.times[at]) for at in kept),
+            "v": _differences(round(line.values[at] * scale) for at in kept),
+            "scale": decimals,
         }
 
     def _signalled(self, message: SignalMessage, decimals: int) -> list[Any]:
@@ -223,6 +250,10 @@ class _Drawing:
 
     def _ms(self, at: float) -> int:
         return round((at - self._start) * 1000)
+
+
+def _times(line: Line, factor: float) -> Line:
+    return Line(line.times, [value * factor for value in line.values])
 
 
 def _differences(values: Iterable[int]) -> list[int]:

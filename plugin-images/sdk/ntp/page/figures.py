@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from ntp.statistics.assessment import Unit
+
+NONE = "\N{EN DASH}"
 MINUS = "\u2212"
 MOST_DECIMALS = 8
 
@@ -36,6 +39,31 @@ def quantity(value: Decimal) -> str:
 def share(value: float, decimals: int = 2) -> str:
     """Return a share in per cent."""
     return f"{value * 100:,.{decimals}f}".replace("-", MINUS) + "\u00a0%"
+
+
+def told(value: object, unit: str) -> str:
+    """Return a figure's value by its unit (see ntp.statistics.Unit); a dash where it has none.
+
+    `value` may be a number, a time, or either as text, as documents have it.
+    """
+    if value is None:
+        return NONE
+    match unit:
+        case Unit.MONEY:
+            return amount(Decimal(str(value)))
+        case Unit.SHARE:
+            return share(float(str(value)))
+        case Unit.RATIO:
+            return price(float(str(value)), 2)
+        case Unit.COUNT:
+            return price(float(str(value)), 0)
+        case Unit.SECONDS:
+            return length(float(str(value)))
+        case Unit.TIME:
+            at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+            return f"{at:%Y-%m-%d %H:%M:%S}"
+        case _:
+            return str(value)
 
 
 def moment(at: float) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from ntp.page import figures, tables
+from ntp.page import bars, figures, measures, months, still, tables, trades
 from ntp.page.account import ZERO, Account, accounts
 from ntp.page.charts import Chart, Charts, charts
 from ntp.page.run import Run
+from ntp.statistics import Assessment
 
 PALETTE = 6
 """Colours of strategies; the seventh has the first one's again."""
@@ -20,9 +21,11 @@ def render(run: Run) -> str:
     """Return the page. It asks the network for nothing, and its policy forbids it to."""
     found = accounts(run)
     drawn = charts(run, found)
-    style, script = _part("page.css"), _part("page.js")
+    assessed = [account.assessment for account in found]
+    style, script, sorting = _part("page.css"), _part("page.js"), _part("table.js")
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
+        f"default-src 'none'; img-src data:; style-src {_hash(style)};"
+        f" script-src {_hash(script)} {_hash(sorting)}"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -31,11 +34,15 @@ def render(run: Run) -> str:
         f'<link rel="icon" href="data:,">\n<title>{escape(run.title)}</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n"
         f"{_header(run, drawn)}<main>\n{_cards(run, found)}"
-        f"{tables.table(tables.by_strategy(run, found)) if found else ''}\n"
-        f"{_drawings(run, drawn)}"
+        f"{tables.table(tables.by_strategy(run, found)) if len(found) > 1 else ''}\n"
+        f"{_drawings(run, drawn, assessed)}"
+        f"{''.join(map(months.table, assessed))}"
+        f"{trades.table(assessed)}"
+        f"{measures.section(assessed)}"
         f"{tables.table(tables.by_symbol(run, found)) if found else ''}\n"
         f"{''.join(map(tables.table, run.tables))}\n"
-        f"</main>\n{_program(run, drawn, script) if drawn.all else ''}</body>\n</html>\n"
+        f"</main>\n{_program(run, drawn, script) if drawn.all else ''}"
+        f"<script>{sorting}</script>\n</body>\n</html>\n"
     )
 
 
@@ -54,8 +61,9 @@ def _cards(run: Run, found: Sequence[Account]) -> str:
         ("Fees", figures.amount(fees), "of all executions"),
         ("Result", figures.gain(result), f"{figures.share(float(result / capital))} of capital" if capital else ""),
         ("Equity", figures.amount(capital + result), f"of {figures.amount(capital)}"),
-        ("Ticks", figures.count(sum(map(len, run.tracks))), f"{len(run.tracks)} symbols"),
-        ("Signals", figures.count(len(run.signals)), f"{len(run.strategies)} strategies"),
+        *(measures.cards(found[0].assessment) if len(found) == 1 else ()),
+        ("Ticks", figures.count(sum(map(len, run.tracks))), _several(len(run.tracks), "symbol", "symbols")),
+        ("Signals", figures.count(len(run.signals)), _several(len(run.strategies), "strategy", "strategies")),
         ("Fills", figures.count(len(run.fills)), "on paper"),
     ]  # fmt: skip
     shown = "".join(
@@ -65,23 +73,32 @@ def _cards(run: Run, found: Sequence[Account]) -> str:
     return f'<dl class="cards">{shown}</dl>\n'
 
 
-def _drawings(run: Run, drawn: Charts) -> str:
+def _several(count: int, one: str, many: str) -> str:
+    return f"{figures.count(count)} {one if count == 1 else many}"
+
+
+def _drawings(run: Run, drawn: Charts, assessed: Sequence[Assessment]) -> str:
     if not drawn.all:
         return ""
     number = iter(range(len(drawn.all)))
     prices = "".join(_figure(chart, next(number), "price") for chart in drawn.prices)
     equity = "".join(_figure(chart, next(number), "equity") for chart in drawn.equity)
-    drawdown = "".join(_figure(chart, next(number), "drawdown") for chart in drawn.drawdown)
+    over_time = "".join(_figure(chart, next(number), "low") for chart in drawn.over_time)
+    spread = "".join(bars.drawing(each, named=len(assessed) > 1) for each in assessed)
+    risk = f'<section><h2>Risk</h2><div class="charts">{over_time}{spread}</div></section>\n'
     more = (
         f"<p>{figures.count(drawn.left_out)} further symbols are not drawn: those with fewest signals and fills.</p>"
         if drawn.left_out
         else ""
     )
     return (
-        f"<noscript><p>The drawings need JavaScript; all figures are in the tables.</p></noscript>{_legend(run)}"
+        f"<noscript><p>Without JavaScript the drawings are still, and show neither signals nor fills; all figures are in the tables.</p></noscript>{_legend(run)}"
         f'<section><h2>Prices, signals and fills</h2>{more}<div class="charts">{prices}</div></section>\n'
-        f'<section><h2>Equity</h2><div class="charts">{equity}</div></section>\n'
-        f'<section><div class="charts">{drawdown}</div></section>\n'
+        + (
+            f'<section><h2>Equity</h2><div class="charts">{equity}</div></section>\n{risk}'
+            if equity
+            else ""
+        )
     )
 
 
@@ -106,7 +123,8 @@ def _figure(chart: Chart, number: int, kind: str) -> str:
     words = f"<p>{escape(chart.words)}</p>" if chart.words else ""
     return (
         f'<figure class="{kind}"><figcaption><h3>{escape(chart.title)}{source}{note}</h3>{words}</figcaption>'
-        f'<canvas data-chart="{number}" role="img" aria-label="{escape(chart.spoken)}"></canvas></figure>'
+        f'<canvas data-chart="{number}" role="img" aria-label="{escape(chart.spoken)}" hidden></canvas>'
+        f"<noscript>{still.drawing(chart, PALETTE)}</noscript></figure>"
     )
 
 

@@ -4,7 +4,7 @@
   const tip = document.getElementById("tip");
   const whole = document.getElementById("whole");
   const LEFT = 8, RIGHT = 74, TOP = 10, BOTTOM = 24;
-  const SIZE = 5.5, NEAR = 6, MOST_TOLD = 6;
+  const SIZE = 5.5, SMALLEST = 2.5, NEAR = 6, MOST_TOLD = 6;
   const BUY = 0, SELL = 1, HOLD = 2, BOUGHT = 3;
   const STEPS = [
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5,
@@ -23,8 +23,9 @@
   };
   const charts = [...document.querySelectorAll("canvas[data-chart]")].map((canvas) => {
     const given = run.charts[Number(canvas.dataset.chart)];
+    canvas.hidden = false;
     const lines = given.lines.map((line) => ({
-      ...line, t: sums(line.t, 1), v: sums(line.v, 10 ** given.decimals),
+      ...line, t: sums(line.t, 1), v: sums(line.v, 10 ** line.scale),
     }));
     return { canvas, marks: [], unit: "", note: "", ...given, lines, box: null };
   });
@@ -67,10 +68,11 @@
       for (let at = from; at < to; at++) reach(line.v[at]);
     }
     for (const mark of marksIn(chart, view)) reach(mark[1]);
+    if (chart.zero && low <= high) reach(0);
     if (low > high) [low, high] = [0, 1];
     const room = (high - low || Math.abs(high) * 1e-4 || 1) * 0.12;
-    low -= room;
-    high += room;
+    low -= chart.zero && low === 0 ? room / 3 : room;
+    high += chart.zero && high === 0 ? room / 3 : room;
     return {
       width, height, low, high,
       x: (at) => LEFT + (at - view[0]) / (view[1] - view[0]) * width,
@@ -130,10 +132,17 @@
     for (let at = from; at < to; at++) pen.lineTo(box.x(line.t[at]), box.y(line.v[at]));
     pen.stroke();
     pen.setLineDash([]);
+    if (!line.area || from >= to) return;
+    pen.lineTo(box.x(line.t[to - 1]), box.y(0));
+    pen.lineTo(box.x(line.t[from]), box.y(0));
+    pen.globalAlpha = 0.16;
+    pen.fillStyle = pen.strokeStyle;
+    pen.fill();
+    pen.globalAlpha = 1;
   };
 
   // A fill touches its price; a signal stands clear of it, so that both can be seen.
-  const shape = (pen, mark, box) => {
+  const shape = (pen, mark, box, size) => {
     const [at, price, kind, strategy] = mark;
     const x = box.x(at), y = box.y(price);
     pen.strokeStyle = pen.fillStyle = colour(strategy);
@@ -143,10 +152,10 @@
       pen.rect(x - 3, y - 3, 6, 6);
     } else {
       const down = kind === BUY || kind === BOUGHT ? 1 : -1;
-      const tipAt = y + down * (kind < BOUGHT ? 2 * SIZE + 6 : 2);
+      const tipAt = y + down * (kind < BOUGHT ? 2 * size + 6 : 2);
       pen.moveTo(x, tipAt);
-      pen.lineTo(x - SIZE, tipAt + down * SIZE * 1.7);
-      pen.lineTo(x + SIZE, tipAt + down * SIZE * 1.7);
+      pen.lineTo(x - size, tipAt + down * size * 1.7);
+      pen.lineTo(x + size, tipAt + down * size * 1.7);
       pen.closePath();
     }
     if (kind < BOUGHT) pen.stroke(); else pen.fill();
@@ -189,7 +198,9 @@
     pen.rect(LEFT - 6, 0, box.width + 12, TOP + box.height + 6);
     pen.clip();
     chart.lines.filter(lineShown).forEach((line) => trace(pen, line, box));
-    marksIn(chart, view).forEach((mark) => shape(pen, mark, box));
+    const marks = marksIn(chart, view);
+    const size = Math.max(SMALLEST, Math.min(SIZE, 2 * box.width / marks.length));
+    marks.forEach((mark) => shape(pen, mark, box, size));
     if (hover) point(pen, chart, box);
     if (drag && drag.chart === chart) {
       pen.globalAlpha = 0.15;
@@ -286,7 +297,14 @@
   const resized = new ResizeObserver(redraw);
   charts.forEach((chart) => resized.observe(chart.canvas));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colours);
-  addEventListener("beforeprint", () => charts.forEach(draw));
+  // Paper is light, whatever the screen is.
+  const printing = (on) => () => {
+    document.documentElement.classList.toggle("printing", on);
+    colours();
+    charts.forEach(draw);
+  };
+  addEventListener("beforeprint", printing(true));
+  addEventListener("afterprint", printing(false));
   document.querySelector(".legend").hidden = false;
   colours();
 })();

@@ -8,6 +8,8 @@ from ntp.contract.messages import SignalMessage, SignalType
 from ntp.page import figures
 from ntp.page.account import ZERO, Account, Holding
 from ntp.page.run import Run, Table
+from ntp.page.shades import shade
+from ntp.statistics import Unit
 
 MOST_ROWS = 1_500
 """Of one table; the page says how many more there are."""
@@ -29,7 +31,7 @@ def by_strategy(run: Run, accounts: Sequence[Account]) -> Table:
                 figures.count(account.fills),
                 *_money(account.realised, account.unrealised, account.fees),
                 figures.amount(account.equity),
-                figures.share(max(account.drawdown, default=0.0)),
+                figures.told(account.assessment["max_drawdown"], Unit.SHARE),
             ]
         )
     if len(accounts) > 1:
@@ -87,9 +89,13 @@ def table(given: Table) -> str:
         more = figures.count(len(given.rows) - len(shown))
         words = f"{words}; {more} further rows are left out".removeprefix("; ")
     head = "".join(_cell("th", column, column.removeprefix("#")) for column in given.columns)
+    most = max(
+        (abs(value) for row in given.heat for value in row if value is not None), default=0.0
+    )
+    heat = given.heat or [[None] * len(given.columns)] * len(shown)
     rows = "".join(
-        f"<tr>{''.join(_cell('td', column, cell) for column, cell in zip(given.columns, row, strict=True))}</tr>"
-        for row in shown
+        f"<tr>{''.join(_cell('td', column, cell, '' if value is None else shade(value, most)) for column, cell, value in zip(given.columns, row, values, strict=True))}</tr>"
+        for row, values in zip(shown, heat, strict=False)
     )
     return (
         f"<section><h2>{escape(given.title)}</h2>"
@@ -98,8 +104,9 @@ def table(given: Table) -> str:
     )
 
 
-def _cell(tag: str, column: str, text: str) -> str:
+def _cell(tag: str, column: str, text: str, shaded: str = "") -> str:
     kinds = ["number"] if column.startswith("#") else []
+    kinds += [shaded] if shaded else []
     if tag == "td" and column in _SIGNED:
         kinds += ["loss"] if text.startswith(figures.MINUS) else []
         kinds += ["gain"] if text.startswith("+") else []

@@ -11,6 +11,7 @@ from ntp.contract.beat import (
     Beat,
     Condition,
     Flow,
+    Halted,
     LatestSignal,
     Pushed,
     Replayed,
@@ -39,8 +40,10 @@ class Figures:
     warnings: dict[str, str] = field(default_factory=dict)
     """Condition type (also its reason) -> message; what stands here is true now."""
     pushed: Pushed | None = None
+    halted: Halted | None = None
     signal: LatestSignal | None = None
     replayed: Replayed | None = None
+    dead: int = 0
 
 
 class Beats:
@@ -122,6 +125,7 @@ class Beats:
             received=_told(figures.received),
             refused=self._refusals.count,
             last_refusal=self._refusals.last[:500],
+            dead=figures.dead,
             skew_s=None
             if figures.newest is None
             else (now - figures.newest.timestamp).total_seconds(),
@@ -129,6 +133,7 @@ class Beats:
             conditions=self._conditions(figures.warnings, now),
             report=figures.report,
             pushed=figures.pushed,
+            halted=figures.halted,
             signal=figures.signal,
             replayed=figures.replayed,
         )

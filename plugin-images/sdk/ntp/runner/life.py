@@ -80,8 +80,8 @@ class Life:
             beats = self._beats(link)
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(beats.run())
-                await self._part.start()
-                await self._part.listen(link)
+                await self._part.start(link)
+                await self._part.listen()
                 self._ready = True
                 beats.stage = Stage.READY
                 working = tasks.create_task(self._part.run())

@@ -14,11 +14,11 @@ class Part(Protocol):
     def prepare(self) -> None:
         """Make the first objects, so that a config that cannot work is known at once."""
 
-    async def start(self) -> None:
-        """Initialize them."""
+    async def start(self, link: Link) -> None:
+        """Take up what the last life left, and initialize them."""
 
-    async def listen(self, link: Link) -> None:
-        """Subscribe, so that everything sent from now on is heard."""
+    async def listen(self) -> None:
+        """Subscribe, so that everything sent from now on is heard, and catch up with what was before."""
 
     async def run(self) -> None:
         """Work until `stop`."""

@@ -3,33 +3,30 @@
 import asyncio
 import inspect
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from ntp.connection import Link
 from ntp.contract import subjects
 from ntp.contract.beat import Pushed
-from ntp.contract.control import Control
 from ntp.contract.launch import LaunchFile
 from ntp.plugin import BasePlugin, DataSourcePlugin
 from ntp.runner.beats import Figures
-from ntp.runner.core import border, conditions
+from ntp.runner.core import border, conditions, controls
 from ntp.runner.core.feed import WATERMARK_S, Feed
 from ntp.runner.core.kept import Kept
 from ntp.runner.core.objects import ConfigRefusedError, Maker, overrides
 from ntp.runner.core.outlook import Outlook
 from ntp.runner.ending import EndError, say
 from ntp.runner.keeper import Keeper
+from ntp.runner.memory import LAG_S
 
 SLICE_S = 0.05
 LOOK = 32
 """Ticks between looks at the clock."""
-LONGEST_REFUSAL = 500
-"""Characters; it goes into every beat."""
 
 
 class SourcePart:
@@ -54,7 +51,9 @@ class SourcePart:
         self._room = asyncio.Event()
         self._ended = False
         self._stopped = asyncio.Event()
-        self._keeper = Keeper(maker.storage)
+        self._trail: deque[tuple[float, str]] = deque()
+        """Where it was, and when (monotonic)."""
+        self._keeper: Keeper
         self._position = ""
         self._reading: asyncio.Task[None] | None = None
         self._link: Link
@@ -62,6 +61,7 @@ class SourcePart:
     def prepare(self) -> None:
         plugin = self._plugin = self._maker.new()
         self._finite = plugin.finite
+        self._resumes = overrides(plugin, "resume", DataSourcePlugin)
         self._feed = Feed(
             self._launch.instance, self._incarnation, self._refusals, finite=plugin.finite
         )
@@ -70,10 +70,12 @@ class SourcePart:
         speaks = overrides(plugin, "conditions", DataSourcePlugin)
         self._outlook = Outlook(speaks=speaks, now=time.monotonic())
 
-    async def start(self) -> None:
+    async def start(self, link: Link) -> None:
+        self._link = link
+        self._keeper = Keeper(self._maker.storage, link.bucket)
         plugin, deadline = self._plugin, self._maker.deadline
         await self._maker.initialize(plugin)
-        position = self._keeper.load().position
+        position = (await self._keeper.load()).position if self._resumes else ""
         if position:
             plugin.resume(position)
         if await deadline("connect", plugin.connect()) is False:
@@ -81,9 +83,8 @@ class SourcePart:
         if self._symbols and await deadline("subscribe", plugin.subscribe(self._symbols)) is False:
             raise EndError("SubscribeFailed", f"subscribe({self._symbols}) returned False")
 
-    async def listen(self, link: Link) -> None:
-        self._link = link
-        await link.subscribe(subjects.CONTROL, self._control)
+    async def listen(self) -> None:
+        await self._link.subscribe(subjects.CONTROL, self._control)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -106,7 +107,7 @@ class SourcePart:
             await deadline("unsubscribe", plugin.unsubscribe(self._symbols))
         await deadline("disconnect", plugin.disconnect())
         await self._link.drain()
-        self._remember()
+        await self._remember(at_once=True)
 
     def exhausted(self) -> bool:
         return self._ended
@@ -139,13 +140,9 @@ class SourcePart:
 
     async def _control(self, _: str, payload: bytes) -> None:
         """Take a pushed symbol list; whether it was taken is in every beat from then on."""
-        try:
-            told = msgspec.json.decode(payload, type=Control)
-        except msgspec.MsgspecError as error:
-            self._refusals.note(f"a control message cannot be read: {error}")
-            return
-        newest = self._pushed.generation if self._pushed else self._launch.generation
-        if told.symbols is None or told.generation <= newest:
+        told = controls.read(payload, self._refusals)
+        newest = controls.newest(self._pushed, self._launch.generation)
+        if told is None or told.symbols is None or told.generation <= newest:
             return
         try:
             refusal = await self._take(_symbols({"symbols": told.symbols}))
@@ -156,7 +153,7 @@ class SourcePart:
             refusal = error.termination.message
         if refusal:
             say(f"the symbols {told.symbols} that were pushed are not taken: {refusal}")
-        self._pushed = Pushed(told.generation, refusal[:LONGEST_REFUSAL])
+        self._pushed = controls.taken(told.generation, refusal)
 
     async def _take(self, wanted: list[str]) -> str:
         """Subscribe to what was added, not any more to what went; return why that cannot be.
@@ -196,7 +193,8 @@ class SourcePart:
             )
         await self._flush()
         self._ended = True
-        self._keeper.forget()  # the next life begins at the beginning
+        if self._resumes:
+            await self._keep("")  # the next life begins at the beginning
         await self._watermarks()
 
     async def _read(self) -> None:
@@ -230,18 +228,29 @@ class SourcePart:
             await self._flush()
             self._room.set()
 
-    def _remember(self) -> None:
-        if (
-            self._position
-            and not self._ended
-            and overrides(self._plugin, "resume", DataSourcePlugin)
-        ):
-            self._keeper.save(Kept(position=self._position))
+    async def _remember(self, *, at_once: bool = False) -> None:
+        """Keep where it is: where it was a while ago, unless all that it sent has arrived."""
+        if not self._resumes or self._ended or not self._position:
+            return
+        now, trail = time.monotonic(), self._trail
+        trail.append((now, self._position))
+        while len(trail) > 1 and trail[1][0] <= now - LAG_S:
+            trail.popleft()
+        if at_once:
+            await self._keep(self._position)
+        elif trail[0][0] <= now - LAG_S:
+            await self._keep(trail[0][1])
+
+    async def _keep(self, position: str) -> None:
+        try:
+            await self._keeper.save(Kept(position=position))
+        except OSError as error:
+            say(f"where it is was not kept: {error}")
 
     async def _flush(self) -> None:
         newest = self._feed.newest
         for batch, payload in self._feed.batches():
-            await self._link.publish(self._subject(batch.symbol), payload)
+            await self._link.publish(self._subject(batch.symbol), payload, numbered=True)
         if newest is not None:
             self._position = newest.id
 
@@ -249,11 +258,11 @@ class SourcePart:
         while True:
             await asyncio.sleep(WATERMARK_S)
             await self._watermarks()
-            self._remember()
+            await self._remember()
 
     async def _watermarks(self) -> None:
         for batch, payload in self._feed.watermarks(end=self._ended):
-            await self._link.publish(self._subject(batch.symbol), payload, fleeting=True)
+            await self._link.publish(self._subject(batch.symbol), payload, fleeting=not self._ended)
 
     def _subject(self, symbol: str) -> str:
         subject = self._subjects.get(symbol)

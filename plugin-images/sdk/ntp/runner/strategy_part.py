@@ -6,24 +6,32 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ntp.connection import Link, Message
+from ntp.connection import Ack, Link, Message
 from ntp.contract import subjects
-from ntp.contract.beat import Flow, LatestSignal
+from ntp.contract.beat import Flow, LatestSignal, Replayed
 from ntp.contract.launch import LaunchFile
-from ntp.contract.messages import Fill, ProgressMessage
+from ntp.contract.letters import Why
+from ntp.contract.messages import Fill, Noticed, ProgressMessage
 from ntp.contract.names import Channel, Kind
 from ntp.contract.reading import reader
 from ntp.plugin import BasePlugin, StrategyPlugin
 from ntp.runner.beats import Figures, latest
 from ntp.runner.core import border
+from ntp.runner.core.dead import Dead
 from ntp.runner.core.lead import Run
+from ntp.runner.core.notice import looks_at_fills, noticed
 from ntp.runner.core.objects import Maker
 from ntp.runner.core.pace import TICK_S, Pace
+from ntp.runner.core.said import MOST_NOTICED
 from ntp.runner.core.strategy import StrategyWork
 from ntp.runner.flag import Flag
-from ntp.runner.keeper import Keeper
+from ntp.runner.letterbox import Letterbox
 from ntp.runner.listener import Listener
 from ntp.runner.memory import Memory
+from ntp.runner.past import Past
+from ntp.runner.trial import Court, Trial
+
+PULL = 64
 
 decode_fill = reader(msgspec.json.Decoder(Fill))
 
@@ -52,29 +60,37 @@ class StrategyPart:
             open_lead=self._work.open,
             feed=self._feed,
             emit=self._emit,
-            forget=self._work.forget,
         )
         self._pace = Pace()
         self._told = 0
         self._end: ProgressMessage | None = None
+        self._noticed: list[Noticed] = []
+        """Fills that no executor was told of yet that they were noticed."""
         self._sent: dict[str, int] = {}
         self._latest: LatestSignal | None = None
         self._fills: dict[tuple[str, str], int] = {}
+        self._letters = Letterbox(launch)
+        self._court = Court(self._letters, launch.last_end, asyncio.Lock())
         self._stopped = Flag()
-        self._memory = Memory(Keeper(maker.storage), maker, refusals)
+        self._memory = Memory(maker, refusals)
+        self._past = Past(self._listener, self._memory, self._work, launch.replay)
+        self._replayed: Replayed | None = None
+        self._last: asyncio.Future[Ack] | None = None
+        """Done when the newest message is stored, and so all before it."""
         self._link: Link
 
     def prepare(self) -> None:
         self._work.prepare()
 
-    async def start(self) -> None:
-        kept = self._memory.begin(self._listener.intake, next(iter(self._work.all())))
+    async def start(self, link: Link) -> None:
+        self._link = link
+        kept = await self._memory.begin(link, next(iter(self._work.all())))
         self._work.holdings.resume(kept.positions, kept.fills)
         await self._work.start()
 
-    async def listen(self, link: Link) -> None:
-        self._link = link
-        await self._listener.listen(link)
+    async def listen(self) -> None:
+        self._letters.listen(self._link)
+        self._replayed = await self._past.catch_up(self._link)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -86,7 +102,9 @@ class StrategyPart:
             while not await self._stopped.within(TICK_S):
                 await self._listener.expire()
                 await self._tell()
-                self._remember(at_once=False)
+                if self._memory.due:
+                    await self._look()
+                await self._memory.keep()
             for task in hearing:
                 task.cancel()
 
@@ -98,7 +116,8 @@ class StrategyPart:
         await self._listener.flush()
         await self._tell(at_once=True)
         await self._link.settle()
-        self._remember(at_once=True)
+        await self._look()
+        await self._memory.keep(all_of_it=True)
 
     def exhausted(self) -> bool:
         return self._end is not None and not self._link.stats.unacked
@@ -120,9 +139,10 @@ class StrategyPart:
             newest=intake.newest,
             indicators=self._work.indicators(),
             report=_reports(self._work.objects),
-            warnings=self._listener.warnings(),
+            warnings=self._listener.warnings() | self._letters.warnings(),
+            dead=self._letters.dead,
             signal=self._latest,
-            replayed=self._listener.replayed,
+            replayed=self._replayed,
         )
 
     def busy(self) -> Iterable[tuple[str, float]]:
@@ -140,7 +160,12 @@ class StrategyPart:
         made, self._work.made = self._work.made, []
         for message, payload in made:
             symbol = message.signal.symbol
-            await self._link.submit(subjects.signal(symbol), payload, message.id)
+            self._last = await self._link.submit(
+                # Not the id alone: a life that makes a signal again has to be heard of it too.
+                subjects.signal(symbol),
+                payload,
+                f"{message.id}@{self._incarnation}",
+            )
             self._sent[symbol] = self._sent.get(symbol, 0) + 1
             self._pace.signals()
         if made:
@@ -159,46 +184,64 @@ class StrategyPart:
             self._end = messages[-1]
         elif not intake.ended:
             self._end = None
-        elif self._end is not None and self._pace.end_due(now):
+        elif self._end is not None and (self._noticed or self._pace.end_due(now)):
             messages.append(self._end)
         if not messages:
             return
+        if self._noticed:
+            some, self._noticed = self._noticed[:MOST_NOTICED], self._noticed[MOST_NOTICED:]
+            messages[-1] = msgspec.structs.replace(messages[-1], noticed=some)
         self._pace.told(now, len(messages))
         for message in messages:
             self._told += 1
             name = f"{self._launch.instance}:{self._incarnation}:progress:{self._told}"
-            await self._link.submit(subjects.progress(), border.encoded(message), name)
+            self._last = await self._link.submit(subjects.progress(), border.encoded(message), name)
 
-    def _remember(self, *, at_once: bool) -> None:
-        # What was analysed counts as seen in the next life, so its signals have to be stored by now.
-        if not self._work.made and not self._link.stats.unacked:
-            self._memory.remember(self._listener.intake, self._work.objects, at_once=at_once)
+    async def _look(self) -> None:
+        async with self._listener.turn:  # nothing is half analysed, or half sent
+            self._memory.look(
+                self._listener.intake,
+                self._work.objects,
+                idle=self._listener.idle,
+                stored=self._last,
+            )
 
     async def _hear_fills(self, executor: str) -> None:
+        trial = Trial(self._court, executor)
         while True:
-            messages = await self._link.pull(executor)
-            for message in messages:
-                await self._fill(executor, message)
-            if messages:
-                self._memory.positions(*self._work.holdings.kept())
-            for message in messages:
-                await self._link.ack(message)
+            messages = await self._link.pull(executor, trial.batch(PULL))
+            async with trial.of(messages) as verdict:
+                stored: list[asyncio.Future[Ack]] = []
+                for message in messages:
+                    dead = verdict.dead or await self._fill(executor, message)
+                    if dead is not None:
+                        self._refusals.note(f"a fill of {executor} is not taken: {dead.message}")
+                        stored += await self._letters.put(executor, message, dead)
+                for letter in stored:
+                    await asyncio.shield(letter)
+                # What is not kept comes again.
+                if not messages or not await self._memory.positions(*self._work.holdings.kept()):
+                    continue
+                for message in messages:
+                    await self._link.ack(message)
 
-    async def _fill(self, executor: str, message: Message) -> None:
+    async def _fill(self, executor: str, message: Message) -> Dead | None:
+        """Take a fill; return why it cannot be taken."""
         try:
             fill = decode_fill(message.payload)
         except msgspec.MsgspecError as error:
-            self._refusals.note(f"a fill of {executor} cannot be read: {error}")
-        else:
-            if (fill.executor, fill.strategy) != (executor, self._launch.instance):
-                self._refusals.note(f"a fill of {executor} says it is {fill.executor}'s")
-            else:
-                async with self._listener.turn:
-                    new = await self._work.fill(fill)
-                # One whose acknowledgement was lost comes again; it was sent, and counts, once.
-                if new:
-                    key = (executor, fill.symbol)
-                    self._fills[key] = self._fills.get(key, 0) + 1
+            return Dead(Why.UNREADABLE, f"it cannot be read: {error}")
+        if (fill.executor, fill.strategy) != (executor, self._launch.instance):
+            return Dead(Why.OUT_OF_BORDER, f"it says that it is {fill.executor}'s")
+        async with self._listener.turn:
+            new = await self._work.fill(fill)
+            if new and looks_at_fills(self._work):
+                self._noticed += noticed(fill, self._listener.intake.leads.values())
+        # One whose acknowledgement was lost comes again; it was sent, and counts, once.
+        if new:
+            key = (executor, fill.symbol)
+            self._fills[key] = self._fills.get(key, 0) + 1
+        return None
 
 
 def _reports(objects: dict[str, StrategyPlugin]) -> dict[str, object]:

@@ -1,12 +1,15 @@
 """One symbol of one source as a listener receives it: what is new, what is missing."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from ntp.contract.messages import MOST, DataBatch, MarketData
 from ntp.runner.core.kept import Mark
 
+MOST_AHEAD = 20_000
 _REMEMBERED_INCARNATIONS = 8
 
 
@@ -26,27 +29,46 @@ def began_ms(incarnation: str) -> int | None:
         return None
 
 
+class Piece(NamedTuple):
+    """What is new of one batch, in order; without ticks it says where the source stands."""
+
+    batch: DataBatch
+    seq: int
+    """Of the first tick."""
+    ticks: Sequence[MarketData]
+    end: bool
+    """The source is through, which was not known before."""
+
+
 @dataclass(slots=True)
 class Edge:
     """Counts what came, in sequence numbers of the sender's present incarnation.
 
-    After a restart of the source a recording comes again from its beginning, and a market may repeat
-    its last ticks: until the stream is past what was seen, ticks that were seen are left out.
+    What comes after a gap waits until the gap is filled, or given up (`skip`). After a restart of the
+    source a recording comes again from its beginning, and a market may repeat its last ticks: until the
+    stream is past what was seen, ticks that were seen are left out.
 
     Args:
         listening_ms: since when we listen, milliseconds since 1970. A source that began later has to be
             heard from its first tick on; of one that was there before us the beginning is not lost.
+        most_ahead: ticks that wait behind a gap; with more of them it is given up.
     """
 
     source: str
     symbol: str
     listening_ms: int
+    most_ahead: int = MOST_AHEAD
     incarnation: str = ""
     through: int = 0
     """The last sequence number of this incarnation that was accounted for."""
     count: int = 0
     lost: int = 0
+    lost_before: datetime | None = None
+    """The event time of the first tick after the last gap that was given up."""
     ended: bool = False
+    ahead: deque[DataBatch] = field(default_factory=deque)
+    """What came after a gap, in order."""
+    _ahead: int = 0
     _former: list[str] = field(default_factory=list)
     _newest: datetime | None = None
     _newest_ids: set[str] = field(default_factory=set)
@@ -56,26 +78,87 @@ class Edge:
         """Go on where an earlier life of the listener was."""
         self.incarnation = mark.incarnation
         self.through = mark.through
+        self.ended = False
         self._newest = mark.time
         self._newest_ids = set(mark.ids)
+        self._catching_up = mark.again
 
-    def ids_at(self, time: datetime) -> list[str]:
-        """Return the ids of the ticks of this time, if it is the newest."""
-        return sorted(self._newest_ids) if time == self._newest else []
+    def saw(self, time: datetime) -> bool:
+        """Whether a tick of this event time, or a later one, has come."""
+        return self._newest is not None and self._newest >= time
 
-    def accept(self, batch: DataBatch) -> tuple[int, Sequence[MarketData]]:
-        """Return the new ticks of a batch and the sequence number of the first of them."""
-        if batch.incarnation != self.incarnation and not self._begin(batch):
-            return 0, ()
+    def accept(self, batch: DataBatch) -> list[Piece]:
+        """Take a batch; return what is new and in order."""
+        if self.ahead and not (batch.incarnation == self.incarnation and self._fits(batch)):
+            self._hold(batch)
+            return self.skip() if self._ahead > self.most_ahead else []
+        if not self._of_present(batch):
+            return []
+        if not self._fits(batch):
+            self._hold(batch)
+            return []
+        return [self._take(batch), *self._drain()]
+
+    def fill(self, batch: DataBatch) -> list[Piece]:
+        """Take what is read again; only what is missing is of use."""
+        of_use = self.ahead and batch.incarnation == self.incarnation and self._fits(batch)
+        return [self._take(batch), *self._drain()] if of_use else []
+
+    def skip(self) -> list[Piece]:
+        """Give the first gap up; return what is in order then."""
+        while self.ahead and not self._of_present(self.ahead[0]):
+            self._next()
+        if not self.ahead:
+            return []
+        first = self.ahead[0].seq
+        self.lost_before = next((tick.timestamp for tick in self.ahead[0].ticks), self.lost_before)
+        self.lost = min(self.lost + first - self.through - 1, MOST)
+        self.through = first - 1
+        return self._drain()
+
+    def _fits(self, batch: DataBatch) -> bool:
+        return batch.seq <= self.through + 1
+
+    def _hold(self, batch: DataBatch) -> None:
+        ahead = self.ahead
+        at = len(ahead)
+        # One that was sent again comes late.
+        while (
+            at and ahead[at - 1].incarnation == batch.incarnation and ahead[at - 1].seq > batch.seq
+        ):
+            at -= 1
+        ahead.insert(at, batch)
+        self._ahead += len(batch.ticks)
+
+    def _next(self) -> DataBatch:
+        batch = self.ahead.popleft()
+        self._ahead -= len(batch.ticks)
+        return batch
+
+    def _drain(self) -> list[Piece]:
+        """Take what waits, up to the next gap."""
+        pieces: list[Piece] = []
+        while self.ahead:
+            batch = self.ahead[0]
+            if not self._of_present(batch):
+                self._next()
+            elif self._fits(batch):
+                pieces.append(self._take(self._next()))
+            else:
+                break
+        return pieces
+
+    def _take(self, batch: DataBatch) -> Piece:
+        """Leave out what was seen of a batch that follows what came."""
         first = batch.seq
         ticks: Sequence[MarketData] = batch.ticks
-        if first > self.through + 1:
-            self.lost = min(self.lost + first - self.through - 1, MOST)
-        elif first <= self.through:
+        last, was_ended = batch.seq + len(batch.ticks) - 1, self.ended
+        if first <= self.through:
             ticks = ticks[self.through + 1 - first :]
             first = self.through + 1
-        self.through = max(self.through, batch.seq + len(batch.ticks) - 1)
-        self.ended = batch.end
+        if last >= self.through:  # else it was sent again, and says nothing of the present
+            self.through = last
+            self.ended = batch.end
         if self._catching_up and ticks:
             seen = self._seen(ticks)
             first += seen
@@ -83,9 +166,12 @@ class Edge:
         if ticks:
             self.count += len(ticks)
             self._remember(ticks)
-        return first, ticks
+        return Piece(batch, first, ticks, self.ended and not was_ended)
 
-    def _begin(self, batch: DataBatch) -> bool:
+    def _of_present(self, batch: DataBatch) -> bool:
+        """Whether a batch is of the source's present life, which may begin with it."""
+        if batch.incarnation == self.incarnation:
+            return True
         if batch.incarnation in self._former:
             return False  # the echo of a process that has been replaced
         joined = not self.incarnation

@@ -21,6 +21,8 @@ class Holdings:
     def __init__(self) -> None:
         self._quantity: dict[str, Decimal] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self.asked = False
+        """Whether the strategy wanted to know."""
 
     def apply(self, fill: Fill) -> bool:
         """Count a fill; False where it was counted before, or says no usable quantity."""
@@ -36,6 +38,7 @@ class Holdings:
 
     def position(self, symbol: str) -> float:
         """Return the quantity in base units; negative is short."""
+        self.asked = True
         return float(self._quantity.get(symbol, Decimal(0)))
 
     def kept(self) -> tuple[dict[str, str], list[str]]:

@@ -15,10 +15,11 @@ from ntp.runner.core.objects import Maker
 class _Gauge:
     """One object on one symbol of one source; with bars the value stands until the next bar."""
 
-    __slots__ = ("bars", "plugin", "standing")
+    __slots__ = ("bars", "plugin", "restored", "standing")
 
-    def __init__(self, plugin: IndicatorPlugin, bars: Bars | None) -> None:
+    def __init__(self, plugin: IndicatorPlugin, bars: Bars | None, *, restored: bool) -> None:
         self.plugin = plugin
+        self.restored = restored
         self.bars = bars
         self.standing: Value = None
 
@@ -76,10 +77,14 @@ class IndicatorWork:
             if plugin is None:
                 plugin = self._maker.new()
                 await self._maker.initialize(plugin)
-            self._maker.restore(plugin, "/".join(key))
+            if refusal := self._maker.restore(plugin, "/".join(key)):
+                self._refusals.note(refusal)
+                plugin = self._maker.new()
+                await self._maker.initialize(plugin)
             self.objects[key] = plugin
         period = lead.bars[0]
-        lead.work = _Gauge(plugin, Bars(period) if period else None)
+        restored = self._maker.restored("/".join(key))
+        lead.work = _Gauge(plugin, Bars(period) if period else None, restored=restored)
 
     def feed(self, run: Run, start: int, until: float) -> int:
         """Value ticks of a run from index `start` on, until a time; return the next index."""
@@ -103,6 +108,18 @@ class IndicatorWork:
             at += 1
             self._send(run, run.seq + start, values)
         return at
+
+    def show(self, run: Run, start: int, until: float) -> int:
+        """Show ticks of an earlier life; an object that knows them already is spared them."""
+        gauge: _Gauge = run.lead.work
+        if not gauge.restored:
+            return self.feed(run, start, until)
+        for tick in run.ticks[start:]:
+            if gauge.bars is not None:
+                gauge.bars.add(tick)
+        if run.ticks:
+            run.done(len(run.ticks) - 1)
+        return len(run.ticks)
 
     def _value(self, gauge: _Gauge, data: MarketData) -> Value:
         result = gauge.plugin.update(data)

@@ -1,4 +1,4 @@
-"""What a plugin needs of its last life, where its entry declares `storage`. A plain value."""
+"""What a plugin needs of its last life. A plain value."""
 
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     Attributes:
         ids: of the ticks that share `time`, the newest event time.
+        again: what follows in this life of the source is what a life before it had sent, up to `time`.
     """
 
     source: str
@@ -19,6 +20,7 @@ class Mark(msgspec.Struct, frozen=True):
     through: int
     time: datetime
     ids: list[str]
+    again: bool = False
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -27,6 +29,9 @@ class Kept(msgspec.Struct, frozen=True):
     positions: base units by symbol, as decimal text; `fills`: the ids that they consist of, as far
         as they may come again.
     position: id of the last tick that a source sent.
+    since: since when each producer is heard, milliseconds since 1970: what it said before is history.
+    at_ms: up to when everything that had come was analysed, milliseconds since 1970; 0: never.
+    lanes: of an executor, how far the ticks of each strategy's book had come.
     """
 
     objects: dict[str, dict[str, Any]] = {}
@@ -34,3 +39,6 @@ class Kept(msgspec.Struct, frozen=True):
     positions: dict[str, str] = {}
     fills: list[str] = []
     position: str = ""
+    since: dict[str, int] = {}
+    at_ms: int = 0
+    lanes: dict[str, list[Mark]] = {}

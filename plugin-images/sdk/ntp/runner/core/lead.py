@@ -1,15 +1,20 @@
 """One symbol of one source on its way to the plugin, and what it waits for."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from ntp.contract.launch import Policy
 from ntp.contract.messages import MOST, IndicatorBatch, MarketData, TickRef
 from ntp.runner.core.edge import Edge, began_ms
 
 Value = float | dict[str, float] | None
 
+_MOST_AHEAD = 1000
+"""Batches of values that wait behind a gap."""
+_REMEMBERED_IDS = 1024
 MOST_WAITING = 100_000
 """Ticks that wait for values, and values that wait for their ticks."""
 
@@ -24,6 +29,8 @@ class Run:
     ticks: Sequence[MarketData]
     end: bool = False
     """Nothing comes after these: the source is through."""
+    _shown: int = 0
+    """How many of the ticks were noted."""
 
     def reference(self, at: int) -> TickRef:
         """Return what names the tick with this index."""
@@ -31,9 +38,28 @@ class Run:
 
     def done(self, at: int) -> None:
         """Note that the plugin has seen the ticks up to this index."""
+        self.lead.ids = self._ids(at)
+        self._shown = at + 1
         self.lead.analysed = self.seq + at
         self.lead.last = self.ticks[at]
         self.lead.incarnation = self.incarnation
+        self.lead.again = False
+
+    def _ids(self, at: int) -> list[str]:
+        """Return the ids of all that share the time of the tick with this index, and were seen with it."""
+        lead, time = self.lead, self.ticks[at].timestamp
+        ids: list[str] = []
+        for i in range(at, self._shown - 1, -1):
+            if self.ticks[i].timestamp != time:
+                return ids
+            ids.append(self.ticks[i].id)
+        if lead.last is not None and lead.last.timestamp == time:
+            ids += lead.ids
+        return ids[:_REMEMBERED_IDS]
+
+    def over(self) -> None:
+        """Note that the plugin has been shown all of it, and what came of it is made."""
+        self.lead.ended = self.end
 
 
 @dataclass(slots=True)
@@ -51,6 +77,8 @@ class Values:
     source_incarnation: str = ""
     first: int = 1
     values: deque[Value] = field(default_factory=deque)
+    ahead: deque[IndicatorBatch] = field(default_factory=deque)
+    """What came after a gap, in order."""
     count: int = 0
     late: int = 0
     lost: int = 0
@@ -64,19 +92,57 @@ class Values:
         return self.through if self.source_incarnation == incarnation else 0
 
     def add(self, batch: IndicatorBatch) -> None:
+        """Take values; those after a gap wait until it is filled, or given up (`skip`)."""
         life = (batch.incarnation, batch.source_incarnation)
         if life != (self.incarnation, self.source_incarnation):
             whole = not self.incarnation and self._valued_from_the_first(batch)
             self.incarnation, self.source_incarnation = life
             self.values.clear()
+            self.ahead.clear()
             self.first = 1 if whole else batch.seq
+        if batch.seq <= self.through + 1:
+            self._take(batch)
+            self._drain()
+            return
+        at = len(self.ahead)
+        while at and self.ahead[at - 1].seq > batch.seq:
+            at -= 1
+        self.ahead.insert(at, batch)
+        if len(self.ahead) > _MOST_AHEAD:
+            self.skip()
+
+    def fill(self, batch: IndicatorBatch) -> None:
+        """Take values that were read again; only what is missing is of use."""
+        life = (batch.incarnation, batch.source_incarnation)
+        present = life == (self.incarnation, self.source_incarnation)
+        if self.ahead and present and batch.seq <= self.through + 1:
+            self._take(batch)
+            self._drain()
+
+    def begin(self, incarnation: str, seq: int) -> None:
+        """Miss no values of ticks before this one: nobody waits for them."""
+        if self.ahead and self.source_incarnation == incarnation and self.through + 1 < seq:
+            self.values.clear()
+            self.first = min(seq, self.ahead[0].seq)
+            self._drain()
+
+    def skip(self) -> None:
+        """Give the first gap up: the ticks in it must not wait for what will not come."""
+        if not self.ahead:
+            return
+        batch = self.ahead[0]
         gap = batch.seq - self.through - 1
-        if gap > 0:
-            # The ticks between must not wait for what will not come.
-            self.lost = min(self.lost + gap, MOST)
-            self.values.extend([None] * min(gap, MOST_WAITING))
-            self.first = batch.seq - len(self.values)
-        new = batch.values[max(0, -gap) :]
+        self.lost = min(self.lost + gap, MOST)
+        self.values.extend([None] * min(gap, MOST_WAITING))
+        self.first = batch.seq - len(self.values)
+        self._drain()
+
+    def _drain(self) -> None:
+        while self.ahead and self.ahead[0].seq <= self.through + 1:
+            self._take(self.ahead.popleft())
+
+    def _take(self, batch: IndicatorBatch) -> None:
+        new = batch.values[max(0, self.through + 1 - batch.seq) :]
         self.values.extend(new)
         self.count += len(new)
         while len(self.values) > MOST_WAITING:
@@ -121,19 +187,31 @@ class Lead:
 
     Attributes:
         bars: what the plugin hears of it: None is each tick, text a length of bars.
+        policy: as its input says; `skipped` counts ticks that were left out for newer ones.
         analysed: sequence number of the last tick that the plugin has seen; `last` is that tick,
-            `incarnation` its source's.
+            `incarnation` its source's; `ids` are of all ticks of that time, the newest first.
+        again: what the source says now is what it said in a life before, up to `last`.
+        ended: the source is through, and the plugin has been shown all of it.
+        runs: what is to be shown, the first of them from index `at` on; `shown`: somebody does.
         told: the last progress that was told: incarnation and sequence number.
         work: what the plugin's side keeps with it.
     """
 
     edge: Edge
     bars: tuple[str | None, ...]
+    policy: Policy = "all"
+    skipped: int = 0
     indicators: dict[str, Values] = field(default_factory=dict)
     waiting: deque[Waiting] = field(default_factory=deque)
+    runs: deque[Run] = field(default_factory=deque)
+    at: int = 0
+    shown: bool = False
     analysed: int = 0
     last: MarketData | None = None
+    ids: list[str] = field(default_factory=list)
     incarnation: str = ""
+    again: bool = False
+    ended: bool = False
     told: tuple[str, int] = ("", 0)
     work: Any = None
 
@@ -151,6 +229,8 @@ class Lead:
     def ready(self) -> int:
         """Return how many of the first waiting ticks have all their values."""
         head = self.waiting[0]
+        for known in self.indicators.values():
+            known.begin(head.incarnation, head.seq)
         through = min(known.reaches(head.incarnation) for known in self.indicators.values())
         return max(0, min(len(head.ticks), through + 1 - head.seq))
 
@@ -189,3 +269,11 @@ def _reference(edge: Edge, incarnation: str, seq: int, tick: MarketData) -> Tick
         time=tick.timestamp,
         incarnation=incarnation,
     )
+
+
+def newest(leads: Iterable[Lead]) -> TickRef:
+    """Return the newest tick of all that was analysed."""
+    references = [found for lead in leads if (found := lead.reference()) is not None]
+    if not references:
+        return TickRef(source="", symbol="", seq=0, id="", time=datetime.now(UTC))
+    return max(references, key=lambda found: found.time)

@@ -6,12 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from ntp.plugin import BasePlugin
 
 P = TypeVar("P", bound=BasePlugin)
 
 Await = Callable[[str, Awaitable[Any]], Awaitable[Any]]
 """Awaits a named callback of the plugin under the runner's deadline."""
+
+
+_REFUSALS = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
+"""What a constructor raises at a config; the last by `msgspec.convert` to a typed one."""
 
 
 class ConfigRefusedError(Exception):
@@ -58,7 +64,7 @@ class Maker(Generic[P]):
         config = copy.deepcopy(self._config)
         try:
             plugin = self._make(config)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except _REFUSALS as error:
             raise ConfigRefusedError(f"its constructor raised {_said(error)}") from error
         self.adopt(plugin, config)
         self.check(plugin)
@@ -87,11 +93,22 @@ class Maker(Generic[P]):
     async def initialize(self, plugin: P) -> None:
         await self.deadline("initialize", plugin.initialize())
 
-    def restore(self, plugin: P, key: str) -> None:
-        """Give an object its snapshot of an earlier life, if it left one."""
-        state = self.kept.get(key)
-        if state:
-            plugin.restore(state)
+    def restored(self, key: str) -> bool:
+        """Whether an object is given its snapshot of an earlier life."""
+        return bool(self.kept.get(key))
+
+    def restore(self, plugin: P, key: str) -> str:
+        """Give an object its snapshot of an earlier life, if it left one; return why it does not take it.
+
+        Then the object is of no use, and the snapshot is dropped: it may be of code that was other.
+        """
+        if self.restored(key):
+            try:
+                plugin.restore(self.kept[key])
+            except Exception as error:  # noqa: BLE001 - the author's, and there is another way
+                self.kept = {name: state for name, state in self.kept.items() if name != key}
+                return f"restore() raised {_said(error)}; what came before is shown instead"
+        return ""
 
 
 def overrides(plugin: BasePlugin, method: str, base: type[BasePlugin]) -> bool:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ntp.bars import Bars
@@ -22,7 +21,7 @@ from ntp.plugin import StrategyPlugin
 from ntp.runner.core import border
 from ntp.runner.core.holdings import Holdings
 from ntp.runner.core.intake import Intake
-from ntp.runner.core.lead import Lead, Run
+from ntp.runner.core.lead import Lead, Run, newest
 from ntp.runner.core.objects import Maker
 from ntp.runner.core.way import Way
 
@@ -98,7 +97,8 @@ class StrategyWork:
             bars = Bars(period) if period else None
             if bars is not None:
                 self._bars.append(bars)
-            ways.append(Way(plugin, tape, bars, sees))
+            restored = self._maker.restored(sees or "")
+            ways.append(Way(plugin, tape, bars, sees, restored=restored))
         lead.work = ways
 
     async def object_for(self, symbol: str) -> StrategyPlugin:
@@ -111,7 +111,10 @@ class StrategyWork:
             if plugin is None:
                 plugin = self._new()
                 await self._maker.initialize(plugin)
-            self._maker.restore(plugin, key)
+            if refusal := self._maker.restore(plugin, key):
+                self._refusals.note(refusal)
+                plugin = self._new()
+                await self._maker.initialize(plugin)
             self.objects[key] = plugin
         return plugin
 
@@ -120,29 +123,47 @@ class StrategyWork:
         plugin._position = self.holdings.position  # noqa: SLF001 - the runner sets it
         return plugin
 
-    def feed(self, run: Run, start: int, until: float) -> int:
+    def feed(self, run: Run, start: int, until: float, stop: int | None = None) -> int:
         """Analyse ticks of a run from index `start` on, until a time; return the next index.
 
-        What the plugin raises goes through to the caller.
+        `stop`: the index to end before. What the plugin raises goes through to the caller.
         """
         ways: list[Way] = run.lead.work
         next_at = start
         if start < len(run.ticks):
+            end = len(run.ticks) if stop is None else stop
             if len(ways) == 1 and ways[0].bars is None:
-                at = self._each_tick(ways[0], run, start, until)
+                at = self._each_tick(ways[0], run, range(start, end), until)
             else:
-                at = self._each_way(ways, run, start, until)
+                at = self._each_way(ways, run, range(start, end), until)
             run.done(at)
             next_at = at + 1
         if run.end and next_at == len(run.ticks):
             self._end(run)
         return next_at
 
-    def _each_tick(self, way: Way, run: Run, start: int, until: float) -> int:
+    def show(self, run: Run, start: int, until: float) -> int:
+        """Show ticks of an earlier life; an object that knows them finds them in its history alone."""
+        at = start
+        for at in range(start, len(run.ticks)):
+            for way in run.lead.work:
+                data = way.shown(run.ticks[at])
+                if data is not None and way.restored:
+                    way.tape.append(data)
+                elif data is not None:
+                    self._analyse(way, data, run, at)
+            if self._clock() >= until:
+                break
+        if start < len(run.ticks):
+            run.done(at)
+            at += 1
+        return at
+
+    def _each_tick(self, way: Way, run: Run, which: range, until: float) -> int:
         """Do what `_each_way` does for the usual case, with nothing in the loop that can be outside."""
-        ticks, clock, at = run.ticks, self._clock, start
+        ticks, clock, at = run.ticks, self._clock, which.start
         analyze, update, tape, append = way.analyze, way.update, way.tape, way.tape.append
-        for at in range(start, len(ticks)):
+        for at in which:
             tick = ticks[at]
             if update is not None:
                 update(tick)
@@ -154,9 +175,9 @@ class StrategyWork:
                 break
         return at
 
-    def _each_way(self, ways: list[Way], run: Run, start: int, until: float) -> int:
-        at = start
-        for at in range(start, len(run.ticks)):
+    def _each_way(self, ways: list[Way], run: Run, which: range, until: float) -> int:
+        at = which.start
+        for at in which:
             tick = run.ticks[at]
             for way in ways:
                 data = way.shown(tick)
@@ -238,7 +259,7 @@ class StrategyWork:
                 told.append(self._progress(reference, end=False))
         ended = intake.ended
         if ended and not self._ended:
-            last = _last(intake.leads.values())
+            last = newest(intake.leads.values())
             told.append(self._progress(last, end=True))
         self._ended = ended
         return told
@@ -270,11 +291,3 @@ class StrategyWork:
     def all(self) -> Iterable[StrategyPlugin]:
         """Return every object, the one that nobody needed yet too."""
         return [*self.objects.values(), *([self._spare] if self._spare else [])]
-
-
-def _last(leads: Iterable[Lead]) -> TickRef:
-    """Return the newest tick of all that was analysed."""
-    references = [found for lead in leads if (found := lead.reference()) is not None]
-    if not references:
-        return TickRef(source="", symbol="", seq=0, id="", time=datetime.now(UTC))
-    return max(references, key=lambda found: found.time)

@@ -8,12 +8,18 @@ from ntp.runner.core.objects import overrides
 
 
 class Way:
-    """How ticks of one lead, or their bars, reach one object."""
+    """How ticks of one lead, or their bars, reach one object; `restored`: it has its last life's state."""
 
-    __slots__ = ("analyze", "bars", "plugin", "sees", "tape", "update")
+    __slots__ = ("analyze", "bars", "plugin", "restored", "sees", "tape", "update")
 
     def __init__(
-        self, plugin: StrategyPlugin, tape: Tape, bars: Bars | None, sees: str | None
+        self,
+        plugin: StrategyPlugin,
+        tape: Tape,
+        bars: Bars | None,
+        sees: str | None,
+        *,
+        restored: bool = False,
     ) -> None:
         self.plugin = plugin
         self.analyze = plugin.analyze
@@ -23,6 +29,7 @@ class Way:
         self.tape = tape
         self.bars = bars
         self.sees = sees
+        self.restored = restored
 
     def shown(self, tick: MarketData) -> MarketData | None:
         """Return what the object sees at a tick: it, or the bar that it closed, if any.

@@ -1,6 +1,7 @@
-"""Run one program in a sandbox and wait for it: `python -I -S cage.py SDK`, order and answer as JSON.
+"""Run one program in a sandbox and wait for it: `python -I -S cage.py SDK [PARENT]`, order and answer as JSON.
 
-A process of its own, for the sandbox forks, and a controller with threads must not.
+A process of its own, for the sandbox forks, and a caller with threads must not. With its parent's pid it is
+killed where that (its thread that started us) ends, and what it started dies with it.
 """
 
 import base64
@@ -12,6 +13,9 @@ import sys
 import time
 from typing import Any
 
+PYTHON = ("-S", "-s", "-P", "-B")
+"""Options of a caged Python: no site (system packages, .pth files, sitecustomize), no user site, no
+current folder, no .pyc."""
 POLL_S = 0.02
 DRAIN_S = 0.5
 """After the end of the program: what it wrote last is in the pipe already."""
@@ -21,7 +25,7 @@ class _Pipe:
     """One output of the program, bounded."""
 
     def __init__(self, limit: int) -> None:
-        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         self.content = bytearray()
         self.limit = limit
@@ -108,6 +112,11 @@ def _wait(pid: int, pipes: tuple[_Pipe, _Pipe], deadline: float) -> int | None:
 def main() -> None:
     # Last: nothing installed beside the SDK may stand in for a module of Python itself.
     sys.path.append(sys.argv[1])
+    if len(sys.argv) > 2:
+        from ntp.confine import kernel
+
+        if not kernel.live_with(int(sys.argv[2])):
+            sys.exit(1)
     os.umask(0o077)
     sys.stdout.write(json.dumps(run(json.load(sys.stdin))))
 

@@ -1,0 +1,189 @@
+"""A seller's report once more, on data of one's own: the code out of its image, run by `ntp plugin test`.
+
+A program of its own, as authors start it: the orchestrator imports nothing of it. What it runs is isolated.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ntp.contract import tested
+from ntp.contract.manifest import FILE, Manifest
+from ntp.contract.names import Kind
+from ntp.contract.tested import Tested
+from ntp.oci import plugin_code
+from ntp.oci.market.admission import Admitted
+from ntp.package.wheels import missing_here
+from orchestrator.app import entries, shelves
+from orchestrator.app.entries import Entry
+from orchestrator.app.retested import compared
+from orchestrator.catalog import caged
+from orchestrator.catalog.image_store import told
+from orchestrator.errors import ActionError, ConfigError, NtpError, Problem
+from orchestrator.settings import Settings
+
+END_S = 15.0
+"""What the test may take to put its sandboxes away."""
+_PASSED, _USAGE, _FOUND = 0, 2, 6
+"""Exit codes of `ntp plugin test`."""
+_AGAIN = "ask its author to publish it with the report of a `ntp plugin test` of this release"
+Progress = Callable[[str], None]
+
+
+def retest(
+    settings: Settings,
+    name: str,
+    data: Sequence[Path],
+    *,
+    market: str | None,
+    key_files: Sequence[Path],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Verify an entry, then run the report that its author signed on other data.
+
+    Args:
+        settings: of the project.
+        name: of the entry.
+        data: files of market data.
+        market: which marketplace; None: whichever has the image.
+        key_files: public keys that may have signed what came from a file.
+        progress: is told what is fetched. What the test itself says goes to stderr.
+
+    Returns:
+        What `shelves.verify` says of it, and `retest`; None where it was not run: something does not hold.
+
+    Raises:
+        ActionError: RetestRefused, SandboxUnavailable: nothing of it was run, or it could not be.
+        ConfigError: the data, or the plugin on it, cannot be used.
+    """
+    entry = entries.named(settings, name)
+    ((_, found),) = shelves.checked(settings, [entry], market, key_files)
+    row = shelves.row(entry, found)
+    if isinstance(found, NtpError):
+        return {**row, "retest": None}
+    theirs = _report(found)
+    caged.tier()
+    with TemporaryDirectory(prefix="ntp-retest-") as scratch:
+        report = Path(scratch) / "report.json"
+        report.write_bytes(found.report or b"")
+        folder = Path(scratch) / found.manifest.name
+        with told():
+            files = _code(settings, entry, market, progress)
+        _write(folder, files, found.manifest)
+        ours = _run(folder, report, data)
+    return {**row, "retest": compared(found.manifest, theirs, *ours, config=entry.config)}
+
+
+def _report(found: Admitted) -> Tested:
+    """Return the seller's report; ActionError where it cannot be rerun, with all that stands against it."""
+    said = found.manifest
+    against = []
+    theirs = None
+    if found.report is None:
+        against.append(("it was signed without a report of its test", _AGAIN))
+    else:
+        try:
+            theirs = tested.read(found.report)
+        except ValueError as error:
+            against.append((f"its report cannot be rerun: {error}", _AGAIN))
+    if said.kind is Kind.DATA_SOURCE:
+        against.append(("a data source makes its data itself", "watch it run: ntpctl tap NAME"))
+    for name in theirs.settings.indicators if theirs else ():
+        words = f"its report was made with the indicator '{name}', which is not in its image"
+        against.append((words, "ask its author for the report of the plugin alone"))
+    if missing := missing_here(said.requirements):
+        install = " ".join(f"'{each}'" for each in missing)
+        words = f"it needs {', '.join(missing)}, which is not installed beside ntpctl"
+        against.append((words, f"pip install {install}"))
+    if theirs is None or against:
+        words = "\n".join(f"'{said.name}': {what}\n  fix: {fix}" for what, fix in against)
+        raise ActionError(words, reason="RetestRefused")
+    return theirs
+
+
+def _code(
+    settings: Settings, entry: Entry, market: str | None, progress: Progress
+) -> dict[str, bytes]:
+    bought = shelves.purchases(settings)
+    kept = bought.kept(entry.digest)
+    if kept is None:
+        # It was found in a marketplace just now: only what was installed from a file is nowhere else.
+        with shelves.having(settings, entry, market) as shelf:
+            version = shelves.version_of(entry, shelf.catalogue)
+            with bought.from_place(shelf.place, shelf.catalogue, entry.plugin, version) as candidate:  # fmt: skip
+                bought.keep(candidate, progress)
+        kept = bought.kept(entry.digest)
+    if kept is None:
+        raise ActionError(f"{entry.image} is not in the cache any more; run the same again")
+    layout, image, _ = kept
+    return dict(plugin_code.code(layout, image))
+
+
+def _write(folder: Path, files: dict[str, bytes], manifest: Manifest) -> None:
+    """`manifest`: as the image says and the signature covers, whatever the code has beside it."""
+    document = manifest.model_dump(mode="json", exclude_defaults=True)
+    files[FILE] = json.dumps(document, ensure_ascii=False).encode()
+    folder.mkdir()
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _run(folder: Path, report: Path, data: Sequence[Path]) -> tuple[Tested | None, dict[str, Any]]:
+    """Return the report of the test, read and whole; None: the plugin brought its process to an end."""
+    words = ["plugin", "test", str(folder), "--like", str(report), "--output", "json"]
+    for file in data:
+        words += ["--data", str(file.absolute())]
+    code, output = _child(words)
+    if not output and code == _USAGE:
+        fix = "where it is the data: tell that to `ntp data convert`, and name the file that it writes"
+        raise ConfigError([Problem("ntp plugin test", 0, 0, "what it says stands above", fix)])
+    if not output and code == _FOUND:
+        return None, {}
+    if code not in (_PASSED, _USAGE, _FOUND):
+        said = f"`ntp plugin test` ended with {code}: what it says stands above"
+        raise ActionError(said, reason="RetestRefused")
+    ours = tested.read(output)
+    if ours.run.refused:
+        raise ActionError(
+            f"'{ours.plugin.name}' could not be run: {ours.run.refused}", reason="RetestRefused"
+        )
+    return ours, json.loads(output)
+
+
+def _child(words: Sequence[str]) -> tuple[int, bytes]:
+    from ntp.confine import kernel
+
+    here = os.getpid()
+
+    def tie() -> None:
+        # Whoever kills us kills it: nobody else knows of it.
+        if not kernel.live_with(here):
+            os._exit(1)
+
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "ntp.cli", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        # Ctrl-C is for us: it is told once, and may take its time to put away what it made.
+        start_new_session=True,
+        preexec_fn=tie,  # noqa: PLW1509 - one system call, and no thread of ours is there yet
+    )
+    try:
+        output, _ = child.communicate()
+    except BaseException:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(END_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
+    return child.returncode, output

@@ -1,0 +1,62 @@
+"""Who may open nothing, by a person's word."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from ntp.contract.control import Halt
+
+BY_HAND = "halted by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Halts:
+    """As the controller keeps it. True: what is held is closed, too.
+
+    Attributes:
+        number: counts every change; 0: nobody was ever halted.
+        everything: all strategies, those to come as well.
+        names: strategies, and executors: all that they hear.
+    """
+
+    number: int = 0
+    everything: bool | None = None
+    names: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def none(self) -> bool:
+        return self.everything is None and not self.names
+
+    def halt(self, names: Collection[str], *, flatten: bool) -> "Halts":
+        """No names: all. Who was to be flattened still is."""
+        if not names:
+            return replace(
+                self, number=self.number + 1, everything=flatten or bool(self.everything)
+            )
+        fresh = {name: flatten or self.names.get(name, False) for name in names}
+        return replace(self, number=self.number + 1, names={**self.names, **fresh})
+
+    def resume(self, names: Collection[str]) -> "Halts":
+        """No names: all, however they were halted."""
+        kept = {name: how for name, how in self.names.items() if names and name not in names}
+        everything = self.everything if names else None
+        return Halts(self.number + 1, everything, kept)
+
+    def of(self, *names: str) -> bool | None:
+        """Return whether one who goes by these names is halted (None: no), and what it holds is closed."""
+        found = [self.everything, *(self.names.get(name) for name in names)]
+        halted = [how for how in found if how is not None]
+        return any(halted) if halted else None
+
+    def told(self, executor: str, strategies: Collection[str]) -> Halt:
+        """Return what an executor that hears these strategies is told."""
+        halted = {name: how for name in strategies if (how := self.of(name, executor)) is not None}
+        return Halt(self.number, halted, BY_HAND)
+
+    def words(self, name: str) -> str:
+        """Say how a strategy or executor is halted; empty: it is not."""
+        how = self.of(name)
+        if how is None:
+            return ""
+        clears = "ntpctl resume" if self.everything is not None else f"ntpctl resume {name}"
+        what = f"{BY_HAND}, what is held is closed" if how else BY_HAND
+        return f"{what}; `{clears}` clears it"

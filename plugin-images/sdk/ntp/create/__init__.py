@@ -1,0 +1,1 @@
+"""A new plugin's folder, from a template."""

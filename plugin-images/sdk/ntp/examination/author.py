@@ -1,0 +1,88 @@
+"""The plugin to test, as its author has it, with the config that it is tested with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ntp.contract.config_schema import expand
+from ntp.contract.manifest import Manifest
+from ntp.contract.problem import Problem
+from ntp.package.author import AuthorError, look
+from ntp.package.wheels import missing_here
+
+_OPTIONAL = {"$schema", "title", "description", "type", "properties", "additionalProperties"}
+"""Keywords of a schema that ask for no field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`folder`: where its own files lie; `files`: those that its image would have."""
+
+    path: Path
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    config: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+
+def target(path: Path, config: Mapping[str, Any]) -> Target:
+    """Read the plugin, and hold the config to its schema.
+
+    Raises:
+        AuthorError: with everything that is wrong.
+    """
+    path = found(path)
+    authored = look(path)
+    manifest = authored.manifest
+    problems = [*config_problems(manifest, config), *_requirements(manifest, str(path))]
+    if problems:
+        raise AuthorError(*problems)
+    return Target(path, manifest, authored.tree.files, config)
+
+
+def found(path: Path) -> Path:
+    """Return the folder or the file that is meant: `my_strategy` may be my_strategy.py.
+
+    Raises:
+        AuthorError: there is neither.
+    """
+    if path.exists():
+        return path
+    beside = path.parent / f"{path.name}.py"
+    if beside.is_file():
+        return beside
+    raise AuthorError(
+        Problem(str(path), 0, 0, "was not found", "name a plugin's folder or its .py file")
+    )
+
+
+def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[Problem]:
+    """Return where a config does not fit its schema."""
+    schema = expand(manifest.config_schema)
+    if not config and schema.keys() <= _OPTIONAL:
+        return []  # no field of none is wrong, and jsonschema takes its time to import
+    from jsonschema import Draft202012Validator
+
+    known = schema.get("properties", {})
+    problems = []
+    for error in Draft202012Validator(schema).iter_errors(dict(config)):
+        where = ".".join(map(str, error.absolute_path)) or "--config"
+        fix = f"it has {', '.join(known)}" if known else "this plugin takes no config"
+        if error.validator == "required":
+            fix = "give it: --config NAME=VALUE"
+        elif error.absolute_path and (said := known.get(str(error.absolute_path[0]))):
+            fix = str(said.get("description") or f"give a {said.get('type', 'value')}")
+        problems.append(Problem("--config", 0, 0, f"{where}: {error.message[:200]}", fix))
+    return problems
+
+
+def _requirements(manifest: Manifest, shown: str) -> Sequence[Problem]:
+    """What is tested is imported from where `ntp` is installed."""
+    missing = missing_here(manifest.requirements)
+    words = " ".join(f"'{each}'" for each in missing)
+    message = f"it needs {', '.join(missing)}, which is not installed beside ntp"
+    return [Problem(shown, 0, 0, message, f"pip install {words}")] if missing else []

@@ -1,0 +1,44 @@
+"""What is signed for several servers: which of two tokens is the later one must not hang on the clock."""
+
+from pathlib import Path
+
+from ntp.contract.names import Kind
+from orchestrator.bus import claims
+from orchestrator.bus.authority import Authority
+from orchestrator.bus.external import External
+from orchestrator.bus.keys import OPERATOR, make
+from orchestrator.spec.model import Desired
+from orchestrator.spec.rights import rights
+from tests.worlds.specs import spec
+
+BETA = rights(Desired("test", 1, {"beta": spec("beta", Kind.STRATEGY)}), [])["beta"]
+
+
+def _authority(folder: Path, times: list[float]) -> Authority:
+    theirs = External("nats.example:4222", make(OPERATOR).seed, b"")
+    return Authority(folder, project="test", external=theirs, now=lambda: times[-1])
+
+
+def test_an_account_is_the_same_text_until_it_says_something_else_and_later_then(tmp_path):
+    times = [1_900_000_000.0]
+    authority = _authority(tmp_path / "keys", times)
+    tokens = [authority.account_token(BETA)]
+    for now in (times[0], times[0] - 1000, times[0] + 1000):
+        times.append(now)
+        assert authority.account_token(BETA) == tokens[-1]
+        authority.credentials("beta")
+        authority.rotate("beta")
+        tokens.append(authority.account_token(BETA))
+    issued = [claims.decode(each)["iat"] for each in tokens]
+    assert issued == sorted(set(issued))
+    authority.forget("beta")
+    assert claims.decode(authority.account_token(BETA))["sub"] != claims.decode(tokens[-1])["sub"]
+
+
+def test_the_newest_of_those_that_are_gone_are_remembered(tmp_path):
+    authority = _authority(tmp_path / "keys", [0.0])
+    authority.account_token(BETA)
+    keys = [f"A{number}" for number in range(1500)]
+    for each in (keys[:10], keys, keys[-1:]):
+        authority.bury(each)
+    assert [*authority.buried()] == keys[500:]
