@@ -36,10 +36,16 @@ def _needs_engine(nodeid):
     return "docker" in nodeid or "/oci/" in nodeid
 
 
+def _needs_cluster(nodeid):
+    return "kubernetes" in nodeid
+
+
 class Together(LoadScopeScheduling):
-    """A file stays with one worker, and so do all tests with a Docker Engine, which starts once."""
+    """A file stays with one worker; so do all with a Docker Engine, and all with a Kubernetes: each starts once."""
 
     def _split_scope(self, nodeid):
+        if _needs_cluster(nodeid):
+            return "kubernetes"
         return "docker" if _needs_engine(nodeid) else nodeid.partition("::")[0]
 
 
@@ -60,3 +66,23 @@ def engine():
         absent("docker", str(error))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Kubernetes; without one the tests that need it are skipped, or fail with NTP_REQUIRE=kubernetes."""
+    from tests.worlds.cluster import AbsentClusterError, found
+    from tests.worlds.environment import absent
+
+    try:
+        with found() as there:
+            yield there
+    except AbsentClusterError as error:
+        absent("kubernetes", str(error))
+
+
+@pytest.fixture
+def namespace(cluster):
+    """A namespace of this test's own under the restricted Pod Security Standard."""
+    with cluster.namespace() as name:
+        yield name

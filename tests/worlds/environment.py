@@ -13,7 +13,7 @@ OFFLINE = ("NewConnectionError", "Temporary failure in name resolution", "ProxyE
 
 REQUIRE = "NTP_REQUIRE"
 """Setting: what has to be here, in words of PARTS with commas between them, or `all`."""
-PARTS = frozenset({"docker", "network", "programs"})
+PARTS = frozenset({"docker", "kubernetes", "network", "programs"})
 
 
 def is_required(part: str) -> bool:

@@ -1,0 +1,130 @@
+"""A real Kubernetes of one node for tests: the one that NTP_TEST_KUBECONFIG names, or the one that `../shared/k8s/up` starts.
+
+One that was started here is ended by the run that started it; each test works in a namespace of its own.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+STARTER = REPOSITORY.parent / "shared" / "k8s"
+NAMED = "NTP_TEST_KUBECONFIG"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+class AbsentClusterError(Exception):
+    """No cluster is there, and none can be started."""
+
+
+class Cluster:
+    """A cluster whose administrator we are. `programs`: folder with kubectl, helm3 and helm4."""
+
+    def __init__(self, kubeconfig, programs=None):
+        self.kubeconfig = str(kubeconfig)
+        self.programs = programs
+        self.environment = {
+            **os.environ,
+            "KUBECONFIG": self.kubeconfig,
+            "PATH": os.pathsep.join(filter(None, [programs and str(programs), os.environ["PATH"]])),
+        }
+
+    def run(self, *words, stdin=None, within_s=120):
+        """The output of a command that finds this cluster."""
+        done = subprocess.run(
+            [str(word) for word in words],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=within_s,
+            env=self.environment,
+        )
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+        return done.stdout
+
+    def kubectl(self, *words, **options):
+        return self.run("kubectl", *words, **options)
+
+    def get(self, *words):
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def load(self, archive):
+        """Have the node know the images of an archive."""
+        self.run(STARTER / "load", archive, within_s=300)
+
+    @contextmanager
+    def namespace(self, labels=RESTRICTED):
+        """A namespace that is gone afterwards, with all that is in it."""
+        name = f"ntp-test-{uuid.uuid4().hex[:8]}"
+        made = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels},
+        }
+        self.kubectl("create", "-f", "-", stdin=json.dumps(made))
+        try:
+            yield name
+        finally:
+            self.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@contextmanager
+def found():
+    """Yield the cluster; raise AbsentClusterError where there is none."""
+    if named := os.environ.get(NAMED):
+        yield Cluster(named, _programs())
+        return
+    if not (STARTER / "up").exists():
+        message = (
+            "no ../shared/k8s is here that starts a Kubernetes, and NTP_TEST_KUBECONFIG names none"
+        )
+        raise AbsentClusterError(message)
+    if os.geteuid() != 0 or sys.platform != "linux":
+        raise AbsentClusterError("a Kubernetes can be started by root on Linux only")
+    # Workers of one run share it, and so do runs beside each other: who leaves last ends it.
+    with (Path(tempfile.gettempdir()) / "ntp-test-cluster.lock").open("a+") as used:
+        kubeconfig = _started(used)
+        try:
+            yield Cluster(kubeconfig, _programs())
+        finally:
+            with suppress(BlockingIOError):
+                fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _ours(used):
+                    subprocess.run(
+                        [STARTER / "down"], check=False, capture_output=True, timeout=120
+                    )
+                    used.truncate(0)
+
+
+def _started(used):
+    """Return the kubeconfig, with the lock shared; the first of all has started the cluster."""
+    fcntl.flock(used, fcntl.LOCK_EX)
+    done = subprocess.run(
+        [STARTER / "up"], check=False, capture_output=True, text=True, timeout=400
+    )
+    if done.returncode:
+        raise AbsentClusterError(f"no Kubernetes starts: {done.stderr.strip()[-500:]}")
+    if "already running" not in done.stdout + done.stderr:
+        used.truncate(0)
+        used.write("ours")
+        used.flush()
+    fcntl.flock(used, fcntl.LOCK_SH)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def _ours(used):
+    used.seek(0)
+    return used.read() == "ours"
+
+
+def _programs():
+    folder = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s")) / "bin"
+    return folder if folder.is_dir() else None
