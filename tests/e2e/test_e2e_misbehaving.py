@@ -49,7 +49,7 @@ def test_one_that_takes_too_much_memory_is_killed_alone(project):
 
     assert "peak" in seen["message"]
     assert "resources.memory" in seen["message"]
-    assert any("holding" in line for line in seen["last_exit"]["last_output"])
+    assert any("holding" in line for line in seen["last_exit"]["last_output"]), seen["last_exit"]
 
 
 def test_one_that_never_comes_back_from_a_callback_is_stopped_with_the_place(project):
