@@ -10,8 +10,8 @@ from ntp.oci.market import admission
 from ntp.oci.market.folder import local_reference
 from orchestrator.app import STORE, entries, purchase_log, shelves
 from orchestrator.app.entries import Entry
-from orchestrator.catalog.image_store import told
 from orchestrator.catalog.purchases import Candidate
+from orchestrator.catalog.told import told
 from orchestrator.errors import ActionError
 from orchestrator.files import shown
 from orchestrator.settings import Settings

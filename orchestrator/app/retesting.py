@@ -24,7 +24,7 @@ from orchestrator.app import entries, shelves
 from orchestrator.app.entries import Entry
 from orchestrator.app.retested import compared
 from orchestrator.catalog import caged
-from orchestrator.catalog.image_store import told
+from orchestrator.catalog.told import told
 from orchestrator.errors import ActionError, ConfigError, NtpError, Problem
 from orchestrator.settings import Settings
 

@@ -21,9 +21,10 @@ from ntp.oci.signing.keyring import configuration
 from ntp.oci.signing.signature import Trusted
 from orchestrator.app import entries, origin
 from orchestrator.app.entries import Entry
-from orchestrator.catalog.image_store import ImageStore, told
+from orchestrator.catalog.image_store import ImageStore
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.catalog.purchases import Purchases
+from orchestrator.catalog.told import told
 from orchestrator.errors import NtpError
 from orchestrator.runtime.docker.identity import PREFIX
 from orchestrator.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 from ntp.oci.descriptor import INDEXES, Descriptor, parse
 from ntp.oci.fault import OciError
 from ntp.oci.layout import Layout
-from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage, told
+from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage
+from orchestrator.catalog.told import told
 
 
 @dataclass(frozen=True, slots=True)

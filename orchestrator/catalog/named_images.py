@@ -24,9 +24,9 @@ from orchestrator.catalog.image_store import (
     PluginImage,
     about,
     row_of,
-    told,
     with_annotations,
 )
+from orchestrator.catalog.told import told
 from orchestrator.spec.model import Artifact, Wanted
 
 ASKED = "ntp-image.asked"

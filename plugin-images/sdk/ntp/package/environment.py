@@ -1,21 +1,36 @@
 """From an artifact to folders for sys.path: the SDK, its own wheels, the SDK's distributions."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from ntp.package.cache import Cache
 from ntp.package.fault import PackageError
 from ntp.package.given import Given
 from ntp.package.interpreter import compile_folder, interpreter, platform_tag
 from ntp.package.lock import Lock, Pin
+from ntp.package.sdk_copies import Base, base, digest
 from ntp.package.wheels import REASON, Pip
-from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.layers import Base, base, digest
-from orchestrator.errors import ActionError
-from orchestrator.launch import Environment
 
 Progress = Callable[[str, str], None]
 """Called from a worker thread with (plugin, what happens)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Read-only folders that a plugin is run with; nobody else's modules are seen.
+
+    To be run as `python -S -s -P -m …` with PYTHONPATH = `site`. -S keeps out the system's packages
+    (Debian has a module `ntp` of its own), every .pth file and sitecustomize; -s the user's packages;
+    -P the current folder. Not -I: it would ignore PYTHONPATH. What is in `site` is compiled, and its
+    .pyc files are never compared with their source.
+    """
+
+    python: Path
+    """The real interpreter, no virtual environment's link."""
+    site: tuple[Path, ...]
+    """Folders for sys.path, in order: the SDK, the plugin's own wheels, what the SDK needs."""
+    digest: str
 
 
 class Environments:
@@ -30,8 +45,7 @@ class Environments:
     def base(self) -> Base:
         """The copies that this process began with, even if ntp is upgraded under it."""
         if self._base is None or not (self._base.sdk.is_dir() and self._base.runtime.is_dir()):
-            with _told():
-                self._base = base(self._cache)
+            self._base = base(self._cache)
         return self._base
 
     def bare(self) -> Environment:
@@ -66,26 +80,25 @@ class Environments:
             renew: ask the registry even so.
 
         Raises:
-            ActionError: RequirementsFailed.
+            PackageError: RequirementsFailed.
         """
-        with _told():
-            return self._given().lock(
-                self._pip,
-                requirements,
-                known,
-                progress=lambda line: self._progress(plugin, line),
-                renew=renew,
-            )
+        return self._given().lock(
+            self._pip,
+            requirements,
+            known,
+            progress=lambda line: self._progress(plugin, line),
+            renew=renew,
+        )
 
     def install(self, plugin: str, requirements: Sequence[str], lock: Lock | None) -> Environment:
         """Return the environment; the wheels of `lock` are installed once, by their hashes.
 
         Raises:
-            ActionError: RequirementsFailed, CacheFailed, EnvironmentFailed.
+            PackageError: RequirementsFailed, CacheFailed, EnvironmentFailed.
         """
         pins = self._pins(requirements, lock)
         if pins is None:
-            raise ActionError(
+            raise PackageError(
                 f"the lock of {plugin} has no wheels for {platform_tag()}", reason=REASON
             )
         own = self._own(pins)
@@ -97,9 +110,17 @@ class Environments:
                 self._pip.install(own, site, progress=lambda line: self._progress(plugin, line))
                 compile_folder(site)
 
-            with _told():
-                self._cache.folder("env", self._own_digest(own), make)
+            self._cache.folder("env", self._own_digest(own), make)
         return self._environment(pins)
+
+    def around(self, wheels: Path | None) -> Environment:
+        """Return the environment of a plugin whose own wheels lie in a folder already; None: it has none.
+
+        That folder is named after what is in it.
+        """
+        if wheels is None:
+            return self.bare()
+        return self._with((wheels,), wheels.name)
 
     def _given(self) -> Given:
         return Given(self.base().versions, platform_tag())
@@ -114,24 +135,18 @@ class Environments:
         return digest("wheels", platform_tag(), *map(str, own))
 
     def _environment(self, pins: Sequence[Pin]) -> Environment:
-        made = self.base()
         own = self._own(pins)
-        between: tuple[Path, ...] = ()
-        if own:
-            between = (self._cache.root / "env" / self._own_digest(own) / "site",)
+        if not own:
+            return self._with((), "")
+        name = self._own_digest(own)
+        return self._with((self._cache.root / "env" / name / "site",), name)
+
+    def _with(self, wheels: tuple[Path, ...], name: str) -> Environment:
+        made = self.base()
         return Environment(
             python=interpreter(),
             # The SDK first: no wheel can take its place. Wheels before what the SDK brings, so that
             # a plugin that needs an older numpy has it.
-            site=(made.sdk, *between, made.runtime),
-            digest=digest(made.digest, self._own_digest(own) if own else ""),
+            site=(made.sdk, *wheels, made.runtime),
+            digest=digest(made.digest, name),
         )
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Say in our own tree of errors what went wrong with wheels."""
-    try:
-        yield
-    except PackageError as error:
-        raise ActionError(str(error), reason=error.reason, permanent=error.permanent) from error
