@@ -39,6 +39,8 @@ class Environment:
     """With an image: what the runtime's own containers are run in. They reach what no plugin may, so
     nothing of the plugin is in it: no image of somebody else, and no wheel.
     """
+    code: Path | None = None
+    """Where the plugin's code came with all this: out of an image. None: it is the artifact's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,11 +139,6 @@ class LocalCatalog:
             await asyncio.to_thread(self._renew, artifact)
 
     async def _artifact(self, wanted: Wanted) -> Artifact:
-        if wanted.image is not None:
-            raise _fault(
-                "an image needs the Docker runtime",
-                "--runtime docker, or name the plugin's files by 'source'",
-            )
         if wanted.pinned is not None:
             return await asyncio.to_thread(self._artifacts.pinned, wanted.plugin, wanted.pinned)
         found = await asyncio.to_thread(find, wanted, self._places)

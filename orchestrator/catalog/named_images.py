@@ -38,6 +38,7 @@ class NamedImage:
     """`reference`: by the digest of the image itself. `python`: its path in the image."""
 
     reference: str
+    image: Image
     row: PluginImage
     manifest: Manifest
     python: Path
@@ -139,7 +140,7 @@ class NamedImages:
                 said[ASKED] = asked.digest
             self._store.keep(layout, with_annotations(image.descriptor, said), pulled.index)
         row = row_of(image, said, made=False)
-        return NamedImage(str(asked.at(image.digest)), row, manifest, Path(python))
+        return NamedImage(str(asked.at(image.digest)), image, row, manifest, Path(python))
 
     def _settled(self, wanted: Wanted) -> str:
         asked = reference.parse(wanted.image or "")

@@ -184,19 +184,22 @@ def test_what_cannot_be_rerun_is_refused_with_what_to_do(sold, selling, made_of,
     assert all(word in told.stderr for word in words), told.stderr
 
 
-def test_all_that_is_missing_here_is_told_at_once(sold, selling):
-    report = json.loads(sold.report)
-    report["settings"]["indicators"] = ["fast"]
-    ntpctl = selling(
-        report=json.dumps(report).encode(), said={"requirements": ["ntp-has-no-such>=1"]}
-    )
+def test_what_neither_its_image_nor_this_machine_has_is_told(sold, selling):
+    ntpctl = selling(said={"requirements": ["ntp-has-no-such>=1"]})
     told = ntpctl(*RETEST, sold.sample, code=5).stderr
     for words in (
-        "made with the indicator 'fast', which is not in its image",
-        "it needs ntp-has-no-such>=1, which is not installed beside ntpctl",
-        "fix: pip install 'ntp-has-no-such>=1'",
+        "'my_strategy': it needs ntp-has-no-such>=1, which is not in its image and not here",
+        "fix: have its author package it for this Python, or run it whole, on Docker",
     ):
         assert words in told
+
+
+def test_an_indicator_of_the_report_is_asked_for(sold, selling):
+    report = json.loads(sold.report)
+    report["settings"]["indicators"] = ["fast"]
+    ntpctl = selling(report=json.dumps(report).encode())
+    told = ntpctl(*RETEST, sold.sample, code=5).stderr
+    assert "made with the indicator 'fast', which is not in its image" in told
 
 
 def test_nothing_is_run_of_what_does_not_hold(sold, bought):

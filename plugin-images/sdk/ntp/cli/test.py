@@ -53,6 +53,7 @@ def _like(context: click.Context, _: click.Parameter, file: Path | None) -> "Tes
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, metavar="S", help="Of a data source: as long is enough.")  # fmt: skip
 @click.option("--allow", multiple=True, metavar="HOST:PORT", help="What a data source may reach beside the hosts of its manifest, such as a local exchange.")  # fmt: skip
 @click.option("--memory", default="1g", show_default=True, metavar="SIZE", help="That the plugin may use, such as 512m.")  # fmt: skip
+@click.option("--wheels", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="FOLDER", help="What the plugin requires, installed already; default: it is installed now, by its lock.")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(1.0), default=3600.0, show_default=True, metavar="SECONDS", help="After which it is ended.")  # fmt: skip
 @output_option("the report")
 def test(

@@ -47,6 +47,7 @@ def wish_of(path: Path, options: Mapping[str, Any]) -> Wish:
         checks=not options["quick"],
         ticks=options["ticks"],
         seconds=options["seconds"],
+        wheels=options["wheels"],
         allow=reading.hosts(options["allow"]),
         limits=Limits(memory=reading.memory(options["memory"]), deadline_s=options["deadline"]),
     )  # fmt: skip

@@ -9,7 +9,6 @@ from ntp.contract.config_schema import expand
 from ntp.contract.manifest import Manifest
 from ntp.contract.problem import Problem
 from ntp.package.author import AuthorError, look
-from ntp.package.wheels import missing_here
 
 _OPTIONAL = {"$schema", "title", "description", "type", "properties", "additionalProperties"}
 """Keywords of a schema that ask for no field."""
@@ -17,12 +16,13 @@ _OPTIONAL = {"$schema", "title", "description", "type", "properties", "additiona
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`folder`: where its own files lie; `files`: those that its image would have."""
+    """`folder`: where its own files lie; `files`: those that its image would have. `lock`: of its requirements."""
 
     path: Path
     manifest: Manifest
     files: Mapping[str, bytes]
     config: Mapping[str, Any]
+    lock: Path
 
     @property
     def folder(self) -> Path:
@@ -38,10 +38,9 @@ def target(path: Path, config: Mapping[str, Any]) -> Target:
     path = found(path)
     authored = look(path)
     manifest = authored.manifest
-    problems = [*config_problems(manifest, config), *_requirements(manifest, str(path))]
-    if problems:
+    if problems := config_problems(manifest, config):
         raise AuthorError(*problems)
-    return Target(path, manifest, authored.tree.files, config)
+    return Target(path, manifest, authored.tree.files, config, authored.lock)
 
 
 def found(path: Path) -> Path:
@@ -78,11 +77,3 @@ def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[P
             fix = str(said.get("description") or f"give a {said.get('type', 'value')}")
         problems.append(Problem("--config", 0, 0, f"{where}: {error.message[:200]}", fix))
     return problems
-
-
-def _requirements(manifest: Manifest, shown: str) -> Sequence[Problem]:
-    """What is tested is imported from where `ntp` is installed."""
-    missing = missing_here(manifest.requirements)
-    words = " ".join(f"'{each}'" for each in missing)
-    message = f"it needs {', '.join(missing)}, which is not installed beside ntp"
-    return [Problem(shown, 0, 0, message, f"pip install {words}")] if missing else []

@@ -24,6 +24,7 @@ from ntp.examination.checks import ROWS, Checks, Ran
 from ntp.examination.comparison import Sample
 from ntp.examination.confined import Chamber, Told
 from ntp.examination.finding import Finding, Status
+from ntp.examination.furnished import wheels
 from ntp.examination.left import records
 from ntp.examination.order import ASSESSMENT, FILLS, SIGNALS, Answer, Data, Order, Subject
 from ntp.examination.rows import Rows
@@ -57,6 +58,9 @@ class Wish:
     ticks: int = 1000
     seconds: float = 10.0
     allow: Sequence[str] = ()
+    wheels: Path | None = None
+    """What the plugin requires, installed already; None: it is installed now."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -107,20 +111,22 @@ def examine(wish: Wish, told: Told) -> Examined:
     Raises:
         AuthorError: the plugin, its config or its data cannot be used; with everything that is wrong.
         LayoutError: the files cannot be understood.
+        PackageError: what the plugin requires cannot be had.
         ConfinedError: a process gave no answer.
     """
     with Chamber(wish.limits, told) as chamber:
-        subjects = ready(wish, chamber)
+        subjects = ready(wish, chamber, told)
         if subjects.target.manifest.kind is Kind.DATA_SOURCE:
             return _heard(chamber, wish, subjects)
         return _shown(chamber, wish, subjects, told)
 
 
-def ready(wish: Wish, chamber: Chamber) -> Subjects:
-    """Read the plugin and its indicators.
+def ready(wish: Wish, chamber: Chamber, told: Told) -> Subjects:
+    """Read the plugin and its indicators, and install what they require.
 
     Raises:
         AuthorError: with everything that is wrong.
+        PackageError: what they require cannot be had.
     """
     problems: list[Problem] = []
     found: list[tuple[str, Target]] = []
@@ -135,6 +141,9 @@ def ready(wish: Wish, chamber: Chamber) -> Subjects:
     if problems:
         raise AuthorError(*problems)
     tested = found[0][1]
+    targets = [one for _, one in found]
+    given = [] if wish.wheels is None else [wish.wheels]
+    chamber.wheels = [*given, *wheels(targets[len(given) :], wish.environ, told)]
     codes = [chamber.keep(dict(one.files)) for _, one in found]
     subjects = [
         Subject(

@@ -106,7 +106,7 @@ def search(
         ConfinedError: the first variant gave no answer, or no sandbox works.
     """
     with Chamber(wish.limits, told) as chamber:
-        subjects = ready(wish, chamber)
+        subjects = ready(wish, chamber, told)
         _check(subjects, wish, variants)
         order = replace(subjects.order, data=data_of(wish, subjects.target))
         try:

@@ -20,12 +20,9 @@ from ntp.oci.signing.key import PublicKey
 from ntp.oci.signing.keyring import Signer
 from ntp.oci.source import Sourced
 from ntp.package.author import Authored
-from ntp.package.fault import PackageError
-from ntp.package.given import Given
-from ntp.package.lock import Lock, LockError, Pin
-from ntp.package.lock_file import read_lock, write_lock
-from ntp.package.tree import TreeError
-from ntp.package.wheels import REASON, Pip
+from ntp.package.lock import Pin
+from ntp.package.locked import locked
+from ntp.package.wheels import Pip
 
 Progress = Callable[[str], None]
 
@@ -77,7 +74,9 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
         progress(f"base {order.base}")
         found = source.fetch(order.base, layout, environment=order.environment, progress=progress)
         facts = base_image.facts(found.image, found.name)
-        lock, wrote = _lock(order, facts.given, pip, progress)
+        lock, wrote = locked(
+            order.plugin.lock, manifest.requirements, facts.given, pip, progress=progress
+        )
         pins = facts.given.pins(manifest.requirements, lock)
         plugin = from_manifest(order.plugin, pins or ())
         built = build(layout, plugin, found, facts, pip=pip, form=order.form, progress=progress)
@@ -119,32 +118,6 @@ def _signed(layout: Layout, built: Built, order: Order) -> Built:
         found = signature.sign(layout, built.image, name, attachments, order.signer)
         attachments = (*attachments, found)
     return replace(built, attachments=attachments)
-
-
-def _lock(
-    order: Order, given: Given, pip: Pip, progress: Progress
-) -> tuple[Lock | None, Path | None]:
-    """Return the lock, and its file if that was written now."""
-    path = order.plugin.lock
-    known = None
-    if os.path.lexists(path):
-        try:
-            known = read_lock(path)
-        except (TreeError, LockError) as error:
-            raise PackageError(
-                f"{path} cannot be used: {error}\n  fix: delete it, and pack again: that makes a new one",
-                reason=REASON,
-                permanent=True,
-            ) from error
-    lock = given.lock(pip, order.plugin.manifest.requirements, known, progress=progress)
-    if lock is None or lock == known:
-        return lock, None
-    if not write_lock(lock, path):
-        raise PackageError(
-            f"the lock {path} cannot be written\n  fix: check the permissions of its folder",
-            reason=REASON,
-        )
-    return lock, path
 
 
 def _check_target(out: Path, *, as_archive: bool) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,18 @@ from ntp.package.tree import Tree, TreeError, read_folder
 
 LOCK_S = 600.0
 """Longest wait for another process that makes the same folder (an installation may take minutes)."""
+
+
+def root(environ: Mapping[str, str]) -> Path:
+    """Return NTP_CACHE, else the user's cache folder; of root /var/cache, as for every service.
+
+    /root is closed to the plugins' own users.
+    """
+    if named := environ.get("NTP_CACHE"):
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.PlatformDirs("ntp", appauthor=False, use_site_for_root=True).user_cache_path
 
 
 class Cache:

@@ -9,7 +9,7 @@ from ntp.package.fault import PackageError
 from ntp.package.given import Given
 from ntp.package.interpreter import compile_folder, interpreter, platform_tag
 from ntp.package.lock import Lock, Pin
-from ntp.package.sdk_copies import Base, base, digest
+from ntp.package.sdk_copies import Base, base, digest, versions
 from ntp.package.wheels import REASON, Pip
 
 Progress = Callable[[str, str], None]
@@ -41,6 +41,7 @@ class Environments:
         self._pip = pip
         self._progress = progress
         self._base: Base | None = None
+        self._given: Given | None = None
 
     def base(self) -> Base:
         """The copies that this process began with, even if ntp is upgraded under it."""
@@ -55,12 +56,15 @@ class Environments:
     def ready(self, requirements: Sequence[str], lock: Lock | None) -> Environment | None:
         """Return the environment if nothing has to be fetched for it, else None."""
         pins = self._pins(requirements, lock)
-        if pins is None:
-            return None
-        own = self._own(pins)
-        if own and not (self._cache.root / "env" / self._own_digest(own)).is_dir():
+        if pins is None or (self._own(pins) and self.there(requirements, lock) is None):
             return None
         return self._environment(pins)
+
+    def there(self, requirements: Sequence[str], lock: Lock | None) -> Path | None:
+        """Return the folder of the plugin's own wheels, if it has any and they are installed already."""
+        own = self._own(self._pins(requirements, lock) or ())
+        folder = self._site(own)
+        return folder if own and folder.is_dir() else None
 
     def knows(self, requirements: Sequence[str], lock: Lock | None) -> bool:
         """Whether it is settled which wheels these requirements mean here."""
@@ -82,7 +86,7 @@ class Environments:
         Raises:
             PackageError: RequirementsFailed.
         """
-        return self._given().lock(
+        return self.given.lock(
             self._pip,
             requirements,
             known,
@@ -96,22 +100,36 @@ class Environments:
         Raises:
             PackageError: RequirementsFailed, CacheFailed, EnvironmentFailed.
         """
+        self.wheels(plugin, requirements, lock)
+        return self._environment(self._settled(plugin, requirements, lock))
+
+    def wheels(self, plugin: str, requirements: Sequence[str], lock: Lock | None) -> Path | None:
+        """Return the folder of the plugin's own wheels, made where it is missing; None: it has none.
+
+        Raises:
+            PackageError: RequirementsFailed, CacheFailed, EnvironmentFailed.
+        """
+        own = self._own(self._settled(plugin, requirements, lock))
+        if not own:
+            return None
+
+        def make(folder: Path) -> None:
+            site = folder / "site"
+            site.mkdir()
+            self._pip.install(own, site, progress=lambda line: self._progress(plugin, line))
+            compile_folder(site)
+
+        return self._cache.folder("env", self._own_digest(own), make) / "site"
+
+    def _settled(
+        self, plugin: str, requirements: Sequence[str], lock: Lock | None
+    ) -> tuple[Pin, ...]:
         pins = self._pins(requirements, lock)
         if pins is None:
             raise PackageError(
                 f"the lock of {plugin} has no wheels for {platform_tag()}", reason=REASON
             )
-        own = self._own(pins)
-        if own:
-
-            def make(folder: Path) -> None:
-                site = folder / "site"
-                site.mkdir()
-                self._pip.install(own, site, progress=lambda line: self._progress(plugin, line))
-                compile_folder(site)
-
-            self._cache.folder("env", self._own_digest(own), make)
-        return self._environment(pins)
+        return pins
 
     def around(self, wheels: Path | None) -> Environment:
         """Return the environment of a plugin whose own wheels lie in a folder already; None: it has none.
@@ -122,24 +140,29 @@ class Environments:
             return self.bare()
         return self._with((wheels,), wheels.name)
 
-    def _given(self) -> Given:
-        return Given(self.base().versions, platform_tag())
+    @property
+    def given(self) -> Given:
+        """What every plugin has; it stays what it was when this process began."""
+        if self._given is None:
+            known = versions() if self._base is None else self._base.versions
+            self._given = Given(known, platform_tag())
+        return self._given
 
     def _pins(self, requirements: Sequence[str], lock: Lock | None) -> tuple[Pin, ...] | None:
-        return self._given().pins(requirements, lock)
+        return self.given.pins(requirements, lock)
 
     def _own(self, pins: Sequence[Pin]) -> tuple[Pin, ...]:
-        return self._given().own(pins)
+        return self.given.own(pins)
 
     def _own_digest(self, own: Sequence[Pin]) -> str:
         return digest("wheels", platform_tag(), *map(str, own))
 
     def _environment(self, pins: Sequence[Pin]) -> Environment:
         own = self._own(pins)
-        if not own:
-            return self._with((), "")
-        name = self._own_digest(own)
-        return self._with((self._cache.root / "env" / name / "site",), name)
+        return self._with((self._site(own),), self._own_digest(own)) if own else self._with((), "")
+
+    def _site(self, own: Sequence[Pin]) -> Path:
+        return self._cache.root / "env" / self._own_digest(own) / "site"
 
     def _with(self, wheels: tuple[Path, ...], name: str) -> Environment:
         made = self.base()

@@ -69,16 +69,25 @@ def base(store: Cache) -> Base:
             _copy(distribution, folder / "site")
         compile_folder(folder / "site")
 
-    versions: dict[str, str] = {
-        canonicalize_name(one.metadata["Name"]): one.version for one in distributions
-    }
-    versions[canonicalize_name(SDK)] = importlib.metadata.version(SDK)
     return Base(
         sdk=store.folder("env", sdk_digest, copy_sdk) / "site",
         runtime=store.folder("env", runtime_digest, copy_runtime) / "site",
-        versions=versions,
+        versions=versions(),
         digest=digest(sdk_digest, runtime_digest),
     )
+
+
+def versions() -> Mapping[str, str]:
+    """Return what is installed of the SDK and what it needs: canonical name -> version.
+
+    Raises:
+        PackageError: EnvironmentFailed, something of it is not.
+    """
+    found: dict[str, str] = {
+        canonicalize_name(one.metadata["Name"]): one.version for one in _closure(SDK)
+    }
+    found[canonicalize_name(SDK)] = importlib.metadata.version(SDK)
+    return found
 
 
 @cache
