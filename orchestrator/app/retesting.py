@@ -44,6 +44,7 @@ def retest(
     name: str,
     data: Sequence[Path],
     *,
+    reading: Sequence[str],
     market: str | None,
     key_files: Sequence[Path],
     progress: Progress,
@@ -54,6 +55,7 @@ def retest(
         settings: of the project.
         name: of the entry.
         data: files of market data.
+        reading: how they are read: options of `ntp plugin test`.
         market: which marketplace; None: whichever has the image.
         key_files: public keys that may have signed what came from a file.
         progress: is told what is fetched. What the test itself says goes to stderr.
@@ -80,7 +82,7 @@ def retest(
         folder = Path(scratch) / found.manifest.name
         _write(folder, taken.code, found.manifest)
         (nothing := Path(scratch) / "wheels").mkdir()
-        ours = _run(folder, report, data, taken.wheels or nothing)
+        ours = _run(folder, report, data, reading, taken.wheels or nothing)
     return {**row, "retest": compared(found.manifest, theirs, *ours, config=entry.config)}
 
 
@@ -143,17 +145,21 @@ def _write(folder: Path, code: Path, manifest: Manifest) -> None:
 
 
 def _run(
-    folder: Path, report: Path, data: Sequence[Path], wheels: Path
+    folder: Path, report: Path, data: Sequence[Path], reading: Sequence[str], wheels: Path
 ) -> tuple[Tested | None, dict[str, Any]]:
     """Return the report of the test, read and whole; None: the plugin brought its process to an end."""
     words = ["plugin", "test", str(folder), "--like", str(report), "--output", "json"]
+    words += reading
     # Whatever it requires came with its image: no registry is asked.
     words += ["--wheels", str(wheels)]
     for file in data:
         words += ["--data", str(file.absolute())]
     code, output = _child(words)
     if not output and code == _USAGE:
-        fix = "where it is the data: tell that to `ntp data convert`, and name the file that it writes"
+        fix = (
+            "where it is the data: --map, --zone and --symbol say what it does not say itself; or let "
+            "`ntp data convert` write another file of it"
+        )
         raise ConfigError([Problem("ntp plugin test", 0, 0, "what it says stands above", fix)])
     if not output and code == _FOUND:
         return None, {}

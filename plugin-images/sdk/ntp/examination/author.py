@@ -29,8 +29,13 @@ class Target:
         return self.path if self.path.is_dir() else self.path.parent
 
 
-def target(path: Path, config: Mapping[str, Any]) -> Target:
+def target(path: Path, config: Mapping[str, Any], *, instance: str = "") -> Target:
     """Read the plugin, and hold the config to its schema.
+
+    Args:
+        path: of the plugin.
+        config: of the plugin.
+        instance: of an indicator: the name before its fields; empty: it is what is tested.
 
     Raises:
         AuthorError: with everything that is wrong.
@@ -38,7 +43,7 @@ def target(path: Path, config: Mapping[str, Any]) -> Target:
     path = found(path)
     authored = look(path)
     manifest = authored.manifest
-    if problems := config_problems(manifest, config):
+    if problems := config_problems(manifest, config, instance=instance):
         raise AuthorError(*problems)
     return Target(path, manifest, authored.tree.files, config, authored.lock)
 
@@ -59,8 +64,11 @@ def found(path: Path) -> Path:
     )
 
 
-def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[Problem]:
-    """Return where a config does not fit its schema."""
+def config_problems(
+    manifest: Manifest, config: Mapping[str, Any], *, instance: str = ""
+) -> Sequence[Problem]:
+    """Return where a config does not fit its schema; `instance`: as for `target`."""
+    before = f"{instance}." if instance else ""
     schema = expand(manifest.config_schema)
     if not config and schema.keys() <= _OPTIONAL:
         return []  # no field of none is wrong, and jsonschema takes its time to import
@@ -69,10 +77,11 @@ def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[P
     known = schema.get("properties", {})
     problems = []
     for error in Draft202012Validator(schema).iter_errors(dict(config)):
-        where = ".".join(map(str, error.absolute_path)) or "--config"
+        where = before + ".".join(map(str, error.absolute_path))
+        where = where.removesuffix(".") or "--config"
         fix = f"it has {', '.join(known)}" if known else "this plugin takes no config"
         if error.validator == "required":
-            fix = "give it: --config NAME=VALUE"
+            fix = f"give it: --config {before}NAME=VALUE"
         elif error.absolute_path and (said := known.get(str(error.absolute_path[0]))):
             fix = str(said.get("description") or f"give a {said.get('type', 'value')}")
         problems.append(Problem("--config", 0, 0, f"{where}: {error.message[:200]}", fix))

@@ -19,7 +19,6 @@ from ntp.contract.problem import Problem
 from ntp.examination import source
 from ntp.examination.author import Target, target
 from ntp.examination.carried import unpacked
-from ntp.examination.cell import Limits
 from ntp.examination.checks import ROWS, Checks, Ran
 from ntp.examination.comparison import Sample
 from ntp.examination.confined import Chamber, Told
@@ -29,6 +28,7 @@ from ntp.examination.left import records
 from ntp.examination.order import ASSESSMENT, FILLS, SIGNALS, Answer, Data, Order, Subject
 from ntp.examination.rows import Rows
 from ntp.examination.way_out import way_out
+from ntp.examination.wish import Metering, Wish
 from ntp.layouts import LayoutError
 from ntp.package.author import AuthorError
 from ntp.recording import SAMPLE
@@ -36,32 +36,6 @@ from ntp.statistics import Assessment
 
 MOST_SHOWN = 100_000
 """Signals, and fills, that a report is made of; an answer counts them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be examined, and how; see `ntp plugin test --help`."""
-
-    path: Path
-    data: Sequence[str] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    indicators: Sequence[tuple[str, Path]] = ()
-    bars: str | None = None
-    history: int = 1000
-    trading: Trading = field(default_factory=Trading)
-    costs: Mapping[str, Any] = field(default_factory=dict)
-    symbol: str = ""
-    zone: str = ""
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    sort: bool = False
-    checks: bool = True
-    ticks: int = 1000
-    seconds: float = 10.0
-    allow: Sequence[str] = ()
-    wheels: Path | None = None
-    """What the plugin requires, installed already; None: it is installed now."""
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +104,9 @@ def ready(wish: Wish, chamber: Chamber, told: Told) -> Subjects:
     """
     problems: list[Problem] = []
     found: list[tuple[str, Target]] = []
-    for name, path, config in [
-        ("", wish.path, wish.config),
-        *((name, path, {}) for name, path in wish.indicators),
-    ]:
+    for each in [Metering("", wish.path, wish.config), *wish.indicators]:
         try:
-            found.append((name, target(path, config)))
+            found.append((each.name, target(each.path, each.config, instance=each.name)))
         except AuthorError as error:
             problems += error.problems
     if problems:
@@ -293,7 +264,6 @@ __all__ = [
     "Examined",
     "LayoutError",
     "Subjects",
-    "Wish",
     "data_of",
     "examine",
     "ready",

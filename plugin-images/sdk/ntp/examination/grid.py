@@ -21,10 +21,11 @@ from ntp.contract.problem import Problem
 from ntp.examination import deflated
 from ntp.examination.author import config_problems
 from ntp.examination.confined import Chamber, Told
-from ntp.examination.examine import Subjects, Wish, data_of, ready
+from ntp.examination.examine import Subjects, data_of, ready
 from ntp.examination.fault import ConfinedError
 from ntp.examination.order import Answer, Order
 from ntp.examination.ranges import words
+from ntp.examination.wish import Wish
 from ntp.package.author import AuthorError
 
 PARTS = 100
