@@ -78,8 +78,9 @@ def plugins(
     """Return the catalog of a project on a runtime; None: on its own. `said`: as for `catalog`."""
     by_files = catalog(settings, said)
     store, environment = image_store(settings), settings.environment
-    named = NamedImages(store, environment, reserved=PREFIX)
-    if (on or runtime_name(settings)) != "docker":
+    docker = (on or runtime_name(settings)) == "docker"
+    named = NamedImages(store, environment, reserved=PREFIX, whole=docker)
+    if not docker:
         return ProcessCatalog(by_files, named, Unpacked(store, settings.cache))
     below = environment.get(BASE) or None
     return ImageCatalog(by_files, store, images(settings), named, below)

@@ -21,7 +21,7 @@ from orchestrator.catalog.unpacked import Folders
 
 _MOST = 1024**2
 """Bytes that are read of what a wheel says of itself."""
-DOCKER = "or run it whole, on Docker (--runtime docker)"
+DOCKER = "or run it whole, on Docker (NTP_RUNTIME=docker)"
 Reason = tuple[str, str]
 """What does not fit, and what to do."""
 

@@ -36,7 +36,7 @@ SITE = tuple(
 OURS = tuple(map(Path, (base_image.SDK_FOLDER, base_image.RUNTIME_FOLDER)))
 """Those of them that are the base's: no wheel of a plugin is there."""
 PLUGIN, VERSION, MADE = "ntp-image.plugin", "ntp-image.version", "ntp-image.made"
-BASE = "ntp-base"
+BASE = base_image.NAMED_LAST
 """Of the entry of the base that was named last: its name."""
 _MADE_OF, _SERVED = "image-of", "image-users"
 LOCK_S = 120.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ntp.contract.manifest import Manifest
 from ntp.contract.names import object_name
-from ntp.oci import described, reference, source
+from ntp.oci import base_image, described, reference, source
 from ntp.oci import image as images
 from ntp.oci.descriptor import Descriptor, is_digest
 from ntp.oci.fault import OciError
@@ -47,17 +47,26 @@ class NamedImage:
 class NamedImages:
     """Methods block: call them in a thread. Several processes may share one cache."""
 
-    def __init__(self, store: ImageStore, environment: Mapping[str, str], *, reserved: str) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        environment: Mapping[str, str],
+        *,
+        reserved: str,
+        whole: bool = False,
+    ) -> None:
         """Keep the settings.
 
         Args:
             store: where images are kept; what is there is asked of nobody.
             environment: says where `docker login` left who we are.
             reserved: prefix of the labels by which the runtime knows its own containers.
+            whole: an image is run as it is: then there has to be a Linux in it.
         """
         self._store = store
         self._environment = environment
         self._reserved = reserved
+        self._whole = whole
 
     def artifact(self, wanted: Wanted) -> Artifact:
         """Return the plugin that an entry's image is.
@@ -168,9 +177,15 @@ class NamedImages:
 
         Raises:
             DescribedError: its manifest has problems.
-            OciError: it is for another machine, or wants of an engine what no image of ours does.
+            OciError: it is for another machine, or wants of an engine what no image of ours does, or has
+                no Linux where one is needed.
         """
         name = text.partition("@")[0]
+        if self._whole and not base_image.has_system(image):
+            raise OciError(
+                f"{name} has no Linux in it: it runs without Docker only",
+                fix="NTP_RUNTIME=process, or have its author package it on a base: `ntp plugin package --base IMAGE`",
+            )
         if image.architecture != architecture():
             raise OciError(
                 f"{name} is for {image.architecture}, and this machine is {architecture()}",

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_e2e_docker import Boxed
-from tests.worlds import base_image
 from tests.worlds.engine import REPOSITORY
 from tests.worlds.shelf import Shelf
 from tests.worlds.users import plain
@@ -27,7 +26,7 @@ plugins:
 class Author:
     """Who writes a plugin, in an empty folder, with an empty home."""
 
-    def __init__(self, folder, base):
+    def __init__(self, folder, base=None):
         self.folder, self.home = folder, folder / "home"
         self.home.mkdir(parents=True)
         self.environment = {
@@ -35,7 +34,8 @@ class Author:
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "XDG_DATA_HOME": str(self.home / "data"),
-            "NTP_BASE": str(base),
+            "NTP_CACHE": str(self.home / "cache"),
+            **({"NTP_BASE": str(base)} if base else {}),
         }
 
     def ntp(self, command, exit_code=0):
@@ -58,15 +58,18 @@ class Author:
 
 
 def test_the_five_commands_work_as_they_are_typed(tmp_path):
-    base_image.make(tmp_path / "base")
-    author = Author(tmp_path / "author", tmp_path / "base")
+    author = Author(tmp_path / "author")
     author.ntp("plugin create my_strategy --template bollinger")
     tested = author.ntp("plugin test my_strategy --data sample_data.csv")
     for words in ("18 signals", "Sharpe ratio", "ok look-ahead", "ok determinism", "ok hostile"):
         assert words in tested.stdout
     assert "0 errors" in author.ntp("plugin validate my_strategy").stdout
-    author.ntp("plugin package my_strategy")
-    del author.environment["NTP_BASE"]  # what was named once is remembered
+    told = author.ntp("plugin package my_strategy")
+    assert (
+        "packed without a Linux, and runs without Docker only\n  for Docker, too: --base "
+        in told.stderr
+    )
+    assert (author.folder / "my-strategy-0.1.0.tar").stat().st_size < 100_000
     told = author.ntp("plugin publish my_strategy --marketplace")
     assert "made 'local' in " in told.stderr
     assert "published in 'local'" in told.stdout
@@ -82,8 +85,7 @@ def test_the_five_commands_work_as_they_are_typed(tmp_path):
 def test_what_was_bought_runs_without_an_engine(project, tmp_path):
     shelf = Shelf(tmp_path / "shelf")
     shelf.wheel("demo_lib", "1.2.0", {"demo_lib.py": "NAME = 'of a wheel'\n"})
-    base_image.make(tmp_path / "base")
-    author = Author(tmp_path / "author", tmp_path / "base")
+    author = Author(tmp_path / "author")
     author.environment |= shelf.pip.environ
     author.ntp("plugin create my_strategy --template bollinger")
     file = author.folder / "my_strategy" / "my_strategy.py"
@@ -101,6 +103,7 @@ def test_what_was_bought_runs_without_an_engine(project, tmp_path):
     project.ntpctl("apply")
 
     installed = project.ntpctl("plugin", "install", "my_strategy", "--yes", "-o", "json")
+    assert "runs        without Docker only" in installed.stderr
     first = json.loads(installed.stdout)["digest"]
     plan = json.loads(project.ntpctl("plan", "-o", "json", exit_code=6).stdout)
     assert {each["name"]: (each["do"], each["image"]) for each in plan["changes"]} == {

@@ -69,7 +69,7 @@ def test_a_compiled_wheel_fits_the_python_that_it_was_made_for(image):
     [(what, fix)] = image.reasons()
     assert what == f"its fast-lib 2.0 is compiled for {OTHER}, and this is {platform_tag()}"
     assert fix == (
-        "run ntpctl with the Python that it was packaged with, or run it whole, on Docker (--runtime docker)"
+        "run ntpctl with the Python that it was packaged with, or run it whole, on Docker (NTP_RUNTIME=docker)"
     )
 
 

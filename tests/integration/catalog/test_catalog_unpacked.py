@@ -157,7 +157,9 @@ def test_what_it_was_made_with_and_what_is_here_have_to_fit(here, made):
     contract = "ntp-image.contract"
     [told] = _refusals(here, here.keep(layout, _labelled(layout, built, **{contract: "1.9"})))
     assert told.startswith("127.0.0.1:1/me/mine:1.0.0: it was packaged for contract 1.9, and 1.0 ")
-    assert told.endswith("| update ntp-orchestrator, or run it whole, on Docker (--runtime docker)")
+    assert told.endswith(
+        "| update ntp-orchestrator, or run it whole, on Docker (NTP_RUNTIME=docker)"
+    )
     # Pure Python fits any.
     other = _labelled(layout, built, **{"ntp-image.python": "cpython-399-s390x-linux-gnu"})
     assert _artifact(here, here.keep(layout, other)).digest == other.digest

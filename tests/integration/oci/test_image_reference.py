@@ -185,6 +185,18 @@ def test_what_cannot_be_run_is_told_at_the_line_that_names_it(tmp_path, host, fi
     assert [each.digest for each in ImageStore(tmp_path / "cache").listed()] == [built.digest]
 
 
+def test_an_image_without_a_linux_is_for_processes(tmp_path, host, first):
+    layout, built = first
+    name = f"{host}/me/bare:1"
+    said = {"Labels": {**built.labels, "ntp-image.system": "none"}}
+    _push(layout, bare := _changed(layout, built, said), name)
+    store = ImageStore(tmp_path / "cache")
+    told = _refusal(NamedImages(store, {}, reserved="io.ntp.", whole=True), name)
+    assert "me/bare:1 has no Linux in it: it runs without Docker only | NTP_RUNTIME=process" in told
+    found = NamedImages(store, {}, reserved="io.ntp.").artifact(_wanted(name))
+    assert found.digest == bare.digest
+
+
 def test_a_registry_that_wants_to_know_who_asks_is_told_with_what_to_do(tmp_path, images):
     with registry(tmp_path / "registry", htpasswd=HTPASSWD) as host:
         told = _refusal(images, f"{host}/me/mine:1")

@@ -62,7 +62,7 @@ def own_layers(image: Image, name: str) -> OwnLayers:
     if not said or list(image.diff_ids[-len(wanted) :]) != wanted:
         raise OciError(
             f"{name} is not as `ntp plugin package` makes it: it can only be run whole",
-            fix="run it on Docker (--runtime docker), or have its author package it with this release",
+            fix="run it on Docker (NTP_RUNTIME=docker), or have its author package it with this release",
         )
     return OwnLayers(
         code=image.layers[-1],

@@ -22,6 +22,7 @@ from ntp.oci.source import Sourced
 from ntp.package.author import Authored
 from ntp.package.lock import Pin
 from ntp.package.locked import locked
+from ntp.package.sdk_copies import versions
 from ntp.package.wheels import Pip
 
 Progress = Callable[[str], None]
@@ -29,7 +30,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked for. `base`: as `source.fetch` takes it. `out`: file or folder; None: by name."""
+    """What is asked for. `base`: as `source.fetch` takes it, or `none`. `out`: file or folder; None: by name."""
 
     plugin: Authored
     base: str
@@ -72,7 +73,7 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
     with tempfile.TemporaryDirectory(prefix="ntp-image-") as scratch:
         layout = Layout.create(Path(scratch))
         progress(f"base {order.base}")
-        found = source.fetch(order.base, layout, environment=order.environment, progress=progress)
+        found = _base(order, layout, progress)
         facts = base_image.facts(found.image, found.name)
         lock, wrote = locked(
             order.plugin.lock, manifest.requirements, facts.given, pip, progress=progress
@@ -88,6 +89,13 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
             _write_layout(layout, built, out, tag=tag)
     signer = order.signer.public if order.signer else None
     return Packed(built, found, plugin, out, tag, wrote, signer)
+
+
+def _base(order: Order, layout: Layout, progress: Progress) -> Sourced:
+    if order.base != base_image.NONE:
+        return source.fetch(order.base, layout, environment=order.environment, progress=progress)
+    made = base_image.nothing(layout, versions=versions(), architecture=source.architecture())
+    return Sourced(made, base_image.NONE)
 
 
 def from_manifest(authored: Authored, pins: tuple[Pin, ...]) -> Plugin:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ntp.oci import image as images
 from ntp.oci import layer, own_layers, provenance, sbom
-from ntp.oci.base_image import CODE, OCI, OWN, WHEELS_FOLDER, Facts, files, settings
+from ntp.oci.base_image import CODE, NONE, OCI, OWN, SYSTEM, WHEELS_FOLDER, Facts, files, settings
 from ntp.oci.descriptor import digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
@@ -123,6 +123,7 @@ def build(
         own_layers.LAYERS: own_layers.label(wheels, code),
         own_layers.PYTHON: facts.tag,
         own_layers.CONTRACT: facts.contract,
+        **({} if facts.system else {SYSTEM: NONE}),
     }
     made = images.build(
         layout,
