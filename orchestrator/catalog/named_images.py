@@ -12,6 +12,7 @@ from ntp.oci.descriptor import Descriptor, is_digest
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
+from ntp.oci.market.folder import LOCAL
 from ntp.oci.reference import Reference
 from ntp.oci.source import architecture
 from orchestrator import launch
@@ -139,6 +140,12 @@ class NamedImages:
         if here is not None:
             image, said = here[0], here[1].annotations
             manifest, python = self.checked(image, text)
+        elif asked.host == LOCAL:
+            raise OciError(
+                f"{text.partition('@')[0]} is not in the cache any more, or was altered there, and no registry has it",
+                fix="it came from a folder or a file: ntpctl plugin uninstall it, and install it again",
+                reason="ImageNotFound",
+            )
         else:
             pulled = source.pull(text, layout, environment=self._environment)
             image = pulled.image

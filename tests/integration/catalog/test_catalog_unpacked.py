@@ -197,6 +197,20 @@ def test_what_does_not_fit_any_more_is_refused_before_anything_is_stopped(here, 
     assert refused.value.permanent
 
 
+def test_what_was_altered_runs_nowhere_and_says_what_to_do(here, made):
+    name = here.keep(*made).replace("127.0.0.1:1/me", "localhost")
+    blob = here.store.layout().path(made[1].layers[-1].digest)
+    blob.chmod(0o644)
+    blob.write_bytes(bytes(blob.stat().st_size))
+    [told] = _refusals(here, name)
+    assert told.startswith(
+        "localhost/mine:1.0.0 is not in the cache any more, or was altered there"
+    )
+    assert told.endswith(
+        "| it came from a folder or a file: ntpctl plugin uninstall it, and install it again"
+    )
+
+
 def test_pruning_takes_what_belongs_to_no_image_that_is_used(here, made):
     name = here.keep(*made)
     given = asyncio.run(here.catalog.prepare(_artifact(here, name)))
