@@ -24,13 +24,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A read-only Python environment for one artifact: SDK plus hash-locked requirements.
-
-    To be run as `python -S -s -P -m ntp.runner` with PYTHONPATH = `site`, joined by ":" and with no
-    empty part. -S keeps out the system's packages (Debian has a module `ntp` of its own), every .pth
-    file and sitecustomize; -s the user's packages; -P the current folder. Not -I: it would ignore
-    PYTHONPATH. What is in `site` is compiled, and its .pyc files are never compared with their source.
-    """
+    """What one artifact is run with, on any runtime; `ntp.package.environment` says how it is run."""
 
     python: Path
     """The real interpreter, no virtual environment's link."""
@@ -45,6 +39,8 @@ class Environment:
     """With an image: what the runtime's own containers are run in. They reach what no plugin may, so
     nothing of the plugin is in it: no image of somebody else, and no wheel.
     """
+    code: Path | None = None
+    """Where the plugin's code came with all this: out of an image. None: it is the artifact's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,8 +168,8 @@ def find(
         project=name,
         folder=folder,
         files=chosen,
-        state=_root(merged, "state") / name,
-        cache=_root(merged, "cache"),
+        state=_state(merged) / name,
+        cache=_cache(merged),
         named_by="option" if project else "file" if declared else "folder",
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
         sandbox=dotenv.switch(merged, "PLUGIN_SANDBOX", default=True, problems=problems),
@@ -253,15 +253,19 @@ def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
     return values
 
 
-def _root(merged: Mapping[str, str], what: str) -> Path:
-    named = merged.get(f"NTP_{what.upper()}")
-    if named:
+def _cache(merged: Mapping[str, str]) -> Path:
+    from ntp.package import cache
+
+    return cache.root(merged)
+
+
+def _state(merged: Mapping[str, str]) -> Path:
+    if named := merged.get("NTP_STATE"):
         return Path(named).expanduser().absolute()
     import platformdirs
 
-    # Of root: /var/lib and /var/cache, as for every service. /root is closed to the plugins' own users.
-    places = platformdirs.PlatformDirs("ntp", appauthor=False, use_site_for_root=True)
-    return places.user_state_path if what == "state" else places.user_cache_path
+    # Of root: /var/lib, as for every service. /root is closed to the plugins' own users.
+    return platformdirs.PlatformDirs("ntp", appauthor=False, use_site_for_root=True).user_state_path
 
 
 def _plugin_dir(

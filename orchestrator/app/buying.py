@@ -8,14 +8,13 @@ from ntp.contract import semver
 from ntp.contract.names import is_name, object_name
 from ntp.oci.market import admission
 from ntp.oci.market.folder import local_reference
-from orchestrator.app import STORE, entries, purchase_log, shelves
+from orchestrator.app import entries, purchase_log, shelves
 from orchestrator.app.entries import Entry
-from orchestrator.catalog.image_store import told
 from orchestrator.catalog.purchases import Candidate
+from orchestrator.catalog.told import told
 from orchestrator.errors import ActionError
 from orchestrator.files import shown
 from orchestrator.settings import Settings
-from orchestrator.store import glance
 
 Agree = Callable[[Mapping[str, Any]], None]
 """Called with what is to be installed, before anything is written; it raises where that is not wanted."""
@@ -167,18 +166,6 @@ def uninstall(settings: Settings, name: str, agree: Agree) -> dict[str, Any]:
         entries.remove(settings, entry)
         write({"action": "uninstall", **done})
     return done
-
-
-def next_step(settings: Settings) -> str:
-    """Say what starts what was installed."""
-    named = settings.runtime or glance.runtime_of(settings.state / STORE)
-    match named:
-        case "docker":
-            return "`ntpctl apply` starts it"
-        case "process":
-            return "`NTP_RUNTIME=docker ntpctl apply` starts it: the process runtime runs no images"
-        case _:
-            return "`ntpctl apply` starts it, on Docker: the process runtime runs no images"
 
 
 def _taken(

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from ntp.contract import semver
 from ntp.contract.names import object_name
 from ntp.oci import reference
 from ntp.oci.fault import OciError
-from orchestrator.catalog.file_lock import hold
+from ntp.package.file_lock import hold
+from orchestrator.catalog.told import told_of_packages
 from orchestrator.errors import ActionError, ConfigError, ConflictError, Problem
 from orchestrator.files import read, shown
 from orchestrator.settings import DEFAULT_FILES, MAX_BYTES, STDIN, SUFFIXES, Settings
@@ -114,10 +115,13 @@ def _added(settings: Settings, section: str, entry: dict[str, str]) -> tuple[Pat
     return file, edit.add(before, section, entry, file=shown(file, settings.folder))
 
 
-def _alone(settings: Settings) -> AbstractContextManager[None]:
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
     """Keep other commands like this one from editing; an editor is not kept out."""
     settings.cache.mkdir(parents=True, exist_ok=True)
-    return hold(settings.cache / "edit.lock", within_s=LOCK_S, held="edits plugins.yaml")
+    file = settings.cache / "edit.lock"
+    with told_of_packages(), hold(file, within_s=LOCK_S, held="edits plugins.yaml"):
+        yield
 
 
 def _again(settings: Settings, entry: Entry) -> Entry:

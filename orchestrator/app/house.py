@@ -25,6 +25,8 @@ from orchestrator.catalog.image_catalog import ImageCatalog
 from orchestrator.catalog.image_store import ImageStore
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
+from orchestrator.catalog.process_catalog import ProcessCatalog
+from orchestrator.catalog.unpacked import Unpacked
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
@@ -75,16 +77,13 @@ def plugins(
 ) -> Catalog:
     """Return the catalog of a project on a runtime; None: on its own. `said`: as for `catalog`."""
     by_files = catalog(settings, said)
-    if (on or runtime_name(settings)) != "docker":
-        return by_files
     store, environment = image_store(settings), settings.environment
-    return ImageCatalog(
-        by_files,
-        store,
-        images(settings),
-        NamedImages(store, environment, reserved=PREFIX),
-        environment.get(BASE) or None,
-    )
+    docker = (on or runtime_name(settings)) == "docker"
+    named = NamedImages(store, environment, reserved=PREFIX, whole=docker)
+    if not docker:
+        return ProcessCatalog(by_files, named, Unpacked(store, settings.cache))
+    below = environment.get(BASE) or None
+    return ImageCatalog(by_files, store, images(settings), named, below)
 
 
 def runtime_name(settings: Settings) -> str:
@@ -180,8 +179,8 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
         catalogs: dict[tuple[str | None, str | None], Catalog] = {}
-        if (on := runtime_name(settings)) == "docker":
-            image_store(settings).serve(settings.state / STORE)
+        on = runtime_name(settings)
+        image_store(settings).serve(settings.state / STORE)
 
         def one(said: Mapping[str, str]) -> Catalog:
             # It remembers which copies this process began with: one for each place to look in.

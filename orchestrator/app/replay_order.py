@@ -12,7 +12,7 @@ from ntp.contract.launch import BusAddress, LaunchFile
 from ntp.contract.names import Kind
 from ntp.contract.replay import ReplayOrder
 from orchestrator.app import Declaration
-from orchestrator.app.house import catalog
+from orchestrator.app.house import plugins
 from orchestrator.app.still_copy import still_copy
 from orchestrator.catalog.replaying import CODE, FOLDER, PROGRESS
 from orchestrator.controller.reading import Declared
@@ -165,18 +165,24 @@ class House:
             begin=self._asked.begin,
             end=self._asked.end,
         )
-        codes = [self._artifacts[each.name].code for each in cast]
-        return Scene(order, codes, [self._environment(each.name) for each in cast])
+        environments = [self._environment(each.name) for each in cast]
+        codes = [
+            made.code or self._artifacts[each.name].code
+            for each, made in zip(cast, environments, strict=True)
+        ]
+        return Scene(order, codes, environments)
 
     def _environment(self, name: str) -> Environment:
         artifact = self._artifacts[name]
-        if artifact.unusable is not None or artifact.image:
-            why = "is an image" if artifact.image else "cannot be imported"
+        if artifact.unusable is not None:
             raise refused(
-                f"the plugin of {name} {why}", "name the plugin's files by 'source', and apply"
+                f"the plugin of {name} cannot be imported",
+                "name the plugin's files by 'source', and apply",
             )
         declared = self._asked.declared
-        return asyncio.run(catalog(declared.settings, declared.decisive).prepare(artifact))
+        # Wherever it runs live: a replay is a process, and of an image it takes the plugin's own.
+        there = plugins(declared.settings, declared.decisive, on="process")
+        return asyncio.run(there.prepare(artifact))
 
     def _launch(
         self,

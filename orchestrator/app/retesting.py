@@ -5,6 +5,7 @@ A program of its own, as authors start it: the orchestrator imports nothing of i
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +18,16 @@ from ntp.contract import tested
 from ntp.contract.manifest import FILE, Manifest
 from ntp.contract.names import Kind
 from ntp.contract.tested import Tested
-from ntp.oci import plugin_code
 from ntp.oci.market.admission import Admitted
-from ntp.package.wheels import missing_here
+from ntp.package.sdk_copies import versions
 from orchestrator.app import entries, shelves
 from orchestrator.app.entries import Entry
 from orchestrator.app.retested import compared
 from orchestrator.catalog import caged
-from orchestrator.catalog.image_store import told
+from orchestrator.catalog.fit import Reason, obstacles
+from orchestrator.catalog.image_store import ImageStore
+from orchestrator.catalog.told import told
+from orchestrator.catalog.unpacked import Folders, Unpacked
 from orchestrator.errors import ActionError, ConfigError, NtpError, Problem
 from orchestrator.settings import Settings
 
@@ -41,6 +44,7 @@ def retest(
     name: str,
     data: Sequence[Path],
     *,
+    reading: Sequence[str],
     market: str | None,
     key_files: Sequence[Path],
     progress: Progress,
@@ -51,6 +55,7 @@ def retest(
         settings: of the project.
         name: of the entry.
         data: files of market data.
+        reading: how they are read: options of `ntp plugin test`.
         market: which marketplace; None: whichever has the image.
         key_files: public keys that may have signed what came from a file.
         progress: is told what is fetched. What the test itself says goes to stderr.
@@ -69,14 +74,15 @@ def retest(
         return {**row, "retest": None}
     theirs = _report(found)
     caged.tier()
+    with told():
+        taken = _taken_out(settings, entry, found.manifest, market, progress)
     with TemporaryDirectory(prefix="ntp-retest-") as scratch:
         report = Path(scratch) / "report.json"
         report.write_bytes(found.report or b"")
         folder = Path(scratch) / found.manifest.name
-        with told():
-            files = _code(settings, entry, market, progress)
-        _write(folder, files, found.manifest)
-        ours = _run(folder, report, data)
+        _write(folder, taken.code, found.manifest)
+        (nothing := Path(scratch) / "wheels").mkdir()
+        ours = _run(folder, report, data, reading, taken.wheels or nothing)
     return {**row, "retest": compared(found.manifest, theirs, *ours, config=entry.config)}
 
 
@@ -97,19 +103,20 @@ def _report(found: Admitted) -> Tested:
     for name in theirs.settings.indicators if theirs else ():
         words = f"its report was made with the indicator '{name}', which is not in its image"
         against.append((words, "ask its author for the report of the plugin alone"))
-    if missing := missing_here(said.requirements):
-        install = " ".join(f"'{each}'" for each in missing)
-        words = f"it needs {', '.join(missing)}, which is not installed beside ntpctl"
-        against.append((words, f"pip install {install}"))
     if theirs is None or against:
-        words = "\n".join(f"'{said.name}': {what}\n  fix: {fix}" for what, fix in against)
-        raise ActionError(words, reason="RetestRefused")
+        raise _refused(said, against)
     return theirs
 
 
-def _code(
-    settings: Settings, entry: Entry, market: str | None, progress: Progress
-) -> dict[str, bytes]:
+def _refused(said: Manifest, against: Sequence[Reason]) -> ActionError:
+    words = "\n".join(f"'{said.name}': {what}\n  fix: {fix}" for what, fix in against)
+    return ActionError(words, reason="RetestRefused")
+
+
+def _taken_out(
+    settings: Settings, entry: Entry, manifest: Manifest, market: str | None, progress: Progress
+) -> Folders:
+    """Return the plugin's code and wheels; ActionError where they do not fit what is here."""
     bought = shelves.purchases(settings)
     kept = bought.kept(entry.digest)
     if kept is None:
@@ -121,29 +128,38 @@ def _code(
         kept = bought.kept(entry.digest)
     if kept is None:
         raise ActionError(f"{entry.image} is not in the cache any more; run the same again")
-    layout, image, _ = kept
-    return dict(plugin_code.code(layout, image))
+    _, image, _ = kept
+    unpacked = Unpacked(ImageStore(settings.cache), settings.cache)
+    taken = unpacked.of(image, f"'{manifest.name}'")
+    if against := obstacles(taken, manifest, versions()):
+        raise _refused(manifest, against)
+    return taken
 
 
-def _write(folder: Path, files: dict[str, bytes], manifest: Manifest) -> None:
+def _write(folder: Path, code: Path, manifest: Manifest) -> None:
     """`manifest`: as the image says and the signature covers, whatever the code has beside it."""
+    shutil.copytree(code, folder, ignore=shutil.ignore_patterns("__pycache__"))
     document = manifest.model_dump(mode="json", exclude_defaults=True)
-    files[FILE] = json.dumps(document, ensure_ascii=False).encode()
-    folder.mkdir()
-    for path, content in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+    (folder / FILE).unlink(missing_ok=True)  # a copy is read-only as well
+    (folder / FILE).write_text(json.dumps(document, ensure_ascii=False), "utf-8")
 
 
-def _run(folder: Path, report: Path, data: Sequence[Path]) -> tuple[Tested | None, dict[str, Any]]:
+def _run(
+    folder: Path, report: Path, data: Sequence[Path], reading: Sequence[str], wheels: Path
+) -> tuple[Tested | None, dict[str, Any]]:
     """Return the report of the test, read and whole; None: the plugin brought its process to an end."""
     words = ["plugin", "test", str(folder), "--like", str(report), "--output", "json"]
+    words += reading
+    # Whatever it requires came with its image: no registry is asked.
+    words += ["--wheels", str(wheels)]
     for file in data:
         words += ["--data", str(file.absolute())]
     code, output = _child(words)
     if not output and code == _USAGE:
-        fix = "where it is the data: tell that to `ntp data convert`, and name the file that it writes"
+        fix = (
+            "where it is the data: --map, --zone and --symbol say what it does not say itself; or let "
+            "`ntp data convert` write another file of it"
+        )
         raise ConfigError([Problem("ntp plugin test", 0, 0, "what it says stands above", fix)])
     if not output and code == _FOUND:
         return None, {}

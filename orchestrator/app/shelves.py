@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ntp.contract import semver
+from ntp.oci import base_image, provenance, sbom
 from ntp.oci import image as images
-from ntp.oci import provenance, sbom
 from ntp.oci.fault import OciError
 from ntp.oci.market import admission
 from ntp.oci.market.admission import Admitted
@@ -21,9 +21,10 @@ from ntp.oci.signing.keyring import configuration
 from ntp.oci.signing.signature import Trusted
 from orchestrator.app import entries, origin
 from orchestrator.app.entries import Entry
-from orchestrator.catalog.image_store import ImageStore, told
+from orchestrator.catalog.image_store import ImageStore
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.catalog.purchases import Purchases
+from orchestrator.catalog.told import told
 from orchestrator.errors import NtpError
 from orchestrator.runtime.docker.identity import PREFIX
 from orchestrator.settings import Settings
@@ -130,6 +131,7 @@ def described(found: Admitted, release: Release | None) -> dict[str, Any]:
         "permissions": {"egress": list(manifest.egress), "secrets": list(manifest.secrets)},
         "limits": manifest.trading.model_dump(mode="json", exclude_defaults=True),
         "requirements": list(manifest.requirements),
+        "docker": base_image.has_system(found.image),
         "config_schema": manifest.config_schema,
         "report": json.loads(found.report) if found.report else None,
         "sbom": [
@@ -219,8 +221,7 @@ def row(entry: Entry, found: Admitted | NtpError) -> dict[str, Any]:
 
 def trusting(key_files: Sequence[Path]) -> Trusted:
     """Return which keys a user trusts by their files; OciError where one is none."""
-    found = [keys.read_file(path) for path in key_files]
-    return {each.hint: each for each in found}.get
+    return {each.hint: each for each in map(keys.read_file, key_files)}.get
 
 
 def version_of(entry: Entry, catalogue: Catalogue | None) -> str:
@@ -261,8 +262,7 @@ def having(settings: Settings, entry: Entry, market: str | None) -> Iterator[She
 
 @contextmanager
 def _all_opened(settings: Settings, market: str | None) -> Iterator[Sequence[Shelf]]:
-    every = marketplaces(settings).listed()
-    names = [market] if market else [each.name for each in every]
+    names = [market] if market else [each.name for each in marketplaces(settings).listed()]
     with ExitStack() as stack:
         yield [stack.enter_context(opened(settings, name)) for name in names]
 

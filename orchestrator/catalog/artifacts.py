@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ntp.contract.manifest import Manifest, expand
+from ntp.package.cache import Cache
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Lock, LockError
 from ntp.package.lock_file import read_lock, write_lock
+from ntp.package.sdk_copies import digest
 from ntp.package.tree import TreeError
-from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found
-from orchestrator.catalog.layers import digest
 from orchestrator.spec.model import Artifact, Unusable, Wanted
 
 _ARTIFACTS, _LOCKS, _SAME = "artifacts", "pins", "same"

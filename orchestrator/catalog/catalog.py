@@ -8,18 +8,19 @@ from pathlib import Path
 from ntp.contract.manifest import FILE, Manifest
 from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
+from ntp.package.cache import Cache
+from ntp.package.environment import Environments
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Lock
 from ntp.package.lock_file import write_lock
 from ntp.package.wheels import Pip
 from orchestrator.catalog.artifacts import Artifacts, lock_at, lock_beside
-from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.describe import Descriptions, from_document
-from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Limits
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, available, find
 from orchestrator.catalog.lying import Lying, look
+from orchestrator.catalog.told import told_of_packages
 from orchestrator.errors import ActionError
 from orchestrator.launch import Environment
 from orchestrator.spec.model import Artifact, Wanted
@@ -64,8 +65,8 @@ class LocalCatalog:
         """
         self._places = Places(project_folder, plugin_dir, bundled)
         self._cache = Cache(cache)
-        self._environments = Environments(self._cache, pip or Pip(), progress)
-        self._descriptions = Descriptions(self._cache, self._environments, limits or Limits())
+        self.environments = Environments(self._cache, pip or Pip(), progress)
+        self._descriptions = Descriptions(self._cache, self.environments, limits or Limits())
         self._artifacts = Artifacts(self._cache, bundled)
         self._installing = asyncio.Lock()
 
@@ -80,7 +81,8 @@ class LocalCatalog:
 
         async def answer(group: Sequence[Wanted]) -> None:
             try:
-                artifact = await self._artifact(group[0])
+                with told_of_packages():
+                    artifact = await self._artifact(group[0])
             except _UnusableError as error:
                 artifacts.update((one.name, error.artifact(one)) for one in group)
             except FaultError as error:
@@ -137,11 +139,6 @@ class LocalCatalog:
             await asyncio.to_thread(self._renew, artifact)
 
     async def _artifact(self, wanted: Wanted) -> Artifact:
-        if wanted.image is not None:
-            raise _fault(
-                "an image needs the Docker runtime",
-                "--runtime docker, or name the plugin's files by 'source'",
-            )
         if wanted.pinned is not None:
             return await asyncio.to_thread(self._artifacts.pinned, wanted.plugin, wanted.pinned)
         found = await asyncio.to_thread(find, wanted, self._places)
@@ -161,12 +158,14 @@ class LocalCatalog:
         return await asyncio.to_thread(self._record, found, manifest, code, lock)
 
     def _record(self, found: Found, manifest: Manifest, code: Path, lock: Lock | None) -> Artifact:
-        complete = self._environments.knows(manifest.requirements, lock)
+        complete = self.environments.knows(manifest.requirements, lock)
         return self._artifacts.record(found, manifest, code, lock, complete=complete)
 
     def _prepare(self, artifact: Artifact) -> Environment:
         lock = self._lock(artifact)
-        return self._environments.install(artifact.plugin, artifact.requirements, lock)
+        with told_of_packages():
+            made = self.environments.install(artifact.plugin, artifact.requirements, lock)
+        return Environment(made.python, made.site, made.digest)
 
     def _lock(self, artifact: Artifact) -> Lock | None:
         """The wheels that this artifact was prepared with first; else ask for them now, and keep them."""
@@ -180,14 +179,16 @@ class LocalCatalog:
             return kept
         beside = self._artifacts.lock_path(artifact.digest)
         known = None if beside is None else lock_at(beside)
-        lock = self._environments.lock(artifact.plugin, artifact.requirements, known)
-        if lock is not None:
-            self._artifacts.keep_lock(artifact, lock)
+        with told_of_packages():
+            lock = self.environments.lock(artifact.plugin, artifact.requirements, known)
+            if lock is not None:
+                self._artifacts.keep_lock(artifact, lock)
         return lock
 
     def _renew(self, artifact: Artifact) -> None:
         beside = self._artifacts.lock_path(artifact.digest)
-        lock = self._environments.lock(artifact.plugin, artifact.requirements, None, renew=True)
+        with told_of_packages():
+            lock = self.environments.lock(artifact.plugin, artifact.requirements, None, renew=True)
         if lock is None or beside is None or not write_lock(lock, beside):
             raise ActionError(
                 f"the lock of {artifact.plugin} cannot be written beside it; check the permissions "

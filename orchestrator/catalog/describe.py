@@ -11,17 +11,16 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ntp.contract.manifest import FILE, Manifest, read
+from ntp.package.cache import Cache
 from ntp.package.entrypoint import mistake
+from ntp.package.environment import Environment, Environments
 from ntp.package.lock import Lock
+from ntp.package.sdk_copies import digest
 from ntp.package.wheels import unmet
-from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.environment import Environments
 from orchestrator.catalog.extraction import Answer, Limits, ask
 from orchestrator.catalog.fault import Fault, FaultError, ImportFaultError
 from orchestrator.catalog.find import Found
-from orchestrator.catalog.layers import digest
 from orchestrator.errors import ActionError, ConfigError
-from orchestrator.launch import Environment
 from orchestrator.spec import source
 
 _DISTRIBUTION = {

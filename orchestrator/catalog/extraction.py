@@ -12,9 +12,9 @@ from typing import Any
 
 from ntp.confine import cage, sandbox
 from ntp.confine.policy import Bind, Policy
+from ntp.package.environment import Environment
 from orchestrator.catalog import caged
 from orchestrator.errors import ActionError
-from orchestrator.launch import Environment
 
 OUTPUT_BYTES = 512 * 1024
 GRACE_S = 15.0

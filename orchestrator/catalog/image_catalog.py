@@ -7,20 +7,14 @@ from pathlib import Path
 
 from ntp.oci import base_image
 from ntp.package.lock import Lock
+from orchestrator.catalog import by_image
 from orchestrator.catalog.catalog import LocalCatalog
-from orchestrator.catalog.fault import FaultError
 from orchestrator.catalog.image_store import OURS, SITE, ImageStore, base_name
 from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.errors import Problem
 from orchestrator.launch import Environment
-from orchestrator.spec.model import Artifact, Place, Wanted
-
-AT_ONCE = 3
-"""Registries asked at a time: one that hangs must not take all threads of the process."""
-
-
-_NOWHERE = Place("", 0, 0)
+from orchestrator.spec.model import Artifact, Wanted
 
 
 class ImageCatalog:
@@ -45,10 +39,7 @@ class ImageCatalog:
     async def resolve(
         self, wanted: Sequence[Wanted]
     ) -> tuple[Mapping[str, Artifact], Sequence[Problem]]:
-        by_files = [each for each in wanted if each.image is None]
-        artifacts, problems = await self._plugins.resolve(by_files)
-        found, faults = await self._by_image([each for each in wanted if each.image is not None])
-        return {**artifacts, **found}, sorted({*problems, *faults})
+        return await by_image.resolve(self._plugins, wanted, self._named.artifact)
 
     async def prepare(self, artifact: Artifact) -> Environment:
         """Build the image where this input has none yet; one that was named is run as it is.
@@ -69,33 +60,6 @@ class ImageCatalog:
             return artifact.digest
         find = self._store.made_of if ran else self._images.known
         return await asyncio.to_thread(find, artifact.digest)
-
-    async def _by_image(
-        self, wanted: Sequence[Wanted]
-    ) -> tuple[dict[str, Artifact], list[Problem]]:
-        artifacts: dict[str, Artifact] = {}
-        problems: list[Problem] = []
-        slots = asyncio.Semaphore(AT_ONCE)
-        groups: dict[Wanted, list[Wanted]] = {}
-        for one in wanted:
-            # Where it stands makes no other question of it.
-            groups.setdefault(
-                replace(one, name="", kind="", image_place=None, place=_NOWHERE), []
-            ).append(one)
-
-        async def answer(group: Sequence[Wanted]) -> None:
-            try:
-                async with slots:
-                    artifact = await asyncio.to_thread(self._named.artifact, group[0])
-            except FaultError as error:
-                problems.extend(problem for one in group for problem in error.at(one))
-            else:
-                artifacts.update((one.name, artifact) for one in group)
-
-        async with asyncio.TaskGroup() as tasks:
-            for group in groups.values():
-                tasks.create_task(answer(group))
-        return artifacts, problems
 
     def _prepare(self, artifact: Artifact, lock: Lock | None) -> Environment:
         below = self._images.base(self._below)

@@ -1,5 +1,7 @@
-"""Removes the images that nobody uses from the store, and every blob that only they had."""
+"""Removes the images that nobody uses from the store, every blob that only they had, and what was taken out of these."""
 
+import secrets
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +9,14 @@ from pathlib import Path
 from ntp.oci.descriptor import INDEXES, Descriptor, parse
 from ntp.oci.fault import OciError
 from ntp.oci.layout import Layout
-from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage, told
+from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage
+from orchestrator.catalog.told import told
+from orchestrator.catalog.unpacked import ROOM, layer_of
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """`size`: bytes of the blobs that nothing else has."""
+    """`size`: bytes of the blobs that nothing else has, and of what was taken out of them for processes."""
 
     images: tuple[PluginImage, ...]
     size: int
@@ -40,14 +44,34 @@ def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
         kept = [each for each in kept if _subject(layout, each) not in removed]
         needed = {digest for each in kept for digest in _reached(layout, each)}
         loose = [blob for blob in _blobs(layout) if f"sha256:{blob.name}" not in needed]
-        size = sum(blob.stat().st_size for blob in loose)
+        room = store.root.parent / ROOM
+        # We are alone: what begins with a dot was left by who was killed while filling or removing it.
+        folders = [each for each in _listed(room) if each.name[0] == "." or layer_of(each) not in needed]  # fmt: skip
+        size = sum(blob.stat().st_size for blob in loose) + sum(map(_size, folders))
         if not dry_run:
             with layout.locked():
                 # First the names: cut off here, only blobs are left that the next one finds.
                 layout.write_index(kept)
                 for blob in loose:
                     blob.unlink(missing_ok=True)
+            for folder in folders:
+                _remove(folder)
         return Pruned(gone, size)
+
+
+def _listed(room: Path) -> Sequence[Path]:
+    return list(room.iterdir()) if room.is_dir() else []
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def _remove(folder: Path) -> None:
+    """First the name: cut off here, nobody takes the rest for the whole."""
+    if folder.name[0] != ".":
+        folder = folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}"))
+    shutil.rmtree(folder)
 
 
 def _subject(layout: Layout, entry: Descriptor) -> str:

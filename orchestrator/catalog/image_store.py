@@ -23,11 +23,10 @@ from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import REF, Layout
 from ntp.oci.plugin_image import INPUT
-from ntp.package.fault import PackageError
+from ntp.package.cache import Cache
+from ntp.package.file_lock import hold
 from orchestrator import launch
-from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.file_lock import hold
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.catalog.told import told, told_of_packages
 
 FOLDER = "images"
 SITE = tuple(
@@ -37,7 +36,7 @@ SITE = tuple(
 OURS = tuple(map(Path, (base_image.SDK_FOLDER, base_image.RUNTIME_FOLDER)))
 """Those of them that are the base's: no wheel of a plugin is there."""
 PLUGIN, VERSION, MADE = "ntp-image.plugin", "ntp-image.version", "ntp-image.made"
-BASE = "ntp-base"
+BASE = base_image.NAMED_LAST
 """Of the entry of the base that was named last: its name."""
 _MADE_OF, _SERVED = "image-of", "image-users"
 LOCK_S = 120.0
@@ -109,15 +108,21 @@ class ImageStore:
         """Keep all who build or fetch out. ActionError at the deadline."""
         return self._held(together=False)
 
-    def _held(self, *, together: bool) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _held(self, *, together: bool) -> Iterator[None]:
         held = f"builds, fetches or prunes images in {self.root}"
         path = self._existing() / ".use"
-        return hold(path, within_s=self._lock_s, held=held, together=together)
+        with (
+            told_of_packages(),
+            hold(path, within_s=self._lock_s, held=held, together=together),
+        ):
+            yield
 
     def serve(self, state: Path) -> None:
         """Remember that what is applied in this state file is run from here; `prune` asks it."""
         name = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:16]
-        self._cache.write(_SERVED, name, str(state.absolute()))
+        with told_of_packages():
+            self._cache.write(_SERVED, name, str(state.absolute()))
 
     def served(self) -> Sequence[Path]:
         """Return the state files that are there of those which are run from here."""
@@ -130,7 +135,8 @@ class ImageStore:
     def note(self, artifact: str, image: str) -> None:
         """Remember which image was made of an artifact last; both by digest."""
         if self.made_of(artifact) != image:
-            self._cache.write(_MADE_OF, artifact, image)
+            with told_of_packages():
+                self._cache.write(_MADE_OF, artifact, image)
 
     def made_of(self, artifact: str) -> str:
         """Return the digest of the image that was made of an artifact last; empty: not known."""
@@ -240,23 +246,3 @@ def row_of(image: Image, about: Mapping[str, str], *, made: bool) -> PluginImage
         at=datetime.fromisoformat(about[MADE]),
         made=made,
     )
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Say in our own tree of errors what went wrong with images and wheels."""
-    try:
-        yield
-    except PackageError as error:
-        raise ActionError(str(error), reason=error.reason, permanent=error.permanent) from error
-    except OciError as error:
-        words = str(error) + (f"\n  fix: {error.fix}" if error.fix else "")
-        if error.transient:
-            raise UnreachableError(words) from error
-        raise ActionError(words, reason=error.reason) from error
-    except OSError as error:
-        raise ActionError(
-            f"the images in the cache cannot be written: {error.strerror or error}; free space, or "
-            f"set NTP_CACHE to a folder that can be written ({os.fspath(error.filename or '')})",
-            reason="CacheFailed",
-        ) from error

@@ -19,9 +19,9 @@ from orchestrator.catalog.image_store import (
     PluginImage,
     about,
     row_of,
-    told,
     with_annotations,
 )
+from orchestrator.catalog.told import told
 from orchestrator.spec.model import Artifact
 
 Progress = Callable[[str], None]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from ntp.contract.manifest import Manifest
 from ntp.contract.names import object_name
-from ntp.oci import described, reference, source
+from ntp.oci import base_image, described, reference, source
 from ntp.oci import image as images
 from ntp.oci.descriptor import Descriptor, is_digest
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
+from ntp.oci.market.folder import LOCAL
 from ntp.oci.reference import Reference
 from ntp.oci.source import architecture
 from orchestrator import launch
@@ -24,9 +25,9 @@ from orchestrator.catalog.image_store import (
     PluginImage,
     about,
     row_of,
-    told,
     with_annotations,
 )
+from orchestrator.catalog.told import told
 from orchestrator.spec.model import Artifact, Wanted
 
 ASKED = "ntp-image.asked"
@@ -38,6 +39,7 @@ class NamedImage:
     """`reference`: by the digest of the image itself. `python`: its path in the image."""
 
     reference: str
+    image: Image
     row: PluginImage
     manifest: Manifest
     python: Path
@@ -46,17 +48,26 @@ class NamedImage:
 class NamedImages:
     """Methods block: call them in a thread. Several processes may share one cache."""
 
-    def __init__(self, store: ImageStore, environment: Mapping[str, str], *, reserved: str) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        environment: Mapping[str, str],
+        *,
+        reserved: str,
+        whole: bool = False,
+    ) -> None:
         """Keep the settings.
 
         Args:
             store: where images are kept; what is there is asked of nobody.
             environment: says where `docker login` left who we are.
             reserved: prefix of the labels by which the runtime knows its own containers.
+            whole: an image is run as it is: then there has to be a Linux in it.
         """
         self._store = store
         self._environment = environment
         self._reserved = reserved
+        self._whole = whole
 
     def artifact(self, wanted: Wanted) -> Artifact:
         """Return the plugin that an entry's image is.
@@ -129,6 +140,12 @@ class NamedImages:
         if here is not None:
             image, said = here[0], here[1].annotations
             manifest, python = self.checked(image, text)
+        elif asked.host == LOCAL:
+            raise OciError(
+                f"{text.partition('@')[0]} is not in the cache any more, or was altered there, and no registry has it",
+                fix="it came from a folder or a file: ntpctl plugin uninstall it, and install it again",
+                reason="ImageNotFound",
+            )
         else:
             pulled = source.pull(text, layout, environment=self._environment)
             image = pulled.image
@@ -139,7 +156,7 @@ class NamedImages:
                 said[ASKED] = asked.digest
             self._store.keep(layout, with_annotations(image.descriptor, said), pulled.index)
         row = row_of(image, said, made=False)
-        return NamedImage(str(asked.at(image.digest)), row, manifest, Path(python))
+        return NamedImage(str(asked.at(image.digest)), image, row, manifest, Path(python))
 
     def _settled(self, wanted: Wanted) -> str:
         asked = reference.parse(wanted.image or "")
@@ -167,9 +184,15 @@ class NamedImages:
 
         Raises:
             DescribedError: its manifest has problems.
-            OciError: it is for another machine, or wants of an engine what no image of ours does.
+            OciError: it is for another machine, or wants of an engine what no image of ours does, or has
+                no Linux where one is needed.
         """
         name = text.partition("@")[0]
+        if self._whole and not base_image.has_system(image):
+            raise OciError(
+                f"{name} has no Linux in it: it runs without Docker only",
+                fix="NTP_RUNTIME=process, or have its author package it on a base: `ntp plugin package --base IMAGE`",
+            )
         if image.architecture != architecture():
             raise OciError(
                 f"{name} is for {image.architecture}, and this machine is {architecture()}",

@@ -10,6 +10,7 @@ from ntp.contract.manifest import Manifest
 from ntp.oci import image as images
 from ntp.oci.archive import blobs_of
 from ntp.oci.descriptor import Descriptor
+from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 from ntp.oci.market import admission
@@ -77,6 +78,8 @@ class Purchases:
         found, store = candidate.found, self._store
         with store.using():
             into = store.layout()
+            for blob in blobs_of(found.image, found.attachments):
+                _drop_altered(into, blob)
             if candidate.place is not None:
                 admission.fetch(candidate.place, found, into, progress)
             for blob in _blobs(candidate):
@@ -96,6 +99,15 @@ class Purchases:
             return None
         image = images.read(layout, entry)
         return layout, image, attached(layout, image, index)
+
+
+def _drop_altered(layout: Layout, blob: Descriptor) -> None:
+    """Remove what is not what its name says, so that it is fetched: installing again mends a cache."""
+    if layout.has(blob):
+        try:
+            layout.check(blob)
+        except OciError:
+            layout.path(blob.digest).unlink(missing_ok=True)
 
 
 def _blobs(candidate: Candidate) -> Iterator[Descriptor]:

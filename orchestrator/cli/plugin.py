@@ -21,7 +21,6 @@ from orchestrator.cli.plugin_look import (
 )
 from orchestrator.cli.plugin_view import asks_for
 from orchestrator.cli.preview import SHORT
-from orchestrator.settings import Settings
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
@@ -85,7 +84,7 @@ def install(
         done = buying.install(
             where, name, version, market=market, entry_name=entry_name, agree=agree, progress=say
         )
-    _done(done, output, f"installed in {done['file']}", where)
+    _done(done, output, f"installed in {done['file']}")
 
 
 @plugin.command()
@@ -126,7 +125,7 @@ def update(
                 continue
             rows.append(done)
             if output == "table":
-                _done(done, output, f"updated in {done['file']}", where)
+                _done(done, output, f"updated in {done['file']}")
     finally:
         if output != "table":
             emit({"plugins": rows}, output)  # those before one that is refused are updated
@@ -170,14 +169,12 @@ def _asking(yes: bool, question: str) -> Any:
     return agree
 
 
-def _done(done: Mapping[str, Any], output: str, words: str, where: Settings) -> None:
-    from orchestrator.app import buying
-
+def _done(done: Mapping[str, Any], output: str, words: str) -> None:
     if output != "table":
         emit(done, output)
         return
     put(f"{done['name']}: {done['plugin']} {done['version']} {words}, {done['digest'][:SHORT]}")
-    say(buying.next_step(where))
+    say("`ntpctl apply` starts it")
 
 
 def _is_file(wanted: str) -> bool:

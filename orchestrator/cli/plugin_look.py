@@ -127,6 +127,10 @@ def outdated(market: str | None, files: tuple[str, ...], project: str | None, ou
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--retest", is_flag=True, help="Run the report that its author signed once more, isolated, on data of yours.")  # fmt: skip
 @click.option("--data", "-d", "data", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE", help="With --retest: CSV or Parquet; may be repeated.")  # fmt: skip
+@click.option("--map", "mapping", multiple=True, metavar="ROLE=COLUMN", help="With --retest: which column is what, where that cannot be known: price=Last, timestamp=2:ms.")  # fmt: skip
+@click.option("--zone", metavar="ZONE", help="With --retest: of times that name none; default: UTC.")  # fmt: skip
+@click.option("--symbol", metavar="NAME", help="With --retest: of files that name none.")
+@click.option("--sort", is_flag=True, help="With --retest: sort each file by time first, on the disk.")  # fmt: skip
 @market_option
 @key_option
 @project_options
@@ -136,6 +140,10 @@ def verify(
     *,
     retest: bool,
     data: tuple[Path, ...],
+    mapping: tuple[str, ...],
+    zone: str | None,
+    symbol: str | None,
+    sort: bool,
     market: str | None,
     key_files: tuple[Path, ...],
     files: tuple[str, ...],
@@ -152,14 +160,20 @@ def verify(
       ntpctl plugin verify
       ntpctl plugin verify my_strategy --key author.pub -o json
       ntpctl plugin verify my_strategy --retest --data mine.csv
+      ntpctl plugin verify my_strategy --retest -d mine.csv --map price=Last --zone Europe/Berlin --symbol BTCUSDT
     """
     from orchestrator.app import shelves
     from orchestrator.cli import plugin_retest
 
-    plugin_retest.check_asked(names, data, retest=retest)
+    reading = plugin_retest.reading(mapping, zone, symbol, sort=sort)
+    plugin_retest.check_asked(names, data, reading, retest=retest)
     where = located(files, project)
     if retest:
-        rows = [plugin_retest.run(where, names[0], data, market, key_files)]
+        rows = [
+            plugin_retest.run(
+                where, names[0], data, reading=reading, market=market, key_files=key_files
+            )
+        ]
     else:
         rows = shelves.verify(where, names, market, key_files)
     if output != "table":

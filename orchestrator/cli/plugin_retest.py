@@ -19,11 +19,24 @@ _COSTS = {"fee_rate": "fee", "slippage": "slippage", "half_spread": "half-spread
 """By the report's name: as the option of `ntp plugin test` calls it."""
 
 
-def check_asked(names: Sequence[str], data: Sequence[object], *, retest: bool) -> None:
+def reading(
+    mapping: Sequence[str], zone: str | None, symbol: str | None, *, sort: bool
+) -> list[str]:
+    """Return how the data is to be read, in the options of `ntp plugin test`."""
+    words = [f"--map={one}" for one in mapping]
+    words += [f"--zone={zone}"] if zone else []
+    words += [f"--symbol={symbol}"] if symbol else []
+    return [*words, *(["--sort"] if sort else [])]
+
+
+def check_asked(
+    names: Sequence[str], data: Sequence[object], reading: Sequence[str], *, retest: bool
+) -> None:
     """Refuse options that do not fit each other; every reason at once."""
     wrong = []
-    if data and not retest:
-        wrong.append("--data goes with --retest\n  fix: verify NAME --retest --data MINE.csv")
+    if not retest:
+        alone = ["--data"] * bool(data) + [word.partition("=")[0] for word in reading]
+        wrong += [f"{word} goes with --retest\n  fix: verify NAME --retest --data MINE.csv" for word in dict.fromkeys(alone)]  # fmt: skip
     if retest and not data:
         wrong.append("--retest needs data of yours\n  fix: --data MINE.csv")
     if retest and len(names) != 1:
@@ -36,6 +49,8 @@ def run(
     settings: Settings,
     name: str,
     data: Sequence[Path],
+    *,
+    reading: Sequence[str],
     market: str | None,
     key_files: Sequence[Path],
 ) -> dict[str, Any]:
@@ -43,7 +58,9 @@ def run(
     from orchestrator.app.retesting import retest
 
     with ended_like_ctrl_c():
-        found = retest(settings, name, data, market=market, key_files=key_files, progress=say)
+        found = retest(
+            settings, name, data, reading=reading, market=market, key_files=key_files, progress=say
+        )
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)  # its progress
     return found

@@ -55,6 +55,8 @@ def _permissions(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"  secrets     {', '.join(asked['secrets']) or 'none'}"
     limits = ", ".join(f"{name} {value}" for name, value in _flat(found["limits"]))
     yield f"  recommends  {limits or 'no limits'}"
+    if not found["docker"]:
+        yield "  runs        without Docker only: there is no Linux in its image"
 
 
 def _rest(found: Mapping[str, Any]) -> Iterator[str]:

@@ -79,7 +79,8 @@ class Launches:
             spec=json.dumps(wanted, sort_keys=True).encode(),
             argv=ARGV,
             environment=environment,
-            code=generation.artifact.code if environment.image is None else None,
+            code=environment.code
+            or (generation.artifact.code if environment.image is None else None),
             files={
                 LAUNCH_FILE: self._file(generation, address, last_end),
                 CREDENTIALS_FILE: self._outside.broker.credentials(spec.name),
@@ -145,7 +146,8 @@ class Launches:
 
 def _is_there(environment: Environment) -> bool:
     """Whether its folders are; an image is looked for by who runs it."""
-    return environment.image is not None or all(site.exists() for site in environment.site)
+    folders = (*environment.site, *([environment.code] if environment.code else []))
+    return environment.image is not None or all(folder.exists() for folder in folders)
 
 
 def _host_port(address: str) -> HostPort:

@@ -86,7 +86,7 @@ class Plugin(TypedDict, total=False):
         str,
         Field(min_length=1, max_length=700, pattern=IMAGE_PATTERN),
         said(
-            "Where the plugin's image is, instead of `source`; it needs the Docker runtime",
+            "Where the plugin's image is, instead of `source`",
             "write host/repository:tag, or host/repository@sha256:… and 64 digits",
             default="built of the plugin's files",
             example="registry.example.com/desk/breakout:1.2.0",

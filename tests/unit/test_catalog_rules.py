@@ -7,10 +7,10 @@ import pytest
 
 from ntp import stand_in
 from ntp.declared import declared
+from ntp.package.cache import Cache
+from ntp.package.fault import PackageError
 from ntp.package.wheels import unmet
-from orchestrator.catalog.cache import Cache
 from orchestrator.catalog.describe import undeclared
-from orchestrator.errors import ActionError
 
 VERSIONS = {"numpy": "2.4.6", "msgspec": "0.22.0", "ntp-sdk": "0.1.0"}
 
@@ -167,7 +167,7 @@ def test_an_inactive_stand_in_changes_nothing():
 def test_a_busy_cache_is_given_up(tmp_path):
     with (
         Cache(tmp_path).lock("demo"),
-        pytest.raises(ActionError, match=r"holds 'demo\.lock'") as caught,
+        pytest.raises(PackageError, match=r"holds 'demo\.lock'") as caught,
         Cache(tmp_path).lock("demo", timeout_s=0.2),
     ):
         pass
@@ -176,16 +176,16 @@ def test_a_busy_cache_is_given_up(tmp_path):
 
 def test_a_cache_that_cannot_be_made_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ActionError, match="set NTP_CACHE to a folder"):
+    with pytest.raises(PackageError, match="set NTP_CACHE to a folder"):
         Cache(tmp_path / "file").write("room", "key", 1)
 
 
 def test_a_failed_maker_leaves_nothing(tmp_path):
     def fail(folder):
         (folder / "half").write_text("")
-        raise ActionError("no")
+        raise PackageError("no", reason="CacheFailed")
 
-    with pytest.raises(ActionError):
+    with pytest.raises(PackageError):
         Cache(tmp_path).folder("env", "abc", fail)
     assert list((tmp_path / "env").iterdir()) == []
 

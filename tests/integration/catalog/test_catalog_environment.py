@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ntp.confine import sandbox
+from ntp.package.cache import Cache
+from ntp.package.environment import Environments
 from ntp.package.wheels import Pip
-from orchestrator.catalog.cache import Cache
-from orchestrator.catalog.environment import Environments
 from orchestrator.errors import ActionError
 from tests.worlds.environment import is_required
 

@@ -174,12 +174,6 @@ async def test_an_entrypoint_must_be_in_the_folder(project):
     assert problem.startswith("plugins/gone/plugin.yaml:4:1: the entrypoint's module 'gone'")
 
 
-async def test_an_image_needs_containers(project):
-    assert "an image needs the Docker runtime" in await project.problem(
-        "mine", image="example/mine:1"
-    )
-
-
 async def test_one_wrong_entry_does_not_hide_the_others(project):
     project.strategy("good")
     found, problems = await project.catalog.resolve(

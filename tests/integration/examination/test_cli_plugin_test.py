@@ -98,7 +98,7 @@ def test_a_report_says_with_what_it_was_run_and_is_run_again_with_that(folder):
         "bars": "5m", "history": 77, "capital": "5000", "short": True, "pyramid": 2, "risk": {},
         "costs": {"fee_rate": "0.002", "slippage": "0.001", "slippage_fixed": "0", "half_spread": "0",
                   "latency_s": "1.5", "volume_share": "0.5"},
-        "indicators": [],
+        "indicators": [], "indicator_configs": {},
     }  # fmt: skip
     done = ntp(folder, *test, "again.json", "--like", "last.json", "--against", "last.json")
     assert "no figure moved" in done.stdout
@@ -129,6 +129,58 @@ def test_what_a_report_says_is_held_to_the_same_rules_as_what_is_typed(folder):
         assert done.returncode == 2, done.stderr
         assert all(word in done.stderr for word in words), done.stderr
         assert "Traceback" not in done.stderr
+
+
+METER = """
+from ntp import IndicatorPlugin
+
+class Meter(IndicatorPlugin):
+    def update(self, data):
+        return float(self.config["level"])
+"""
+HEEDING = """
+from ntp import StrategyPlugin, TradingSignal
+
+class Mean(StrategyPlugin):
+    def analyze(self, data, history):
+        if data.metadata["indicators"]["fast-one"] > data.price:
+            return TradingSignal(data.symbol, "BUY", 1.0, data.price)
+"""
+
+
+def test_an_indicator_is_given_a_config_under_the_name_that_it_is_found_by(folder):
+    (folder / "my_strategy" / "my_strategy.py").write_text(HEEDING)
+    meter = folder / "meter"
+    meter.mkdir()
+    (meter / "meter.py").write_text(METER)
+    (meter / "plugin.yaml").write_text(
+        "name: meter\nversion: 0.1.0\nkind: indicator\nentrypoint: meter:Meter\n"
+        "config_schema: {type: object, properties: {level: {type: number}}, required: [level], additionalProperties: false}\n"
+    )
+    test = ("plugin", "test", "my_strategy", "--quick", "--indicator", "fast-one=meter")
+
+    def tested(name, *words):
+        done = ntp(folder, *test, "--json", name, *words)
+        assert done.returncode == 0, done.stderr
+        made = json.loads((folder / name).read_text())
+        return made, made["run"]["signals"]
+
+    low, none = tested("low.json", "--config", "fast-one.level=0.5")
+    _, every = tested("high.json", "--config", "fast-one.level=1000", "--config", "period=3")
+    assert (none, every) == (0, 600)
+    assert low["settings"]["indicator_configs"] == {"fast-one": {"level": 0.5}}
+    again, none = tested("again.json", "--like", "low.json")
+    assert (again["settings"], none) == (low["settings"], 0)
+    assert tested("other.json", "--like", "low.json", "-c", "fast-one.level=1000")[1] == 600
+
+    for words, said in (
+        ((), "fast-one: 'level' is a required property\n  fix: give it: --config fast-one.NAME=VALUE"),
+        (("-c", "fast-one.level=x"), "fast-one.level: 'x' is not of type 'number'"),
+        (("-c", "slow.level=1"), "'slow.level' is of an indicator that is not named\n  fix: --indicator slow=PATH"),
+    ):  # fmt: skip
+        done = ntp(folder, *test, *words)
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 @pytest.mark.parametrize("path", [".", "../my_strategy/", "../my_strategy"])

@@ -7,9 +7,10 @@ from textwrap import dedent
 import pytest
 
 from ntp.examination.cell import Limits
-from ntp.examination.examine import Wish, examine
+from ntp.examination.examine import examine
 from ntp.examination.fault import ConfinedError
 from ntp.examination.finding import Status
+from ntp.examination.wish import Wish
 
 BASE = """
 import os, random

@@ -4,8 +4,9 @@ from textwrap import dedent
 
 import pytest
 
-from ntp.examination.examine import Wish, examine
+from ntp.examination.examine import examine
 from ntp.examination.finding import Status
+from ntp.examination.wish import Wish
 
 BASE = """
 import asyncio

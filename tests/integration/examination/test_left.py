@@ -3,8 +3,9 @@
 import pytest
 
 from ntp.examination.cell import Limits
-from ntp.examination.examine import Wish, examine
+from ntp.examination.examine import examine
 from ntp.examination.fault import ConfinedError
+from ntp.examination.wish import Wish
 
 PLUGIN = """
 import os

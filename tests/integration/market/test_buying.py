@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ntp.oci import archive
+from ntp.oci import image as images
 from ntp.oci.archive import Item
 from ntp.oci.layout import Layout
 from ntp.oci.market.configured import Marketplaces
@@ -50,6 +51,24 @@ def _refused(ntpctl, words, *arguments, code=5):
     assert words in lines[0]
     assert ntpctl.file.read_text() == before
     return done
+
+
+def test_installing_again_mends_what_was_altered_in_the_cache(local, ntpctl):
+    local.publish("1.0.0")
+    image = json.loads(ntpctl("install", "my_strategy", "-o", "json").stdout)["image"]
+    here = Layout.open(ntpctl.cache / "images")
+    (entry,) = [each for each in here.index() if each.digest == image.partition("@")[2]]
+    last = images.read(here, entry).layers[-1]
+    blob = here.path(last.digest)
+    content = bytearray(blob.read_bytes())
+    content[100] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(content)
+    assert "was altered" in ntpctl("verify", code=6).stdout
+    ntpctl("uninstall", "my_strategy")
+    ntpctl("install", "my_strategy")
+    here.check(last)
+    ntpctl("verify")
 
 
 def test_the_whole_way_search_info_install_outdated_update_verify_uninstall(world, ntpctl):

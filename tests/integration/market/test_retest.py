@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -184,19 +186,50 @@ def test_what_cannot_be_rerun_is_refused_with_what_to_do(sold, selling, made_of,
     assert all(word in told.stderr for word in words), told.stderr
 
 
-def test_all_that_is_missing_here_is_told_at_once(sold, selling):
-    report = json.loads(sold.report)
-    report["settings"]["indicators"] = ["fast"]
-    ntpctl = selling(
-        report=json.dumps(report).encode(), said={"requirements": ["ntp-has-no-such>=1"]}
-    )
+def test_data_of_another_layout_is_read_as_it_is_told(sold, bought, tmp_path):
+    """The same rows, with columns and times that nobody could know; so the signals are the report's."""
+    rows = [line.split(",") for line in sold.sample.read_text().splitlines()]
+    at = {name: place for place, name in enumerate(rows[0])}
+    lines = ["when;what"]
+    for row in rows[1:]:
+        there = datetime.fromisoformat(row[at["timestamp"]]).astimezone(ZoneInfo("Europe/Berlin"))
+        lines.append(f"{there:%Y-%m-%d %H:%M:%S};{row[at['price']]}")
+    odd = tmp_path / "odd.csv"
+    odd.write_text("\n".join(reversed([*lines[1:], lines[0]])) + "\n")
+    told = bought(*RETEST, odd, "-o", "json", code=2).stderr
+    assert "--map, --zone and --symbol say what it does not say itself" in told
+    reading = ("--map", "timestamp=when", "--map", "price=what", "--zone", "Europe/Berlin", "--symbol", "BTCUSDT", "--sort")  # fmt: skip
+    (row,) = json.loads(bought(*RETEST, odd, *reading, "-o", "json").stdout)["plugins"]
+    found = row["retest"]
+    for side in ("theirs", "yours"):
+        assert found["data"][side]["symbols"] == {"BTCUSDT": 600}
+    assert found["data"]["yours"]["first"] == found["data"]["theirs"]["first"]
+    # Bid and ask, which it is filled at, are not in it.
+    assert found["report"]["run"]["signals"] == json.loads(sold.report)["run"]["signals"] > 0
+
+
+def test_how_data_is_read_goes_with_a_retest(bought):
+    told = bought("verify", "--map", "price=x", "--map", "volume=y", "--zone", "UTC", "--symbol", "X", "--sort", code=2).stderr  # fmt: skip
+    for option in ("--map", "--zone", "--symbol", "--sort"):
+        assert told.count(f"{option} goes with --retest") == 1
+
+
+def test_what_neither_its_image_nor_this_machine_has_is_told(sold, selling):
+    ntpctl = selling(said={"requirements": ["ntp-has-no-such>=1"]})
     told = ntpctl(*RETEST, sold.sample, code=5).stderr
     for words in (
-        "made with the indicator 'fast', which is not in its image",
-        "it needs ntp-has-no-such>=1, which is not installed beside ntpctl",
-        "fix: pip install 'ntp-has-no-such>=1'",
+        "'my_strategy': it needs ntp-has-no-such>=1, which is not in its image and not here",
+        "fix: have its author package it for this Python, or run it whole, on Docker",
     ):
         assert words in told
+
+
+def test_an_indicator_of_the_report_is_asked_for(sold, selling):
+    report = json.loads(sold.report)
+    report["settings"]["indicators"] = ["fast"]
+    ntpctl = selling(report=json.dumps(report).encode())
+    told = ntpctl(*RETEST, sold.sample, code=5).stderr
+    assert "made with the indicator 'fast', which is not in its image" in told
 
 
 def test_nothing_is_run_of_what_does_not_hold(sold, bought):

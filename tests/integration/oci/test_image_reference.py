@@ -185,6 +185,18 @@ def test_what_cannot_be_run_is_told_at_the_line_that_names_it(tmp_path, host, fi
     assert [each.digest for each in ImageStore(tmp_path / "cache").listed()] == [built.digest]
 
 
+def test_an_image_without_a_linux_is_for_processes(tmp_path, host, first):
+    layout, built = first
+    name = f"{host}/me/bare:1"
+    said = {"Labels": {**built.labels, "ntp-image.system": "none"}}
+    _push(layout, bare := _changed(layout, built, said), name)
+    store = ImageStore(tmp_path / "cache")
+    told = _refusal(NamedImages(store, {}, reserved="io.ntp.", whole=True), name)
+    assert "me/bare:1 has no Linux in it: it runs without Docker only | NTP_RUNTIME=process" in told
+    found = NamedImages(store, {}, reserved="io.ntp.").artifact(_wanted(name))
+    assert found.digest == bare.digest
+
+
 def test_a_registry_that_wants_to_know_who_asks_is_told_with_what_to_do(tmp_path, images):
     with registry(tmp_path / "registry", htpasswd=HTPASSWD) as host:
         told = _refusal(images, f"{host}/me/mine:1")
@@ -241,17 +253,12 @@ def test_what_serves_all_plugins_is_of_the_base_and_of_nobody_else(tmp_path, hos
         assert said["RepoTags"] == [given.serving.image.reference]
 
 
-def test_only_the_docker_runtime_takes_an_image(tmp_path, host, first):
+def test_entries_that_name_one_image_are_asked_for_once(tmp_path, host, first):
     _push(*first, name := f"{host}/me/entry:1")
     by_files = LocalCatalog(
         project_folder=tmp_path, cache=tmp_path / "cache", bundled=tmp_path / "none", pip=Pip({})
     )
     wanted = [_wanted(name), replace(_wanted(name), name="again")]
-    found, problems = asyncio.run(by_files.resolve(wanted))
-    assert found == {}
-    told = "plugins.yaml:4:7: an image needs the Docker runtime\n"
-    told += "  fix: --runtime docker, or name the plugin's files by 'source'"
-    assert {str(each) for each in problems} == {told}
     store = ImageStore(tmp_path / "cache")
     docker = ImageCatalog(
         by_files,

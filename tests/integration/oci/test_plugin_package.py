@@ -27,6 +27,9 @@ from ntp.oci.descriptor import digest_of
 from ntp.oci.layout import Layout
 from ntp.oci.plugin_image import MANIFEST, MANIFEST_DIGEST, SCHEMA
 from ntp.oci.referrer import attached
+from ntp.package.wheels import Pip
+from orchestrator.catalog.image_store import ImageStore
+from orchestrator.catalog.images import Images
 from tests.worlds import base_image
 from tests.worlds.environment import absent
 from tests.worlds.shelf import Shelf
@@ -309,6 +312,44 @@ def test_a_bad_plugin_is_told_with_its_place_and_a_fix(  # noqa: PLR0917 - fixtu
     assert not (tmp_path / "x.tar").exists()
 
 
+def test_what_it_is_built_on_is_said_where_nobody_named_it(tmp_path, plain, base, shelf):
+    cache = tmp_path / "cache"
+
+    def packed(*arguments):
+        run = _package(plain, "-o", tmp_path / "x.tar", "--output", "json", *arguments, shelf=shelf, NTP_CACHE=str(cache))  # fmt: skip
+        return json.loads(run.stdout), run.stderr
+
+    first, told = packed()
+    assert "packed without a Linux, and runs without Docker only" in told
+    assert "fix" not in told
+    assert first["base"]["name"] == "none"
+    layout = Layout.create(tmp_path / "layout")
+    (entry, *_) = archive.take(tmp_path / "x.tar", layout)
+    made = image.read(layout, entry)
+    assert len(made.layers) == 1
+    assert made.labels["ntp-image.system"] == "none"
+    # Nobody named it, so it is not remembered: what ntpctl builds on is better.
+    kept = Images(ImageStore(cache), Pip({}), {}).base(str(base))
+    second, told = packed()
+    assert f"on the base that ntpctl builds on: {base}" in told
+    assert second["base"]["digest"] == kept.image.digest
+    assert packed("--base", "none")[0]["digest"] == first["digest"]
+    third, told = packed()
+    assert "on the base that was named last: none" in told
+    assert third["digest"] == first["digest"]
+    (tmp_path / "cache" / "images" / "index.json").write_text("{")
+    assert packed("--base", base)[0]["digest"] == second["digest"]
+    assert f"on the base that was named last: {base}" in packed()[1]
+
+
+def test_a_store_that_cannot_be_read_is_none(tmp_path, plain, shelf):
+    images = tmp_path / "cache" / "images"
+    images.mkdir(parents=True)
+    (images / "index.json").write_text("{")
+    run = _package(plain, "-o", tmp_path / "x.tar", shelf=shelf, NTP_CACHE=str(images.parent))
+    assert "packed without a Linux" in run.stderr
+
+
 def test_what_else_can_be_wrong_is_told(tmp_path, plain, base, shelf):
     def said(*arguments, code, **environment):
         run = _package(*arguments, shelf=shelf, code=code, **environment)
@@ -316,7 +357,6 @@ def test_what_else_can_be_wrong_is_told(tmp_path, plain, base, shelf):
         return run.stderr
 
     x = tmp_path / "x.tar"
-    assert "no base image was named" in said(plain, code=2)
     assert "nowhere was not found" in said(tmp_path / "nowhere", "--base", base, code=2)
     assert "no OCI layout" in said(plain, "--base", tmp_path, "-o", x, code=5)
     assert "names no registry" in said(plain, "--base", "python:3.11", "-o", x, code=5)

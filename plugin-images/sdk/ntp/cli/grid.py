@@ -7,9 +7,10 @@ from typing import Any
 
 from ntp.cli.report import Report
 from ntp.examination.confined import Told
-from ntp.examination.examine import Wish, examine
+from ntp.examination.examine import examine
 from ntp.examination.grid import PARTS, Searched, search
 from ntp.examination.ranges import variants, words
+from ntp.examination.wish import Wish
 from ntp.page.run import Table
 
 _SHOWN = 20

@@ -19,7 +19,7 @@ def guard(untouched: str = "nothing was written") -> Iterator[None]:
     from ntp.layouts.fault import LayoutError
     from ntp.oci.fault import OciError
     from ntp.package.author import AuthorError
-    from ntp.package.fault import PackageError
+    from ntp.package.fault import NoAnswerError, PackageError
 
     before = signal.signal(signal.SIGTERM, _ended)
     try:
@@ -39,8 +39,9 @@ def guard(untouched: str = "nothing was written") -> Iterator[None]:
         say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
         sys.exit(UNREACHABLE if error.transient else REFUSED)
     except PackageError as error:
-        say(f"error: {error}")
-        sys.exit(REFUSED)
+        what, _, fix = str(error).rpartition("; ")
+        say(f"error: {what}\n  fix: {fix}" if what else f"error: {error}")
+        sys.exit(UNREACHABLE if isinstance(error, NoAnswerError) else REFUSED)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{(error.strerror or str(error)).lower()}")

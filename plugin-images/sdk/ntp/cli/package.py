@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="IMAGE",
     envvar="NTP_BASE",
     show_envvar=True,
-    help="What to build on: an OCI layout, an OCI archive, or host/repository@sha256:…; default: what was named last.",
+    help="What to build on: an OCI layout, an OCI archive, host/repository@sha256:…, or none; default: what was named last, else ntpctl's, else none.",
 )
 @click.option(
     "--format",
@@ -84,14 +84,14 @@ def package(
             f"{path} was not found\n  fix: name a plugin's folder or its .py file"
         )
     with guard():
-        base = base_of(base)
+        below = base_of(base)
         found = look(path)
         if revision is not None:
             found = replace(found, revision=revision)
         packed = pack(
             Order(
                 plugin=found,
-                base=base,
+                base=below,
                 out=out,
                 as_archive=form == "oci-archive",
                 form=Form(_epoch(os.environ.get("SOURCE_DATE_EPOCH")), compress),

@@ -102,7 +102,7 @@ def _pack(path: Path, out: Path, *, base: str | None, by: "Signer", report: Path
     from ntp.oci.report import check, read_file
     from ntp.package.author import look
 
-    base = base_of(base)
+    below = base_of(base)
     given = read_file(report) if report is not None else None
     plugin = look(path)
     if given is not None:
@@ -110,7 +110,7 @@ def _pack(path: Path, out: Path, *, base: str | None, by: "Signer", report: Path
     tested = examine(path, given)
     order = Order(
         plugin=plugin,
-        base=base,
+        base=below,
         out=out,
         as_archive=True,
         form=Form(0, compress=False),

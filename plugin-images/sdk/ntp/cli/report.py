@@ -218,6 +218,7 @@ def _settings(order: Order) -> Settings:
         risk=dict(trading.risk),
         costs={name: None if value is None else f"{value:f}" for name, value in every.items()},
         indicators=[each.instance for each in order.indicators],
+        indicator_configs={each.instance: each.config for each in order.indicators},
     )
 
 

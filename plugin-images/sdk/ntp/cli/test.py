@@ -14,7 +14,7 @@ from ntp.cli.output import output_option
 if TYPE_CHECKING:
     from ntp.cli.report import Report
     from ntp.contract.tested import Tested
-    from ntp.examination.examine import Wish
+    from ntp.examination.wish import Wish
 
 
 def _like(context: click.Context, _: click.Parameter, file: Path | None) -> "Tested | None":
@@ -27,7 +27,7 @@ def _like(context: click.Context, _: click.Parameter, file: Path | None) -> "Tes
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("further", nargs=-1, metavar="[NAME=RANGE]...")
 @click.option("--data", "-d", "data", multiple=True, metavar="FILE", help="CSV or Parquet, here or in the plugin's folder; may be repeated.")  # fmt: skip
-@click.option("--config", "-c", "config", multiple=True, metavar="NAME=VALUE|FILE", help="A field of its config, or a YAML or JSON file of them; may be repeated.")  # fmt: skip
+@click.option("--config", "-c", "config", multiple=True, metavar="NAME=VALUE|FILE", help="A field of its config, or a YAML or JSON file of them; rsi.NAME=VALUE for the indicator 'rsi'; may be repeated.")  # fmt: skip
 @click.option("--like", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE", is_eager=True, callback=_like, help="With the config, bars, history, capital and costs of this JSON report, but for what is given beside it.")  # fmt: skip
 @click.option("--grid", metavar="NAME=RANGE", help="Try every combination of these values: 10:40:5 (first, last, step) or 1,2,5; more ranges follow it.")  # fmt: skip
 @click.option("--indicator", "indicators", multiple=True, metavar="NAME=PATH", help="An indicator whose values the strategy finds under this name.")  # fmt: skip
@@ -53,6 +53,7 @@ def _like(context: click.Context, _: click.Parameter, file: Path | None) -> "Tes
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, metavar="S", help="Of a data source: as long is enough.")  # fmt: skip
 @click.option("--allow", multiple=True, metavar="HOST:PORT", help="What a data source may reach beside the hosts of its manifest, such as a local exchange.")  # fmt: skip
 @click.option("--memory", default="1g", show_default=True, metavar="SIZE", help="That the plugin may use, such as 512m.")  # fmt: skip
+@click.option("--wheels", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="FOLDER", help="What the plugin requires, installed already; default: it is installed now, by its lock.")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(1.0), default=3600.0, show_default=True, metavar="SECONDS", help="After which it is ended.")  # fmt: skip
 @output_option("the report")
 def test(
@@ -81,6 +82,7 @@ def test(
       ntp plugin test my_strategy -d btc.csv -d eth.csv --bars 5m --config period=30 --html report.html
       ntp plugin test my_strategy -d btc.csv --json now.json --against last.json
       ntp plugin test my_strategy -d eth.csv --like now.json
+      ntp plugin test my_strategy -d btc.csv --indicator rsi=rsi_indicator --config rsi.period=14
       ntp plugin test my_strategy -d btc.csv --grid period=10:40:5 std_dev=1.5:3:0.5
       ntp plugin test my_source --config symbols='["BTCUSDT"]' --seconds 30 --allow 127.0.0.1:8765
     """

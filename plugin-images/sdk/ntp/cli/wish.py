@@ -9,9 +9,10 @@ from typing import Any
 from ntp.bars import length
 from ntp.contract.launch import Trading
 from ntp.contract.problem import Problem
+from ntp.contract.tested import Settings, Tested
 from ntp.engine.fills import Costs
 from ntp.examination.cell import Limits
-from ntp.examination.examine import Wish
+from ntp.examination.wish import Metering, Wish
 from ntp.package.author import AuthorError
 
 COSTS = {"fee": "fee_rate", "slippage": "slippage", "half_spread": "half_spread", "latency": "latency_s", "volume_share": "volume_share"}  # fmt: skip
@@ -26,12 +27,14 @@ def wish_of(path: Path, options: Mapping[str, Any]) -> Wish:
     Raises:
         AuthorError: with everything that is wrong.
     """
-    reading, like = _Reading(path), options["like"]
+    like: Tested | None = options["like"]
+    reading = _Reading(path)
+    own, of = reading.parted(options["config"])
     wish = Wish(
         path=path,
         data=options["data"],
-        config={**(like.plugin.config if like else {}), **reading.config(options["config"])},
-        indicators=reading.indicators(options["indicators"], like.settings.indicators if like else ()),
+        config={**(like.plugin.config if like else {}), **reading.config(own)},
+        indicators=reading.indicators(options["indicators"], of, like.settings if like else None),
         bars=reading.bars(options["bars"]),
         history=options["history"],
         trading=Trading(
@@ -47,6 +50,7 @@ def wish_of(path: Path, options: Mapping[str, Any]) -> Wish:
         checks=not options["quick"],
         ticks=options["ticks"],
         seconds=options["seconds"],
+        wheels=options["wheels"],
         allow=reading.hosts(options["allow"]),
         limits=Limits(memory=reading.memory(options["memory"]), deadline_s=options["deadline"]),
     )  # fmt: skip
@@ -70,14 +74,44 @@ class _Reading:
                 config |= self._file(one)
         return config
 
-    def indicators(self, given: Sequence[str], named: Sequence[str]) -> list[tuple[str, Path]]:
-        """Return those that are given; `named`: by a report, which does not have their code."""
-        found = [(name, Path(at)) for name, at in self.pairs("--indicator", given)]
-        for name in named:
-            if name not in dict(found):
+    def parted(self, given: Sequence[str]) -> tuple[list[str], Mapping[str, dict[str, Any]]]:
+        """Return what is the plugin's own of the config, and what of its indicators: `rsi.period=14`."""
+        own: list[str] = []
+        theirs: dict[str, dict[str, Any]] = {}
+        for one in given:
+            name, equals, text = one.partition("=")
+            instance, dot, field = name.rpartition(".")
+            if equals and dot and instance and field.isidentifier():
+                theirs.setdefault(instance, {})[field] = _value(text)
+            else:
+                own.append(one)
+        return own, theirs
+
+    def indicators(
+        self, given: Sequence[str], of: Mapping[str, Mapping[str, Any]], like: Settings | None
+    ) -> list[Metering]:
+        """Return those that are given.
+
+        Args:
+            given: NAME=PATH.
+            of: the fields of their configs that are given.
+            like: the settings of a report, which does not have their code.
+        """
+        then = like.indicator_configs if like else {}
+        found = [
+            Metering(name, Path(at), {**then.get(name, {}), **of.get(name, {})})
+            for name, at in self.pairs("--indicator", given)
+        ]
+        named = {each.name for each in found}
+        for name in like.indicators if like else ():
+            if name not in named:
                 self._wrong(
                     "--like", f"it was made with the indicator '{name}'", f"--indicator {name}=PATH"
                 )
+        for name in of.keys() - named:
+            field = next(iter(of[name]))
+            what = f"'{name}.{field}' is of an indicator that is not named"
+            self._wrong("--config", what, f"--indicator {name}=PATH")
         return found
 
     def pairs(self, option: str, given: Sequence[str]) -> list[tuple[str, str]]:

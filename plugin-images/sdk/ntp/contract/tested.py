@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True):
         risk: limits of its manifest, as an executor would keep them.
         costs: by name of `ntp.engine.fills.Costs`, as text; None: no limit.
         indicators: names under which it found the values of other plugins.
+        indicator_configs: what each of them was given, without defaults.
     """
 
     bars: str | None
@@ -30,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
     risk: dict[str, Any]
     costs: dict[str, str | None]
     indicators: list[str]
+    indicator_configs: dict[str, dict[str, Any]] = {}
 
 
 class Subject(msgspec.Struct, frozen=True):

@@ -9,7 +9,6 @@ from ntp.contract.config_schema import expand
 from ntp.contract.manifest import Manifest
 from ntp.contract.problem import Problem
 from ntp.package.author import AuthorError, look
-from ntp.package.wheels import missing_here
 
 _OPTIONAL = {"$schema", "title", "description", "type", "properties", "additionalProperties"}
 """Keywords of a schema that ask for no field."""
@@ -17,20 +16,26 @@ _OPTIONAL = {"$schema", "title", "description", "type", "properties", "additiona
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`folder`: where its own files lie; `files`: those that its image would have."""
+    """`folder`: where its own files lie; `files`: those that its image would have. `lock`: of its requirements."""
 
     path: Path
     manifest: Manifest
     files: Mapping[str, bytes]
     config: Mapping[str, Any]
+    lock: Path
 
     @property
     def folder(self) -> Path:
         return self.path if self.path.is_dir() else self.path.parent
 
 
-def target(path: Path, config: Mapping[str, Any]) -> Target:
+def target(path: Path, config: Mapping[str, Any], *, instance: str = "") -> Target:
     """Read the plugin, and hold the config to its schema.
+
+    Args:
+        path: of the plugin.
+        config: of the plugin.
+        instance: of an indicator: the name before its fields; empty: it is what is tested.
 
     Raises:
         AuthorError: with everything that is wrong.
@@ -38,10 +43,9 @@ def target(path: Path, config: Mapping[str, Any]) -> Target:
     path = found(path)
     authored = look(path)
     manifest = authored.manifest
-    problems = [*config_problems(manifest, config), *_requirements(manifest, str(path))]
-    if problems:
+    if problems := config_problems(manifest, config, instance=instance):
         raise AuthorError(*problems)
-    return Target(path, manifest, authored.tree.files, config)
+    return Target(path, manifest, authored.tree.files, config, authored.lock)
 
 
 def found(path: Path) -> Path:
@@ -60,8 +64,11 @@ def found(path: Path) -> Path:
     )
 
 
-def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[Problem]:
-    """Return where a config does not fit its schema."""
+def config_problems(
+    manifest: Manifest, config: Mapping[str, Any], *, instance: str = ""
+) -> Sequence[Problem]:
+    """Return where a config does not fit its schema; `instance`: as for `target`."""
+    before = f"{instance}." if instance else ""
     schema = expand(manifest.config_schema)
     if not config and schema.keys() <= _OPTIONAL:
         return []  # no field of none is wrong, and jsonschema takes its time to import
@@ -70,19 +77,12 @@ def config_problems(manifest: Manifest, config: Mapping[str, Any]) -> Sequence[P
     known = schema.get("properties", {})
     problems = []
     for error in Draft202012Validator(schema).iter_errors(dict(config)):
-        where = ".".join(map(str, error.absolute_path)) or "--config"
+        where = before + ".".join(map(str, error.absolute_path))
+        where = where.removesuffix(".") or "--config"
         fix = f"it has {', '.join(known)}" if known else "this plugin takes no config"
         if error.validator == "required":
-            fix = "give it: --config NAME=VALUE"
+            fix = f"give it: --config {before}NAME=VALUE"
         elif error.absolute_path and (said := known.get(str(error.absolute_path[0]))):
             fix = str(said.get("description") or f"give a {said.get('type', 'value')}")
         problems.append(Problem("--config", 0, 0, f"{where}: {error.message[:200]}", fix))
     return problems
-
-
-def _requirements(manifest: Manifest, shown: str) -> Sequence[Problem]:
-    """What is tested is imported from where `ntp` is installed."""
-    missing = missing_here(manifest.requirements)
-    words = " ".join(f"'{each}'" for each in missing)
-    message = f"it needs {', '.join(missing)}, which is not installed beside ntp"
-    return [Problem(shown, 0, 0, message, f"pip install {words}")] if missing else []

@@ -39,6 +39,9 @@ class Chamber:
     Args:
         limits: of each process.
         told: is told how far a process is, if anything.
+
+    Attributes:
+        wheels: folders with what the plugins require.
     """
 
     def __init__(self, limits: Limits, told: Told | None = None) -> None:
@@ -46,6 +49,7 @@ class Chamber:
         self._told = told
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self.wheels: Sequence[Path] = ()
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="ntp-test-"))
@@ -111,7 +115,11 @@ class Chamber:
         self, order: Order, codes: Sequence[Path], room: Path, *, seed: str, shown: bool
     ) -> Answer:
         cell = Cell(
-            self.limits, self.isolation.tier, self._sites, self._filter(inet=bool(order.door))
+            self.limits,
+            self.isolation.tier,
+            # As live: no wheel can take the SDK's place, and each goes before what is installed here.
+            [self._sites[0], *self.wheels, *self._sites[1:]],
+            self._filter(inet=bool(order.door)),
         )
         name, job = cell.job(order, codes, room, seed=seed)
         try:

@@ -19,15 +19,16 @@ from ntp.contract.problem import Problem
 from ntp.examination import source
 from ntp.examination.author import Target, target
 from ntp.examination.carried import unpacked
-from ntp.examination.cell import Limits
 from ntp.examination.checks import ROWS, Checks, Ran
 from ntp.examination.comparison import Sample
 from ntp.examination.confined import Chamber, Told
 from ntp.examination.finding import Finding, Status
+from ntp.examination.furnished import wheels
 from ntp.examination.left import records
 from ntp.examination.order import ASSESSMENT, FILLS, SIGNALS, Answer, Data, Order, Subject
 from ntp.examination.rows import Rows
 from ntp.examination.way_out import way_out
+from ntp.examination.wish import Metering, Wish
 from ntp.layouts import LayoutError
 from ntp.package.author import AuthorError
 from ntp.recording import SAMPLE
@@ -35,29 +36,6 @@ from ntp.statistics import Assessment
 
 MOST_SHOWN = 100_000
 """Signals, and fills, that a report is made of; an answer counts them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be examined, and how; see `ntp plugin test --help`."""
-
-    path: Path
-    data: Sequence[str] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    indicators: Sequence[tuple[str, Path]] = ()
-    bars: str | None = None
-    history: int = 1000
-    trading: Trading = field(default_factory=Trading)
-    costs: Mapping[str, Any] = field(default_factory=dict)
-    symbol: str = ""
-    zone: str = ""
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    sort: bool = False
-    checks: bool = True
-    ticks: int = 1000
-    seconds: float = 10.0
-    allow: Sequence[str] = ()
-    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +85,36 @@ def examine(wish: Wish, told: Told) -> Examined:
     Raises:
         AuthorError: the plugin, its config or its data cannot be used; with everything that is wrong.
         LayoutError: the files cannot be understood.
+        PackageError: what the plugin requires cannot be had.
         ConfinedError: a process gave no answer.
     """
     with Chamber(wish.limits, told) as chamber:
-        subjects = ready(wish, chamber)
+        subjects = ready(wish, chamber, told)
         if subjects.target.manifest.kind is Kind.DATA_SOURCE:
             return _heard(chamber, wish, subjects)
         return _shown(chamber, wish, subjects, told)
 
 
-def ready(wish: Wish, chamber: Chamber) -> Subjects:
-    """Read the plugin and its indicators.
+def ready(wish: Wish, chamber: Chamber, told: Told) -> Subjects:
+    """Read the plugin and its indicators, and install what they require.
 
     Raises:
         AuthorError: with everything that is wrong.
+        PackageError: what they require cannot be had.
     """
     problems: list[Problem] = []
     found: list[tuple[str, Target]] = []
-    for name, path, config in [
-        ("", wish.path, wish.config),
-        *((name, path, {}) for name, path in wish.indicators),
-    ]:
+    for each in [Metering("", wish.path, wish.config), *wish.indicators]:
         try:
-            found.append((name, target(path, config)))
+            found.append((each.name, target(each.path, each.config, instance=each.name)))
         except AuthorError as error:
             problems += error.problems
     if problems:
         raise AuthorError(*problems)
     tested = found[0][1]
+    targets = [one for _, one in found]
+    given = [] if wish.wheels is None else [wish.wheels]
+    chamber.wheels = [*given, *wheels(targets[len(given) :], wish.environ, told)]
     codes = [chamber.keep(dict(one.files)) for _, one in found]
     subjects = [
         Subject(
@@ -284,7 +264,6 @@ __all__ = [
     "Examined",
     "LayoutError",
     "Subjects",
-    "Wish",
     "data_of",
     "examine",
     "ready",

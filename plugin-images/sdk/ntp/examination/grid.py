@@ -21,10 +21,11 @@ from ntp.contract.problem import Problem
 from ntp.examination import deflated
 from ntp.examination.author import config_problems
 from ntp.examination.confined import Chamber, Told
-from ntp.examination.examine import Subjects, Wish, data_of, ready
+from ntp.examination.examine import Subjects, data_of, ready
 from ntp.examination.fault import ConfinedError
 from ntp.examination.order import Answer, Order
 from ntp.examination.ranges import words
+from ntp.examination.wish import Wish
 from ntp.package.author import AuthorError
 
 PARTS = 100
@@ -106,7 +107,7 @@ def search(
         ConfinedError: the first variant gave no answer, or no sandbox works.
     """
     with Chamber(wish.limits, told) as chamber:
-        subjects = ready(wish, chamber)
+        subjects = ready(wish, chamber, told)
         _check(subjects, wish, variants)
         order = replace(subjects.order, data=data_of(wish, subjects.target))
         try:

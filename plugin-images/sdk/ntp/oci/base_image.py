@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ntp.contract import CONTRACT
 from ntp.oci import image as images
 from ntp.oci import layer
 from ntp.oci.fault import OciError
@@ -12,6 +13,7 @@ from ntp.oci.image import Image
 from ntp.oci.layer import Content, Form, Layer
 from ntp.oci.layout import Layout
 from ntp.package.given import SDK, Given
+from ntp.package.interpreter import platform_tag
 from ntp.package.needed import is_needed
 
 OWN = "ntp-image."
@@ -25,6 +27,12 @@ CODE = "/plugin"
 USER = "65532:65532"
 FORM = "1"
 _FACTS = f"{OWN}base"
+SYSTEM = f"{OWN}system"
+"""Label: `none` where there is no Linux in an image, nor Python: a container of it starts nothing."""
+NONE = "none"
+"""Names the base that has nothing in it."""
+NAMED_LAST = "ntp-base"
+"""Annotation in the index of images that `ntpctl` keeps: the base that was named last, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,14 @@ class Facts:
 
     `python`: the interpreter's path in the image. `tag`: what compiled files have to fit.
     `distributions`: canonical name -> version of what the SDK brought, and of the SDK.
+    `system`: whether there is a Linux in it.
     """
 
     python: str
     tag: str
     distributions: Mapping[str, str]
     contract: str
+    system: bool = True
 
     def label(self) -> str:
         document = {
@@ -47,6 +57,7 @@ class Facts:
             "tag": self.tag,
             "distributions": dict(self.distributions),
             "contract": self.contract,
+            **({} if self.system else {"system": False}),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
@@ -72,6 +83,7 @@ def facts(image: Image, name: str) -> Facts:
             str(document["tag"]),
             {str(key): str(version) for key, version in document["distributions"].items()},
             str(document["contract"]),
+            document.get("system", True) is not False,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OciError(f"{name}: its label {_FACTS} cannot be read", fix=fix) from error
@@ -155,6 +167,31 @@ def build(
         architecture=architecture,
         epoch=form.epoch,
     )
+
+
+def nothing(layout: Layout, *, versions: Mapping[str, str], architecture: str) -> Image:
+    """Put a base into a layout that has no layer: what is built on it is a plugin's own, and no more.
+
+    Args:
+        layout: where to.
+        versions: of the SDK here, and of what it needs: the plugin's wheels are chosen beside these.
+        architecture: in the words of Go.
+    """
+    python = "/usr/bin/python3"
+    found = Facts(python, platform_tag(), versions, CONTRACT, system=False)
+    return images.build(
+        layout,
+        base=None,
+        layers=[],
+        settings=settings(python, {_FACTS: found.label(), SYSTEM: NONE}),
+        annotations={},
+        architecture=architecture,
+    )
+
+
+def has_system(image: Image) -> bool:
+    """Whether there is a Linux in an image, as its maker says."""
+    return image.labels.get(SYSTEM) != NONE
 
 
 def needed(folder: Path) -> Iterator[tuple[str, Content]]:

@@ -20,19 +20,17 @@ from ntp.oci.signing.key import PublicKey
 from ntp.oci.signing.keyring import Signer
 from ntp.oci.source import Sourced
 from ntp.package.author import Authored
-from ntp.package.fault import PackageError
-from ntp.package.given import Given
-from ntp.package.lock import Lock, LockError, Pin
-from ntp.package.lock_file import read_lock, write_lock
-from ntp.package.tree import TreeError
-from ntp.package.wheels import REASON, Pip
+from ntp.package.lock import Pin
+from ntp.package.locked import locked
+from ntp.package.sdk_copies import versions
+from ntp.package.wheels import Pip
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked for. `base`: as `source.fetch` takes it. `out`: file or folder; None: by name."""
+    """What is asked for. `base`: as `source.fetch` takes it, or `none`. `out`: file or folder; None: by name."""
 
     plugin: Authored
     base: str
@@ -75,9 +73,11 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
     with tempfile.TemporaryDirectory(prefix="ntp-image-") as scratch:
         layout = Layout.create(Path(scratch))
         progress(f"base {order.base}")
-        found = source.fetch(order.base, layout, environment=order.environment, progress=progress)
+        found = _base(order, layout, progress)
         facts = base_image.facts(found.image, found.name)
-        lock, wrote = _lock(order, facts.given, pip, progress)
+        lock, wrote = locked(
+            order.plugin.lock, manifest.requirements, facts.given, pip, progress=progress
+        )
         pins = facts.given.pins(manifest.requirements, lock)
         plugin = from_manifest(order.plugin, pins or ())
         built = build(layout, plugin, found, facts, pip=pip, form=order.form, progress=progress)
@@ -89,6 +89,13 @@ def pack(order: Order, progress: Progress = lambda _: None) -> Packed:
             _write_layout(layout, built, out, tag=tag)
     signer = order.signer.public if order.signer else None
     return Packed(built, found, plugin, out, tag, wrote, signer)
+
+
+def _base(order: Order, layout: Layout, progress: Progress) -> Sourced:
+    if order.base != base_image.NONE:
+        return source.fetch(order.base, layout, environment=order.environment, progress=progress)
+    made = base_image.nothing(layout, versions=versions(), architecture=source.architecture())
+    return Sourced(made, base_image.NONE)
 
 
 def from_manifest(authored: Authored, pins: tuple[Pin, ...]) -> Plugin:
@@ -119,32 +126,6 @@ def _signed(layout: Layout, built: Built, order: Order) -> Built:
         found = signature.sign(layout, built.image, name, attachments, order.signer)
         attachments = (*attachments, found)
     return replace(built, attachments=attachments)
-
-
-def _lock(
-    order: Order, given: Given, pip: Pip, progress: Progress
-) -> tuple[Lock | None, Path | None]:
-    """Return the lock, and its file if that was written now."""
-    path = order.plugin.lock
-    known = None
-    if os.path.lexists(path):
-        try:
-            known = read_lock(path)
-        except (TreeError, LockError) as error:
-            raise PackageError(
-                f"{path} cannot be used: {error}\n  fix: delete it, and pack again: that makes a new one",
-                reason=REASON,
-                permanent=True,
-            ) from error
-    lock = given.lock(pip, order.plugin.manifest.requirements, known, progress=progress)
-    if lock is None or lock == known:
-        return lock, None
-    if not write_lock(lock, path):
-        raise PackageError(
-            f"the lock {path} cannot be written\n  fix: check the permissions of its folder",
-            reason=REASON,
-        )
-    return lock, path
 
 
 def _check_target(out: Path, *, as_archive: bool) -> None:

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ntp.oci import image as images
-from ntp.oci import layer, provenance, sbom
-from ntp.oci.base_image import CODE, OCI, OWN, WHEELS_FOLDER, Facts, files, settings
+from ntp.oci import layer, own_layers, provenance, sbom
+from ntp.oci.base_image import CODE, NONE, OCI, OWN, SYSTEM, WHEELS_FOLDER, Facts, files, settings
 from ntp.oci.descriptor import digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
@@ -27,7 +27,7 @@ from ntp.package.wheels import Pip
 MANIFEST, SCHEMA = f"{OWN}manifest", f"{OWN}config-schema"
 MANIFEST_DIGEST = f"{OWN}manifest-digest"
 INPUT = f"{OWN}input"
-FORM = "1"
+FORM = "2"
 """Changes whenever this module makes another image of the same input."""
 _INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """What pip writes about itself and this machine."""
@@ -107,10 +107,8 @@ def build(
             fix="run this with the base's Python, or take a base with this one",
         )
     own = facts.given.own(plugin.pins)
-    layers = []
-    if own:
-        layers.append(_wheels(layout, own, pip, form, progress))
-    layers.append(_code(layout, plugin, form))
+    wheels = _wheels(layout, own, pip, form, progress) if own else None
+    code = _code(layout, plugin, form)
     manifest = dump(dict(plugin.manifest))
     labels = {
         f"{OCI}title": plugin.name,
@@ -122,11 +120,15 @@ def build(
         MANIFEST_DIGEST: digest_of(manifest),
         SCHEMA: dump(dict(plugin.schema)).decode(),
         f"{OWN}sdk": facts.distributions[SDK],
+        own_layers.LAYERS: own_layers.label(wheels, code),
+        own_layers.PYTHON: facts.tag,
+        own_layers.CONTRACT: facts.contract,
+        **({} if facts.system else {SYSTEM: NONE}),
     }
     made = images.build(
         layout,
         base=base.image,
-        layers=layers,
+        layers=[code] if wheels is None else [wheels, code],
         settings=settings(facts.python, labels),
         annotations={name: labels[name] for name in sorted(labels) if name.startswith(OCI)},
         architecture=base.image.architecture,

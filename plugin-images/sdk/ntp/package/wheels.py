@@ -4,7 +4,6 @@ Only wheels: a source distribution runs its author's code on this machine while 
 """
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ntp.package.fault import PackageError
+from ntp.package.fault import NoAnswerError, PackageError
 from ntp.package.interpreter import interpreter
 from ntp.package.lock import LockError, Pin
 
@@ -162,10 +161,6 @@ class Pip:
             raise _failure(said)
 
 
-class NoAnswerError(PackageError):
-    """No registry said anything, so nothing is known about the requirements."""
-
-
 class _ConflictError(PackageError):
     """The constraints and the requirements exclude each other."""
 
@@ -188,18 +183,6 @@ def unmet(requirements: Iterable[str], versions: Mapping[str, str]) -> tuple[str
         ):
             found.append(text)
     return tuple(found)
-
-
-def missing_here(requirements: Sequence[str]) -> tuple[str, ...]:
-    """Return the requirements that are not installed beside this module."""
-    if not requirements:
-        return ()
-    versions: dict[str, str] = {
-        canonicalize_name(each.metadata["Name"]): each.version
-        for each in importlib.metadata.distributions()
-        if each.metadata["Name"]
-    }
-    return unmet(requirements, versions)
 
 
 def _command() -> list[str]:

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import importlib.metadata
+import os
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -11,14 +12,16 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ntp.package import cache
 from ntp.package.entrypoint import TAKEN
-from ntp.package.fault import PackageError
+from ntp.package.environment import Environments
+from ntp.package.fault import NoAnswerError, PackageError
 from ntp.package.given import Given
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Lock, LockError
 from ntp.package.lock_file import read_lock
 from ntp.package.tree import TreeError
-from ntp.package.wheels import NoAnswerError, Pip, unmet
+from ntp.package.wheels import Pip, unmet
 from ntp.validation.finding import Finding, Severity
 from ntp.validation.names import imported
 from ntp.validation.rules import NETWORK, NETWORK_INSIDE
@@ -105,13 +108,19 @@ def imports(subject: Subject) -> Iterator[Finding]:
     wanted = (Requirement(text).name for text in subject.manifest.requirements)
     required = {canonicalize_name(name) for name in (*wanted, *_pinned(subject.path))}
     own = {path.partition("/")[0].removesuffix(".py") for path in subject.tree.files}
+    brought = _brought(subject)
     known = own | TAKEN | {name.replace("-", "_") for name in required}
     for module in subject.modules:
         guarded = _guarded(module)
         for name, statement in imported(module.tree).items():
-            if name in known or id(statement) in guarded:
+            if name in known or name in (brought or ()) or id(statement) in guarded:
                 continue
-            if name not in _modules(required | given_versions().keys()):
+            if brought is not None and name not in _modules(given_versions().keys()):
+                yield module.at(
+                    statement, Severity.ERROR, "import", f"imports '{name}', which none of its requirements brings",
+                    f"add '{name}' to `requirements`, by the name that its package has",
+                )  # fmt: skip
+            elif name not in _modules(required | given_versions().keys()):
                 # Others' names of packages and of modules differ: scikit-learn is sklearn.
                 severity = Severity.WARNING if required else Severity.ERROR
                 yield module.at(
@@ -120,6 +129,18 @@ def imports(subject: Subject) -> Iterator[Finding]:
                 )  # fmt: skip
         if not subject.manifest.egress:
             yield from _network(subject, module)
+
+
+def _brought(subject: Subject) -> AbstractSet[str] | None:
+    """Return the modules of its own wheels; None where they were not installed for a test or a run yet."""
+    cached = cache.Cache(cache.root(os.environ))
+    environments = Environments(cached, Pip(), lambda *_: None)
+    with contextlib.suppress(LockError, TreeError, PackageError, OSError):
+        lock = read_lock(subject.path / LOCK)
+        folder = environments.there(subject.manifest.requirements, lock)
+        if folder is not None:
+            return {each.name.partition(".")[0] for each in folder.iterdir()}
+    return None
 
 
 def _network(subject: Subject, module: Module) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.errors import ActionError
+from ntp.package.fault import PackageError
 
 _POLL_S = 0.05
 
@@ -23,7 +23,7 @@ def hold(path: Path, *, within_s: float, held: str, together: bool = False) -> I
         together: with others who say so too; else alone.
 
     Raises:
-        ActionError: CacheBusy, at the deadline.
+        PackageError: CacheBusy, at the deadline.
     """
     kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
     deadline = time.monotonic() + within_s
@@ -35,7 +35,7 @@ def hold(path: Path, *, within_s: float, held: str, together: bool = False) -> I
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise ActionError(
+                    raise PackageError(
                         f"another process {held} for more than {within_s:g} s; see who it is, "
                         "or end it",
                         reason="CacheBusy",

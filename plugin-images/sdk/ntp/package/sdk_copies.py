@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ntp.package.cache import Cache
+from ntp.package.fault import PackageError
 from ntp.package.given import SDK
 from ntp.package.interpreter import compile_folder, platform_tag
 from ntp.package.needed import is_needed
 from ntp.package.tree import TreeError, read_folder
-from orchestrator.catalog.cache import Cache
-from orchestrator.errors import ActionError
 
 _FORM = "1"
 """Changes whenever this module makes other folders of the same input."""
@@ -41,14 +41,14 @@ def base(store: Cache) -> Base:
     """Make (once) and return the copies; blocks for seconds the first time.
 
     Raises:
-        ActionError: the installation cannot be copied, or the cache cannot be written.
+        PackageError: the installation cannot be copied, or the cache cannot be written.
     """
     distributions = _closure(SDK)
     package = _sdk_folder()
     try:
         tree = read_folder(package)
     except TreeError as error:
-        raise ActionError(
+        raise PackageError(
             f"the SDK's own files cannot be read: {error}", reason="EnvironmentFailed"
         ) from error
     sdk_digest = digest("sdk", platform_tag(), tree.digest)
@@ -69,16 +69,25 @@ def base(store: Cache) -> Base:
             _copy(distribution, folder / "site")
         compile_folder(folder / "site")
 
-    versions: dict[str, str] = {
-        canonicalize_name(one.metadata["Name"]): one.version for one in distributions
-    }
-    versions[canonicalize_name(SDK)] = importlib.metadata.version(SDK)
     return Base(
         sdk=store.folder("env", sdk_digest, copy_sdk) / "site",
         runtime=store.folder("env", runtime_digest, copy_runtime) / "site",
-        versions=versions,
+        versions=versions(),
         digest=digest(sdk_digest, runtime_digest),
     )
+
+
+def versions() -> Mapping[str, str]:
+    """Return what is installed of the SDK and what it needs: canonical name -> version.
+
+    Raises:
+        PackageError: EnvironmentFailed, something of it is not.
+    """
+    found: dict[str, str] = {
+        canonicalize_name(one.metadata["Name"]): one.version for one in _closure(SDK)
+    }
+    found[canonicalize_name(SDK)] = importlib.metadata.version(SDK)
+    return found
 
 
 @cache
@@ -103,9 +112,8 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
     try:
         return importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
-        raise ActionError(
-            f"'{name}' is not installed beside ntpctl; install ntp-orchestrator again with pip, "
-            "pipx or uv",
+        raise PackageError(
+            f"'{name}' is not installed beside ntp; install ntp again with pip, pipx or uv",
             reason="EnvironmentFailed",
             permanent=True,
         ) from error
@@ -114,16 +122,16 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
 def _sdk_folder() -> Path:
     spec = importlib.util.find_spec("ntp")
     if spec is None or spec.origin is None:
-        raise ActionError("the module 'ntp' has no files", reason="EnvironmentFailed")
+        raise PackageError("the module 'ntp' has no files", reason="EnvironmentFailed")
     return Path(spec.origin).parent
 
 
 def _identity(distribution: importlib.metadata.Distribution) -> str:
     record = distribution.read_text("RECORD")
     if record is None:
-        raise ActionError(
-            f"{distribution.metadata['Name']} was installed without a list of its files; install "
-            "ntp-orchestrator with pip, pipx or uv",
+        raise PackageError(
+            f"{distribution.metadata['Name']} was installed without a list of its files; install ntp "
+            "with pip, pipx or uv",
             reason="EnvironmentFailed",
             permanent=True,
         )

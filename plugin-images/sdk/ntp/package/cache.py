@@ -5,17 +5,29 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ntp.package.fault import PackageError
+from ntp.package.file_lock import hold
 from ntp.package.tree import Tree, TreeError, read_folder
-from orchestrator.catalog.file_lock import hold
-from orchestrator.errors import ActionError
 
 LOCK_S = 600.0
 """Longest wait for another process that makes the same folder (an installation may take minutes)."""
+
+
+def root(environ: Mapping[str, str]) -> Path:
+    """Return NTP_CACHE, else the user's cache folder; of root /var/cache, as for every service.
+
+    /root is closed to the plugins' own users.
+    """
+    if named := environ.get("NTP_CACHE"):
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.PlatformDirs("ntp", appauthor=False, use_site_for_root=True).user_cache_path
 
 
 class Cache:
@@ -47,7 +59,7 @@ class Cache:
                 _seal(scratch)
                 scratch.rename(target)
             except OSError as error:
-                raise ActionError(
+                raise PackageError(
                     f"the cache cannot be written: {error.strerror or error}; free space, or set "
                     "NTP_CACHE to a folder that can be written",
                     reason="CacheFailed",
@@ -97,7 +109,7 @@ class Cache:
         write_text(self._room(room) / f"{key}.json", json.dumps(document))
 
     def lock(self, name: str, *, timeout_s: float = LOCK_S) -> AbstractContextManager[None]:
-        """Keep every other process (and thread) out; ActionError at the deadline."""
+        """Keep every other process (and thread) out; PackageError at the deadline."""
         path = self._room("locks") / f"{name}.lock"
         return hold(path, within_s=timeout_s, held=f"holds '{path.name}'")
 
@@ -106,7 +118,7 @@ class Cache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ActionError(
+            raise PackageError(
                 f"the cache cannot be made: {error.strerror or error}; set NTP_CACHE to a folder "
                 "that can be written",
                 reason="CacheFailed",

@@ -1,0 +1,64 @@
+"""The code and the wheels of images, taken out for processes: folders in the cache, named by their layer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntp.oci.base_image import CODE, WHEELS_FOLDER
+from ntp.oci.descriptor import Descriptor
+from ntp.oci.image import Image
+from ntp.oci.layout import Layout
+from ntp.oci.own_layers import OwnLayers, own_layers, take_out
+from ntp.package.cache import Cache
+from ntp.package.interpreter import compile_folder, platform_tag
+from orchestrator.catalog.image_store import ImageStore
+
+ROOM = "unpacked"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Read-only, compiled for this Python. `wheels`: None where the plugin has none of its own."""
+
+    layers: OwnLayers
+    code: Path
+    wheels: Path | None
+
+
+class Unpacked:
+    """Methods block: call them in a thread. Several processes may share one cache."""
+
+    def __init__(self, store: ImageStore, cache: Path) -> None:
+        self._store = store
+        self._cache = Cache(cache)
+
+    def of(self, image: Image, name: str) -> Folders:
+        """Return the folders of an image that is in the store, whole; each layer is taken out once.
+
+        Args:
+            image: with every digest compared.
+            name: what a person calls it.
+
+        Raises:
+            OciError: `ntp plugin package` did not make it so, or a layer holds what none may.
+            PackageError: the cache cannot be written.
+            ActionError: somebody prunes for long.
+        """
+        found = own_layers(image, name)
+        with self._store.using():
+            layout = self._store.layout()
+            code = self._folder(layout, found.code, CODE)
+            if found.wheels is None:
+                return Folders(found, code, None)
+            return Folders(found, code, self._folder(layout, found.wheels, WHEELS_FOLDER))
+
+    def _folder(self, layout: Layout, layer: Descriptor, inside: str) -> Path:
+        def make(folder: Path) -> None:
+            take_out(layout, layer, inside, folder)
+            compile_folder(folder)
+
+        return self._cache.folder(ROOM, f"{layer.hexadecimal}-{platform_tag()}", make)
+
+
+def layer_of(folder: Path) -> str:
+    """Return the digest of the layer that a folder of the room was taken from."""
+    return f"sha256:{folder.name.partition('-')[0]}"
