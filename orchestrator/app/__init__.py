@@ -252,6 +252,8 @@ def orphans(settings: Settings) -> str:
 
 def replaced(settings: Settings) -> str:
     """Say that an apply takes the place of what runs without records; empty: nothing does."""
+    if was_applied(settings):
+        return ""
     from orchestrator.app.orphans import replaced as words
 
     return words(settings)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import resource
 import signal
@@ -211,6 +212,9 @@ def serve(
     configure()
     _raise_descriptors()
     make_state(settings.state)
+    # What was imported stays for as long as we do: it is no garbage to look through.
+    gc.collect()
+    gc.freeze()
     edits = None if follow is None else Edits(settings, follow, named=named)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(settings, background=background, edits=edits))

@@ -3,7 +3,6 @@
 from orchestrator.app import STORE
 from orchestrator.errors import Problem
 from orchestrator.settings import Settings
-from orchestrator.store import glance
 
 FIX = (
     "set NTP_RUNTIME=process, whose sandbox needs no engine and no root; "
@@ -13,7 +12,7 @@ FIX = (
 
 def refusal(settings: Settings) -> Problem | None:
     """Return why what the project is to run in cannot run it; None: nothing is known against it."""
-    named = settings.runtime or glance.runtime_of(settings.state / STORE)
+    named = settings.runtime or _recorded(settings)
     if named != "docker":
         return None
     from orchestrator.runtime.docker import presence
@@ -21,6 +20,12 @@ def refusal(settings: Settings) -> Problem | None:
     if presence.is_rootless(settings.environment):
         return Problem("environment", 0, 0, why(settings), FIX)
     return None
+
+
+def _recorded(settings: Settings) -> str:
+    from orchestrator.store import glance  # late: who names a runtime needs no database
+
+    return glance.runtime_of(settings.state / STORE)
 
 
 def why(settings: Settings) -> str:

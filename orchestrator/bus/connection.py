@@ -20,8 +20,8 @@ from orchestrator.errors import NtpError, UnreachableError
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-LULL_S = 0.25
-"""While nobody waits for what beats say: they are read together, four times a second."""
+LULL_S = 0.5
+"""While nobody waits for what beats say: they are read together, twice a second."""
 _Now = Callable[[], datetime]
 
 

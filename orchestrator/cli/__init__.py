@@ -1,5 +1,6 @@
 """The command line: a command parses, calls one function, prints. Exit codes: `failure`."""
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -158,4 +159,6 @@ def main() -> None:
     with guard():
         # Without standalone mode click hands the code of an Exit back instead of raising it.
         code = group(prog_name="ntpctl", standalone_mode=False)
+        # All that is there goes with the process: an interpreter that ends need not look through it.
+        gc.freeze()
         sys.exit(code if isinstance(code, int) else 0)

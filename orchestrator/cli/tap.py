@@ -74,8 +74,8 @@ def tap(
     """Print what a plugin says on the bus, as it says it, until Ctrl-C.
 
     A data source says data (ticks, or bars), an indicator its values, a strategy signals, an executor
-    fills; each also a beat once a second, with CHANNEL `beat`. Nobody is slowed down by this: what a
-    slow terminal has no time for is dropped and counted.
+    fills; each also a beat with CHANNEL `beat`, once a second, every 3 s while it says the same. Nobody
+    is slowed down by this: what a slow terminal has no time for is dropped and counted.
 
     \b
     Examples:

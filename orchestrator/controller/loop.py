@@ -95,12 +95,10 @@ class Loop:
             await self._pass(tasks)
             spent, busy = self._clock() - before, time.process_time() - busy
             self.durations.take(spent)
-            earliest = self._clock() + max(4 * min(spent, busy), spent)
-            if (
-                self._rooms.desk.down is not None
-                and self.observed.instances == {}
-                and not self.going
-            ):
+            down = self._rooms.desk.down is not None  # each pass of it is what goes on with it
+            rest = 0.0 if down else self._outside.tempo.rest(len(self.going))
+            earliest = self._clock() + max(4 * min(spent, busy), spent, rest)
+            if down and self.observed.instances == {} and not self.going:
                 return
 
     async def refresh(self, *, within: timedelta = timedelta()) -> None:

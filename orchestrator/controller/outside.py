@@ -21,6 +21,9 @@ class Tempo:
     """The longest time between two looks at the world; shortened by up to a third, by chance."""
     pause: timedelta = timedelta(milliseconds=20)
     """The shortest time between two looks, so that a burst of events is one look."""
+    crowd: int = 8
+    crowded: timedelta = timedelta(milliseconds=250)
+    """The same, while more actions than `crowd` are under way: none of them waits for being seen at once."""
     starts: int = 4
     stops: int = 8
     """Of those who are started anew: who waits for his turn to start does not run meanwhile."""
@@ -47,6 +50,10 @@ class Tempo:
     """Between two looks for what somebody should be told."""
     unfinished: timedelta = timedelta(seconds=5)
     """The same, where a file ends within a line: more may be on its way."""
+
+    def rest(self, going: int) -> float:
+        """Return the shortest time between two looks while so many actions are under way, seconds."""
+        return self.crowded.total_seconds() if going > self.crowd else 0.0
 
 
 @dataclass(frozen=True, slots=True)

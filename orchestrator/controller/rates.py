@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ntp.contract.beat import Beat
 from orchestrator.decide.report import FlowTotals
@@ -25,11 +26,13 @@ class Rates:
 
     def __init__(self) -> None:
         self._flows: dict[str, tuple[_Sample, _Sample]] = {}
+        self._told: dict[str, tuple[Beat, FlowTotals]] = {}
         self._cpu: dict[str, tuple[_Sample, _Sample]] = {}
 
     def flows(self, beats: Mapping[str, Beat]) -> dict[str, FlowTotals]:
         """Return totals and rates of each plugin that was heard."""
         _forget(self._flows, beats)
+        _forget(self._told, beats)
         return {name: self._flow(name, beat) for name, beat in beats.items()}
 
     def cpu(self, instances: Mapping[str, Instance], now: datetime) -> dict[str, float]:
@@ -46,11 +49,13 @@ class Rates:
         return found
 
     def _flow(self, name: str, beat: Beat) -> FlowTotals:
+        if name in self._told and self._told[name][0] is beat:
+            return self._told[name][1]
         sent = sum(flow.count for flow in beat.sent)
         received = sum(flow.count for flow in beat.received)
         sample = _Sample(beat.at, beat.incarnation, sent, received)
         sent_rate, received_rate = _rate(self._flows, name, sample)
-        return FlowTotals(
+        found = FlowTotals(
             sent=sent,
             received=received,
             sent_per_s=sent_rate or 0.0,
@@ -61,6 +66,8 @@ class Rates:
             last_refusal=beat.last_refusal,
             skew_s=beat.skew_s,
         )
+        self._told[name] = (beat, found)
+        return found
 
 
 def _rate(
@@ -84,6 +91,6 @@ def _rate(
     )
 
 
-def _forget(samples: dict[str, tuple[_Sample, _Sample]], names: Collection[str]) -> None:
+def _forget(samples: dict[str, Any], names: Collection[str]) -> None:
     for name in [each for each in samples if each not in names]:
         del samples[name]

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 
+from ntp.contract.beat import QUIET_S
+
 
 @dataclass(frozen=True, slots=True)
 class Tries:
@@ -35,8 +37,8 @@ class Policy:
     """A pushed config that is not confirmed by then is sent again: a message may be lost."""
     push_deadline: timedelta = timedelta(seconds=30)
     """Plus twice the plugin's own timeout (it unsubscribes, then subscribes): then it is started anew."""
-    beat_interval: timedelta = timedelta(seconds=1)
-    beats_missed: int = 3
+    beat_interval: timedelta = timedelta(seconds=QUIET_S)
+    beats_missed: int = 2
     """So many intervals plus the plugin's timeout without a beat, and it is unresponsive."""
     longest_delay_of_system: timedelta = timedelta(seconds=10)
     """Without the broker nobody can do anything, so it is tried again soon, and never given up."""

@@ -1,3 +1,5 @@
+import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,7 +9,8 @@ from ntp.contract.beat import Beat, Flow, Stage
 from ntp.contract.launch import BusAddress, LaunchFile
 from ntp.contract.messages import MarketData
 from ntp.contract.names import Channel, Kind
-from ntp.runner.beats import MOST_FLOWS, Beats, Figures
+from ntp.runner import beats
+from ntp.runner.beats import MOST_FLOWS, REPEATED, Beats, Figures
 from ntp.runner.core.border import Refusals
 from ntp.runner.core.pace import HURRY, QUIET_S, REPEAT_END_S, TICK_S, Pace
 
@@ -22,7 +25,12 @@ class Heard:
         self.beats = []
         self.figures = figures
         self.refusals = Refusals()
-        self.sender = Beats(LAUNCH, "life", self.refusals, lambda: self.figures, self._publish)
+        self.looks = 0
+        self.sender = Beats(LAUNCH, "life", self.refusals, self._look, self._publish)
+
+    def _look(self):
+        self.looks += 1
+        return self.figures
 
     async def _publish(self, payload):
         self.beats.append(msgspec.json.decode(payload, type=Beat))
@@ -85,6 +93,50 @@ async def test_the_skew_is_that_of_the_newest_tick():
     await heard.sender.once()
     (beat,) = heard.beats
     assert beat.skew_s == pytest.approx((beat.at - at).total_seconds())
+
+
+@asynccontextmanager
+async def beating(monkeypatch, figures, *, quiet_s):
+    """One that beats, a hundred times as often as it does."""
+    monkeypatch.setattr(beats, "PERIOD_S", 0.01)
+    monkeypatch.setattr(beats, "QUIET_S", quiet_s)
+    heard = Heard(figures)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(heard.sender.run())
+        yield heard
+        running.cancel()
+
+
+async def looked(heard, times):
+    until = heard.looks + times
+    async with asyncio.timeout(30):
+        while heard.looks < until:
+            await asyncio.sleep(0)
+
+
+async def test_the_same_is_not_said_again_and_again(monkeypatch):
+    report = {"open": 1}
+    async with beating(monkeypatch, Figures(report=report), quiet_s=1000.0) as heard:
+        await looked(heard, 3 * REPEATED)
+        assert [beat.number for beat in heard.beats] == list(range(1, REPEATED + 2))
+        report["open"] = 2  # the same object: many a report() gives its own
+        await looked(heard, 2)
+        assert heard.beats[-1].report == {"open": 2}
+        heard.sender.stage = Stage.READY
+        await looked(heard, 2)
+        assert heard.beats[-1].stage == "ready"
+        await looked(heard, 3 * REPEATED)
+        count = len(heard.beats)
+        await looked(heard, 3)
+        assert len(heard.beats) == count
+
+
+async def test_one_with_nothing_new_to_say_is_still_heard(monkeypatch):
+    async with beating(monkeypatch, Figures(), quiet_s=0.05) as heard:
+        async with asyncio.timeout(30):
+            while len(heard.beats) < 3 * REPEATED:
+                await asyncio.sleep(0)
+        assert heard.looks > len(heard.beats)
 
 
 def test_progress_is_told_every_second_in_quiet_times():

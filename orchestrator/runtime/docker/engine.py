@@ -88,7 +88,7 @@ class Engine:
         """As `run`, for what waits for a plugin: it holds up no other work."""
         return await self._in(self._waiting, work, None)
 
-    def later(self, work: Callable[[], None]) -> Future[None]:
+    def later(self, work: Callable[[], T]) -> Future[T]:
         """Begin `work` without waiting for it, with the deadline of who asks; the rest is up to him."""
         return self._waiting.submit(contextvars.copy_context().run, work)
 
@@ -172,12 +172,13 @@ class Engine:
             client.unpause(container)
 
     def ended(self, container: str, *, within_s: float) -> bool:
-        """Wait until it does not run; False: not within that time. Absent has ended."""
+        """Wait until it does not run; False: not within that time. Absent has ended.
+
+        A listing may not have it yet; who inspects is kept until it has ended there too.
+        """
         with self._asked(f"end of {container[:12]}") as client:
             try:
                 client.wait(container, timeout=max(within_s, 0.05), condition="not-running")
-                # Who waits hears of the end before a listing has it; who inspects is kept until it has.
-                client.inspect_container(container)
             except docker.errors.NotFound:
                 return True
             except requests.exceptions.RequestException as error:
@@ -187,17 +188,21 @@ class Engine:
                 raise
             return True
 
-    def remove(self, container: str) -> None:
-        """With its anonymous volumes, running or not. Absent is success."""
+    def remove(self, container: str, *, running: bool = True) -> bool:
+        """With its anonymous volumes. Absent is success. False: somebody else is removing it just now.
+
+        `running` False: nor is one that runs removed.
+        """
         with self._asked(f"removal of {container[:12]}") as client:
             try:
-                client.remove_container(container, v=True, force=True)
+                client.remove_container(container, v=True, force=running)
             except docker.errors.NotFound:
-                return
+                pass
             except docker.errors.APIError as error:
-                # 409: somebody else is removing it just now.
                 if error.status_code != requests.codes.conflict:
                     raise
+                return False
+            return True
 
     def limit(self, container: str, limits: Json) -> None:
         with self._asked(f"limits of {container[:12]}") as client:

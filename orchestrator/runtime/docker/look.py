@@ -82,6 +82,14 @@ class Look:
                     return container, life
         return None
 
+    def ended(self, name: str) -> tuple[str, Label] | None:
+        """The only container of an instance, if it had ended when it was last seen."""
+        seen = self._lives  # of the last look: the one that is on its way is not waited for
+        lives = [each for each in seen.items() if each[1].label.name == name]
+        if len(lives) != 1 or lives[0][1].exit is None:
+            return None
+        return lives[0][0], lives[0][1].label
+
     def now(self) -> Picture:
         with self._looking:
             with self._marking:

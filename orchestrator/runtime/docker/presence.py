@@ -1,6 +1,5 @@
 """Does an engine answer here? Asked by every command that needs to know, so without its client library."""
 
-import http.client
 import json
 import socket
 import struct
@@ -63,6 +62,8 @@ def _asked(environment: Mapping[str, str], path: str) -> bytes | None:
     where = place(environment)
     if not where.startswith("unix://"):
         return None
+    import http.client  # late: with TLS and mail it costs more than most commands take
+
     connection = http.client.HTTPConnection("localhost", timeout=PATIENCE_S)
     try:
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -105,7 +105,9 @@ class DockerRuntime:
             self._networks,
             tempo=self._tempo,
         )
-        self._stops = Stops(self._engine, self._places, self._births.found)
+        self._stops = Stops(
+            self._engine, self._places, self._births.found, self._look.may_have_changed
+        )
         self._duties: dict[str, Future[None]] = {}
         self.capabilities = Capabilities(update_in_place=True, restarts_by_itself=False)
 
@@ -226,6 +228,12 @@ class DockerRuntime:
             self._places.forget(name, delete_data=delete_data)
             return
         with self._places.locked(name):
+            seen = self._look.ended(name)
+            if seen is not None and self._engine.remove(seen[0], running=False):
+                if seen[1].own:
+                    self._networks.remove(name)
+                self._places.forget(name, delete_data=delete_data)
+                return
             found = self._births.found(name)
             for _, listed in found:
                 tidy.insist_ended(name, listed)

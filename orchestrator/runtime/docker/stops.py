@@ -18,12 +18,15 @@ Found = Callable[[str], list[tuple[Label, Mapping[str, Any]]]]
 
 
 class Stops:
-    """`found`: the containers of an instance, by its name."""
+    """`found`: the containers of an instance, by its name. `ended`: is told who ended, before we return."""
 
-    def __init__(self, engine: Engine, there: Places, found: Found) -> None:
+    def __init__(
+        self, engine: Engine, there: Places, found: Found, ended: Callable[[str], None]
+    ) -> None:
         self._engine = engine
         self._places = there
         self._found = found
+        self._ended = ended
 
     def end(self, name: str, *, grace_s: float, reason: str, cause: str) -> None:
         """SIGTERM, at most `grace_s`, then SIGKILL for all of it. Absent or stopped is success."""
@@ -34,7 +37,10 @@ class Stops:
                 if listed["State"] == "paused":
                     with suppress(ConflictError):  # somebody was quicker
                         self._engine.unpause(container)
-                self._end(name, container, listed["Pid"], grace_s)
+                try:
+                    self._end(name, container, listed["Pid"], grace_s)
+                finally:
+                    self._ended(container)
 
     def _end(self, name: str, container: str, pid: int, grace_s: float) -> None:
         if grace_s > 0:

@@ -230,3 +230,19 @@ async def test_beats_are_heard_closely_while_somebody_is_not_ready_and_only_then
         house.machine.unready.add("momentum")
         await finish(controller.restart("momentum", wait=False, deadline=timedelta(0)))
         await eventually(lambda: house.bus.closely)
+
+
+async def test_of_a_crowd_that_is_busy_only_who_asks_sees_more(house):
+    house.tempo = replace(house.tempo, crowd=2, crowded=timedelta(hours=1))
+    house.catalog.slow |= {name: asyncio.Event() for name in NAMES}
+    async with house.controlled() as controller:
+        await house.apply(wait=False)
+        await eventually(lambda: len(controller._loop.going) > 2)
+        await controller.status(None)
+        house.machine.touch()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(house.passes(1), 0.5)
+        for each in house.catalog.slow.values():
+            each.set()
+        for name in NAMES:
+            await house.until(name, lambda each: each.ready)

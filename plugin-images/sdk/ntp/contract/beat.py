@@ -1,4 +1,4 @@
-"""The beat: what a plugin says of itself once a second, from its own loop."""
+"""The beat: what a plugin says of itself, from its own loop: once a second, or less often when nothing changes."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,6 +9,8 @@ from ntp.contract import CONTRACT
 from ntp.contract.messages import AwareTime, SignalType
 from ntp.contract.names import Channel
 
+QUIET_S = 3.0
+"""A plugin of which there is nothing new to say beats at least this often."""
 MOST = 2**63 - 1
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 """Whoever reads it divides it: one of four hundred digits fits no float."""

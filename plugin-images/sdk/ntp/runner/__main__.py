@@ -1,7 +1,11 @@
 """The main program of a plugin's container: `python -m ntp.runner`."""
 
-import asyncio
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until all is there: of what is imported nothing is garbage
+
+import asyncio
 import io
 import logging
 import signal
@@ -78,6 +82,7 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
+    gc.enable()
     life = Life(
         launch=launch,
         folder=folder,

@@ -1,4 +1,6 @@
-"""The beat: what the plugin says of itself once a second, and at once when its stage changes."""
+"""The beat: what the plugin says of itself once a second while that changes, less often while it does not,
+and at once when its stage changes.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,8 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from ntp.contract.beat import (
     MOST,
+    QUIET_S,
     Beat,
     Condition,
     Flow,
@@ -24,6 +29,8 @@ from ntp.runner.core import border
 from ntp.runner.ending import say
 
 PERIOD_S = 1.0
+REPEATED = 3
+"""So many beats may say the same, one a period: a rate that is made of totals then shows that nothing moves."""
 MOST_FLOWS = 200
 """Edges told one by one; beyond it those of a peer are added up, symbol `*`."""
 
@@ -73,6 +80,11 @@ class Beats:
         self._changed = asyncio.Event()
         self._since: dict[str, datetime] = {}
         self._told = 0
+        self._said = b""
+        self._sent = 0.0
+        """What the last beat said, and when, in seconds of the loop's clock."""
+        self._same = 0
+        """How many beats before the last one said the same."""
 
     @property
     def stage(self) -> Stage:
@@ -87,7 +99,9 @@ class Beats:
     async def run(self) -> None:
         while True:
             self._changed.clear()
-            await self.once()
+            payload, said = self._next()
+            if self._is_due(said):
+                await self._send(payload, said)
             try:
                 async with asyncio.timeout(PERIOD_S):
                     await self._changed.wait()
@@ -96,9 +110,15 @@ class Beats:
 
     async def once(self) -> None:
         """Send a beat now."""
+        await self._send(*self._next())
+
+    def _next(self) -> tuple[bytes, bytes]:
+        """Return a beat, and what it says: all of it but its number and its time.
+
+        Both as bytes: a plugin may give the same object again, with other figures in it.
+        """
         now = datetime.now(UTC)
         figures = self._figures()
-        self._number += 1
         if self._refusals.count > self._told:
             say(f"refused {self._refusals.count} in all; the last: {self._refusals.last}")
             self._told = self._refusals.count
@@ -108,7 +128,22 @@ class Beats:
         except border.RefusedError as error:
             self._refusals.note(f"report(): {error}")
             figures.report, figures.indicators = {}, {}
-            payload = border.encoded(self._beat(figures, now))
+            beat = self._beat(figures, now)
+            payload = border.encoded(beat)
+        timeless = msgspec.structs.replace(beat, number=0, at=self._started, skew_s=None)
+        return payload, border.encoded(timeless)
+
+    def _is_due(self, said: bytes) -> bool:
+        if said != self._said or self._same < REPEATED:
+            return True
+        # It is looked at once a period: now, if that is nearer to the right time than the next look.
+        left = self._sent + QUIET_S - asyncio.get_running_loop().time()
+        return left < PERIOD_S / 2
+
+    async def _send(self, payload: bytes, said: bytes) -> None:
+        self._number += 1
+        self._same = self._same + 1 if said == self._said else 0
+        self._said, self._sent = said, asyncio.get_running_loop().time()
         await self._publish(payload)
 
     def _beat(self, figures: Figures, now: datetime) -> Beat:
@@ -117,7 +152,7 @@ class Beats:
             kind=self._launch.kind.value,
             incarnation=self._incarnation,
             generation=self._launch.generation,
-            number=self._number,
+            number=self._number + 1,
             at=now,
             started=self._started,
             stage=self._stage,
