@@ -12,6 +12,8 @@ PARENT = "ntp"
 """Every group lies below a folder of this name, which goes with its last child."""
 REST = "ntp.rest"
 """Where the processes of a delegated group wait: version 2 allows limits only on leaves."""
+PASSES = 50
+"""Who forks while we move it leaves a child behind, which the next pass moves; two or three are enough."""
 V1_CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer")
 V2_CONTROLLERS = ("memory", "cpu", "pids")
 
@@ -78,14 +80,25 @@ def delegated(mount: str, own: str) -> str:
 
 def enable(folder: str) -> None:
     """Let the children of a version 2 folder have limits, as far as the kernel agrees."""
+    offered = read(f"{folder}/cgroup.controllers").split()
+    wanted = [controller for controller in V2_CONTROLLERS if controller in offered]
     root = not os.path.exists(f"{folder}/cgroup.type")
-    if not root and (inside := read(f"{folder}/cgroup.procs").split()):
-        # No process may stand in an inner group: step aside, as each manager of a delegated one does.
+    for _ in range(PASSES):
+        if set(wanted) <= set(read(f"{folder}/cgroup.subtree_control").split()):
+            return
+        if not root:
+            _step_aside(folder)
+        for controller in wanted:
+            with suppress(OSError):
+                write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+
+
+def _step_aside(folder: str) -> None:
+    """No process may stand in an inner group: each manager of a delegated one moves them all."""
+    inside = read(f"{folder}/cgroup.procs").split()
+    if inside:
         rest = f"{folder}/{REST}"
         os.makedirs(rest, exist_ok=True)
         for pid in inside:
             with suppress(ProcessLookupError):
                 write(f"{rest}/cgroup.procs", pid)
-    for controller in V2_CONTROLLERS:
-        with suppress(OSError):
-            write(f"{folder}/cgroup.subtree_control", f"+{controller}")
