@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,19 @@ def test_limits_are_read_back_from_either_version(tmp_path):
         "cpu": 0.5,
     }
     assert limits.enforced({"v2": str(v2)}) == {"cpu": 1.5, "pids": 64}
+
+
+def test_groups_are_looked_for_wherever_anybody_may_have_made_them(tmp_path):
+    """A plain login looks from another place than the service that made them."""
+    expected = {
+        str(tmp_path),
+        str(tmp_path / "user.slice/user-1000.slice/user@1000.service"),
+        str(tmp_path / "system.slice/desk.service"),
+    }
+    for folder in expected:
+        (Path(folder) / hierarchy.PARENT / "desk-1.alpha").mkdir(parents=True)
+    (tmp_path / "user.slice/user-1001.slice").mkdir()
+    assert set(hierarchy.holders(str(tmp_path))) == expected
 
 
 def test_version_1s_word_for_unlimited_is_no_limit(tmp_path):
