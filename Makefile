@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-long crash lint docs bench lock clean dist images
+.PHONY: help setup demo test test-long test-v2 crash lint docs bench lock clean dist images
 
 help:
 	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
 	@echo "make test       all tests"
 	@echo "make test-long  crash and fuzz campaigns, up to an hour"
+	@echo "make test-v2    what concerns limits, on a virtual machine with control groups of version 2; root on Debian"
 	@echo "make crash      kills at random points, N=1000 SEED=1; the ledgers have to be those of an undisturbed run"
 	@echo "make lint       ruff, mypy, import-linter, generated files"
 	@echo "make docs       write the generated files: schemas/, docs/reference/"
@@ -45,6 +46,10 @@ test-long: $(READY)
 	@requirements/registry
 	@requirements/sigstore
 	@$(BIN)/python -m pytest -m long --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
+# What most users have, wherever this is run. V2: parts of it, see tests/machines/cgroup2/inside.
+test-v2: $(READY)
+	@tests/machines/cgroup2/run $(V2)
 
 # So many kills, at the random points of a seed.
 N ?= 1000

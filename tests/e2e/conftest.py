@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds import limits
 from tests.worlds.users import plain
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,13 @@ def cache(tmp_path_factory) -> Path:
 def project_in(cache) -> Callable[[Path], Project]:
     """Make a project in a folder; whoever makes one takes it down."""
     return lambda folder: Project(folder, cache, HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def limited() -> None:
+    """For tests of what limits do; of root, or of a user to whom systemd has delegated a group."""
+    if not limits.hold():
+        pytest.skip("limits need control groups that we may write")
 
 
 @pytest.fixture

@@ -11,11 +11,7 @@ import pytest
 
 from ntp.confine import tree
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root here"),
-    pytest.mark.timeout(240),
-]
+pytestmark = [pytest.mark.usefixtures("limited"), pytest.mark.timeout(240)]
 
 FILE = """
 name: edited

@@ -1,15 +1,10 @@
 """Plugins that misbehave: each is contained, and explained in words that a trader understands."""
 
-import os
 import re
 
 import pytest
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="limits by cgroup need root here"),
-    pytest.mark.timeout(240),
-]
+pytestmark = [pytest.mark.usefixtures("limited"), pytest.mark.timeout(240)]
 
 FILE = """
 plugins:

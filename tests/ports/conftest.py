@@ -21,6 +21,7 @@ from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.docker.runtime import DockerRuntime
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources
+from tests.worlds import limits
 
 MIB = 1024 * 1024
 DEADLINE_S = 30.0
@@ -43,7 +44,6 @@ async def until(claim, *, deadline_s=DEADLINE_S):
 class ProcessWorld:
     """Plugins as processes below one state folder."""
 
-    can_limit = os.geteuid() == 0
     until = staticmethod(until)
 
     def __init__(self, state, *, tier=None):
@@ -177,8 +177,9 @@ class ProcessWorld:
         """Folders of our control groups."""
         owner = self.runtime._births._owner
         wanted = f"{owner}.*" if name is None else f"{owner}.{name}"
-        top = Path("/sys/fs/cgroup")
-        return [*top.glob(f"*/ntp/{wanted}"), *top.glob(f"ntp/{wanted}")]
+        # Version 1, version 2 of root, and what systemd has delegated to a user.
+        places = ("*/ntp", "ntp", "user.slice/*/*/ntp")
+        return [path for each in places for path in Path("/sys/fs/cgroup").glob(f"{each}/{wanted}")]
 
     def leftovers(self):
         """Whatever is left of this world, in words."""
@@ -317,6 +318,6 @@ async def world(request, tmp_path):
 
 @pytest.fixture
 def limited(world):
-    if not world.can_limit:
+    if not limits.hold():
         pytest.skip("limits need control groups that we may write")
     return world

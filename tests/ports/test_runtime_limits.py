@@ -169,7 +169,7 @@ async def test_temporary_space_is_bounded(limited):
     fill = """
 import os
 try:
-    with open('/tmp/fill', 'wb') as file:
+    with open(os.environ['TMPDIR'] + '/fill', 'wb') as file:
         for _ in range(64):
             file.write(bytes(1 << 20))
 except OSError as e:

@@ -16,6 +16,7 @@ from orchestrator.decide.state import Phase
 from orchestrator.runtime.process.leftovers import left_behind
 from orchestrator.runtime.removal import remove_tree
 from orchestrator.spec.model import HostPort
+from tests.worlds import limits
 
 RUNTIMES = ("process",)
 WAIT = "import signal; print('ready'); signal.pause()"
@@ -289,7 +290,7 @@ async def test_what_is_left_of_a_project_is_found_though_it_names_it_nowhere(wor
     assert [line for line in found if line.startswith(f"process {plugin}: ")]
     assert world.state.name not in Path(f"/proc/{plugin}/cmdline").read_text()
     groups = [line for line in found if line.startswith("control group ")]
-    assert bool(groups) == world.can_limit
+    assert bool(groups) == limits.hold()
     await world.clear()
     await world.until(lambda: left_behind("trial", world.state) == [f"folder {world.state}"])
 

@@ -1,9 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from ntp.confine import files, hierarchy, limits, sandbox
 from ntp.confine.hierarchy import Layout
+from ntp.confine.policy import MIB, Policy
 
 
 def test_each_hierarchy_has_a_parent_of_our_own():
@@ -49,6 +51,31 @@ def test_limits_are_read_back_from_either_version(tmp_path):
         "cpu": 0.5,
     }
     assert limits.enforced({"v2": str(v2)}) == {"cpu": 1.5, "pids": 64}
+
+
+def test_a_controller_that_systemd_did_not_delegate_is_told_with_the_fix(tmp_path):
+    """Ubuntu 22.04 gives its users memory and pids only."""
+    for file in ("memory.max", "memory.swap.max", "pids.max"):
+        (tmp_path / file).touch()
+    policy = Policy(name="x", memory=64 * MIB, cpu=0.5, pids=20, tmp=MIB)
+    active, missing = limits.impose({"v2": str(tmp_path)}, policy)
+    assert active == ("memory", "pids")
+    (words,) = missing
+    assert words.startswith(f"cpu limit: {tmp_path} was given no cpu controller")
+    assert ("Delegate=cpu memory pids" in words) == (os.geteuid() != 0)
+
+
+def test_groups_are_looked_for_wherever_anybody_may_have_made_them(tmp_path):
+    """A plain login looks from another place than the service that made them."""
+    expected = {
+        str(tmp_path),
+        str(tmp_path / "user.slice/user-1000.slice/user@1000.service"),
+        str(tmp_path / "system.slice/desk.service"),
+    }
+    for folder in expected:
+        (Path(folder) / hierarchy.PARENT / "desk-1.alpha").mkdir(parents=True)
+    (tmp_path / "user.slice/user-1001.slice").mkdir()
+    assert set(hierarchy.holders(str(tmp_path))) == expected
 
 
 def test_version_1s_word_for_unlimited_is_no_limit(tmp_path):

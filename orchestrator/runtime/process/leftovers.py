@@ -1,5 +1,6 @@
 """What still exists of a project that was taken down: nothing, if all went well."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,8 @@ def left_behind(project: str, state: Path) -> list[str]:
 
 
 def _groups(prefix: str) -> Iterator[str]:
-    for parent in hierarchy.find().parents().values():
+    parents = (layout.parents().values() for layout in hierarchy.everywhere())
+    for parent in itertools.chain.from_iterable(parents):
         try:
             groups = sorted(Path(parent).iterdir())
         except OSError:

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ntp.confine import cgroup, shim_files, tree
+from ntp.confine import cgroup, hierarchy, shim_files, tree
 from orchestrator.errors import ActionError
 from orchestrator.runtime.process.folder import NAME
 
@@ -48,9 +48,10 @@ class Lost:
         if name not in self.names():
             return
         ended = [tree.kill(pid, timeout_s=KILL_S) for pid in self._shims[name]]
-        group = cgroup.attach(f"{self._owner}.{name}")
-        if group is not None:
-            ended.append(group.kill() and group.remove())
+        for layout in hierarchy.everywhere():
+            group = cgroup.attach(f"{self._owner}.{name}", layout=layout)
+            if group is not None:
+                ended.append(group.kill() and group.remove())
         if not all(ended):
             raise ActionError(
                 f"{name}, whose run folder was removed, cannot be killed", reason="LeftoverAlive"

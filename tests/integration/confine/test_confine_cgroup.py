@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from ntp.confine import cgroup, hierarchy, limits
-from ntp.confine.files import until
+from ntp.confine.files import read, rmdir, until
 from ntp.confine.hierarchy import Layout
 from ntp.confine.policy import MIB, ConfineError, Policy
 
@@ -162,3 +163,40 @@ def test_only_version_2_can_still_kill(name, policy):
     assert group.kill()
     assert process.wait() == -signal.SIGKILL
     assert group.remove()
+
+
+STORM = """
+import os
+while True:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_who_forks_all_the_while_in_a_delegated_group_is_moved_aside_with_its_children(turn):
+    """As a shell in a service with Delegate=yes: version 2 has limits on leaves alone."""
+    place = hierarchy.delegated(hierarchy.mounts().get("v2", ""), hierarchy.own_group())
+    if not set(hierarchy.V2_CONTROLLERS) <= set(read(f"{place}/cgroup.controllers").split()):
+        pytest.skip("this machine's limits are of version 1")
+    hierarchy.enable(place)
+    folder = f"{place}/test.{os.getpid()}.{turn}"
+    rest = f"{folder}/{hierarchy.REST}"
+    Path(rest).mkdir(parents=True)
+    inner, aside = cgroup.Group("inner", (("v2", folder),)), cgroup.Group("rest", (("v2", rest),))
+    storm = []
+    try:
+        storm += [start(inner, STORM) for _ in range(4)]
+        assert until(lambda: len(inner.pids()) > len(storm), 30.0)
+        hierarchy.enable(folder)
+        allowed = read(f"{folder}/cgroup.subtree_control").split()
+        assert set(hierarchy.V2_CONTROLLERS) <= set(allowed)
+        assert inner.pids() == ()
+    finally:
+        assert aside.kill()
+        assert inner.kill()
+        for process in storm:
+            process.wait()
+        assert until(lambda: rmdir(rest) and rmdir(folder), 5.0)

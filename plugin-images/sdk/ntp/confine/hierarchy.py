@@ -2,7 +2,7 @@
 # ruff: noqa: PTH103, PTH110  # pathlib costs the shim 5 ms
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -12,6 +12,10 @@ PARENT = "ntp"
 """Every group lies below a folder of this name, which goes with its last child."""
 REST = "ntp.rest"
 """Where the processes of a delegated group wait: version 2 allows limits only on leaves."""
+HOLDER_DEPTH = 6
+"""How far below the mount a folder may be that somebody was given: user.slice/…/user@1000.service and deeper."""
+PASSES = 50
+"""Who forks while we move it leaves a child behind, which the next pass moves; two or three are enough."""
 V1_CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer")
 V2_CONTROLLERS = ("memory", "cpu", "pids")
 
@@ -36,6 +40,33 @@ def find() -> Layout:
     found = mounts()
     v2 = found.pop("v2", None)
     return Layout(found, None if v2 is None else delegated(v2, own_group()))
+
+
+def everywhere() -> tuple[Layout, ...]:
+    """Where groups of ours may lie already, whoever of this machine made them: to look, not to make.
+
+    In version 2 that depends on who makes them: systemd gives a login session another place than a
+    service of the same user.
+    """
+    found = mounts()
+    v2 = found.pop("v2", None)
+    if v2 is None:
+        return (Layout(found),)
+    held = [folder for folder in holders(v2) if folder != v2]
+    return (Layout(found, v2), *(Layout({}, folder) for folder in held))
+
+
+def holders(folder: str, depth: int = HOLDER_DEPTH) -> Iterator[str]:
+    """Folders of a version 2 tree in which somebody has made a parent of our groups."""
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # it went meanwhile
+        return
+    if PARENT in names:
+        yield folder
+    for name in names if depth else ():
+        if name != PARENT:
+            yield from holders(f"{folder}/{name}", depth - 1)
 
 
 def mounts() -> dict[str, str]:
@@ -78,14 +109,25 @@ def delegated(mount: str, own: str) -> str:
 
 def enable(folder: str) -> None:
     """Let the children of a version 2 folder have limits, as far as the kernel agrees."""
+    offered = read(f"{folder}/cgroup.controllers").split()
+    wanted = [controller for controller in V2_CONTROLLERS if controller in offered]
     root = not os.path.exists(f"{folder}/cgroup.type")
-    if not root and (inside := read(f"{folder}/cgroup.procs").split()):
-        # No process may stand in an inner group: step aside, as each manager of a delegated one does.
+    for _ in range(PASSES):
+        if set(wanted) <= set(read(f"{folder}/cgroup.subtree_control").split()):
+            return
+        if not root:
+            _step_aside(folder)
+        for controller in wanted:
+            with suppress(OSError):
+                write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+
+
+def _step_aside(folder: str) -> None:
+    """No process may stand in an inner group: each manager of a delegated one moves them all."""
+    inside = read(f"{folder}/cgroup.procs").split()
+    if inside:
         rest = f"{folder}/{REST}"
         os.makedirs(rest, exist_ok=True)
         for pid in inside:
             with suppress(ProcessLookupError):
                 write(f"{rest}/cgroup.procs", pid)
-    for controller in V2_CONTROLLERS:
-        with suppress(OSError):
-            write(f"{folder}/cgroup.subtree_control", f"+{controller}")

@@ -1,5 +1,5 @@
 """Set the limits of one control group and read them back: a file that took a number is no proof."""
-# ruff: noqa: PTH110  # pathlib costs the shim 5 ms
+# ruff: noqa: PTH110, PTH120  # pathlib costs the shim 5 ms
 
 import os
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ def impose(folders: Mapping[str, str], policy: Policy) -> tuple[tuple[str, ...],
         if enforced(folders).get(limit) == wanted[limit]:
             active.append(limit)
         else:
-            missing.append(f"{limit} limit: the control group {folder} did not take it")
+            missing.append(f"{limit} limit: {_why_not(limit, folder, v2=limit not in folders)}")
         if limit == "memory" and not _swap_bounded(folder):
             missing.append("swap limit: turn swap off, or boot with swapaccount=1")
     allow_burst(folders, policy)
@@ -118,6 +118,22 @@ def _write_burst(folders: Mapping[str, str], microseconds: int) -> None:
     if folder is not None and os.path.exists(f"{folder}/{file}"):
         with suppress(OSError):  # not ours to write: read back, as everything here
             write(f"{folder}/{file}", str(microseconds))
+
+
+def _why_not(limit: str, folder: str, *, v2: bool) -> str:
+    if not v2 or os.path.exists(f"{folder}/{limit}.max"):
+        return f"the control group {folder} did not take it"
+    place = os.path.dirname(os.path.dirname(folder))
+    if limit in read(f"{place}/cgroup.controllers").split():
+        return f"{place} did not pass its {limit} controller on: processes in it would not leave"
+    if os.geteuid() == 0:
+        return f"{folder} was given no {limit} controller by whoever made the groups above it"
+    # Older systemds (Ubuntu 22.04) give their users memory and pids only.
+    return (
+        f"{folder} was given no {limit} controller: write `[Service]` and `Delegate=cpu memory pids` "
+        "into /etc/systemd/system/user@.service.d/delegate.conf, then `systemctl daemon-reload` and "
+        f"`systemctl restart user@{os.geteuid()}.service`, which ends what runs there"
+    )
 
 
 def _swap_bounded(folder: str) -> bool:
