@@ -1,10 +1,14 @@
 """What `ntp plugin test` is measured against, each a program of its own: `author_peers.py PEER FILE`.
 
 The same strategy in each: Bollinger bands of 200 prices, both sides, once each time. The bare loop is what
-one writes by hand: prices from the text, the bands in O(1), equity and fees in floats; no history, no report.
+one writes by hand: every cell from the text, the bands in O(1), each signal filled at the next row at half a
+spread, slippage and a fee, equity and drawdown at each row, all in floats. It makes the signals, fills and
+equity that the engine makes; it has no objects, history, checks, isolation or report. A peer prints how many
+signals and fills there were, and the equity at the end.
 """
 
 import csv
+import json
 import sys
 from collections import deque
 from datetime import datetime
@@ -14,11 +18,11 @@ from pathlib import Path
 PERIOD = 200
 
 
-def bare(file: Path) -> int:
+def bare(file: Path) -> tuple[int, int, float]:
     window: deque[float] = deque()
-    total = squares = quantity = 0.0
-    cash = peak = 10_000.0
-    drawdown, told, signals = 0.0, None, 0
+    total = squares = quantity = order = 0.0
+    cash = peak = equity = 10_000.0
+    drawdown, told, signals, fills = 0.0, None, 0, 0
     with file.open(newline="") as stream:
         rows = csv.reader(stream)
         next(rows)
@@ -28,6 +32,14 @@ def bare(file: Path) -> int:
                 float(price_text),
                 float(volume_text),
             )
+            if order:
+                paid = (
+                    price * (1 + 1e-4) * (1 + 1e-4)
+                    if order > 0
+                    else price * (1 - 1e-4) * (1 - 1e-4)
+                )
+                cash -= order * paid + abs(order) * paid * 0.001
+                quantity, order, fills = quantity + order, 0.0, fills + 1
             window.append(price)
             total += price
             squares += price * price
@@ -47,18 +59,16 @@ def bare(file: Path) -> int:
             if price < mean - width and told != "BUY":
                 told, signals = "BUY", signals + 1
                 if not quantity:
-                    quantity = 200 / price
-                    cash -= 200 * 1.001
+                    order = 200 / price
             elif price > mean + width and told != "SELL":
                 told, signals = "SELL", signals + 1
-                cash += quantity * price * 0.999
-                quantity = 0.0
+                order = -quantity
     assert at.tzinfo is not None
     assert volume >= 0
-    return signals
+    return signals, fills, equity
 
 
-def means(file: Path) -> int:
+def means(file: Path) -> tuple[int, int, float]:
     """The plugin of many authors, by hand: a list, np.mean and np.std each time."""
     import numpy as np
 
@@ -78,10 +88,10 @@ def means(file: Path) -> int:
                 continue
             mean, width = np.mean(prices), 3.0 * np.std(prices)
             signals += bool(price < mean - width or price > mean + width)
-    return signals
+    return signals, 0, 10_000.0
 
 
-def backtesting(file: Path) -> int:
+def backtesting(file: Path) -> tuple[int, int, float]:
     import warnings
 
     import pandas as pd
@@ -123,15 +133,13 @@ def backtesting(file: Path) -> int:
                 self.told, self.signals = "SELL", self.signals + 1
                 self.position.close()
 
-    result = Backtest(frame, Bands, cash=10_000_000, commission=0.001).run()
-    return int(result._strategy.signals)
+    test = Backtest(frame, Bands, cash=10_000_000, commission=0.001)
+    result = test.run()
+    test.plot(filename=str(file.with_suffix(".peer.html")), open_browser=False)
+    trades = 2 * int(result["# Trades"])
+    return int(result._strategy.signals), trades, float(result["Equity Final [$]"])
 
 
 if __name__ == "__main__":
-    sys.stdout.write(
-        str(
-            {"bare": bare, "means": means, "backtesting": backtesting}[sys.argv[1]](
-                Path(sys.argv[2])
-            )
-        )
-    )
+    peers = {"bare": bare, "means": means, "backtesting": backtesting}
+    sys.stdout.write(json.dumps(peers[sys.argv[1]](Path(sys.argv[2]))))

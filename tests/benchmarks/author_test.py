@@ -8,6 +8,8 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,28 +82,41 @@ def _write(file: Path, rows: int) -> None:
             out.write(f"{stamp},BTCUSDT,{price:.2f},{chance.random():.4f},,\n")
 
 
-def _cpu_s(*command: str) -> float:
-    """Return the CPU time of a program and of its children, seconds."""
+@dataclass(frozen=True)
+class Tested:
+    """CPU seconds of the whole command, those of the plugin's process in it, its peak, what was made."""
+
+    whole_s: float
+    own_s: float
+    peak_mib: float
+    signals: int
+    fills: int
+
+
+def _cpu_s(*command: str) -> tuple[float, bytes]:
+    """Return the CPU time of a program and of its children, seconds, and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+    done = subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used, done.stdout
 
 
-def _tested(plugin: Path, data: Path) -> tuple[float, float, float]:
-    """Return CPU seconds of the whole command, those of the plugin's process in it, and its peak in MiB."""
+def _tested(plugin: Path, data: Path) -> Tested:
     report = plugin.with_suffix(".json")
-    cpu = _cpu_s(
+    cpu, _ = _cpu_s(
         sys.executable, "-m", "ntp.cli", "plugin", "test", str(plugin), "--data", str(data),
         "--quick", "--html", str(plugin.with_suffix(".html")), "--json", str(report),
     )  # fmt: skip
     run = json.loads(report.read_text())["run"]
     # Its sandbox has process ids of its own, and what ends there is not counted outside.
-    return cpu + run["cpu_seconds"], run["cpu_seconds"], run["peak_mib"]
+    own = run["cpu_seconds"]
+    return Tested(cpu + own, own, run["peak_mib"], run["signals"], run["fills"])
 
 
-def _peer(name: str, data: Path) -> float:
-    return _cpu_s(sys.executable, author_peers.__file__, name, str(data))
+def _peer(name: str, data: Path) -> tuple[float, Sequence[float]]:
+    cpu, output = _cpu_s(sys.executable, author_peers.__file__, name, str(data))
+    return cpu, json.loads(output)
 
 
 def measure() -> list[Figure]:
@@ -117,13 +132,17 @@ def measure() -> list[Figure]:
         tested, bare, meant, by_hand = [], [], [], []
         for _ in range(TIMES):
             tested.append(_tested(bands, data))
-            bare.append(_peer("bare", data))
-            meant.append(_tested(means, short))
-            by_hand.append(_peer("means", short))
-        other = _peer("backtesting", data) if importlib.util.find_spec("backtesting") else None
-    whole, own, _ = min(tested)
-    peak = max(run[2] for run in tested)
-    loop = min(each[1] for each in tested)
+            loop, made = _peer("bare", data)
+            bare.append(loop)
+            assert (tested[-1].signals, tested[-1].fills) == tuple(made[:2])  # it does no less work
+            meant.append(_tested(means, short).own_s)
+            by_hand.append(_peer("means", short)[0])
+        other, _ = (
+            _peer("backtesting", data) if importlib.util.find_spec("backtesting") else (0.0, ())
+        )
+    whole = min(each.whole_s for each in tested)
+    own = min(each.own_s for each in tested)
+    peak = max(each.peak_mib for each in tested)
     figures = [
         Figure(
             "`ntp plugin test --quick`, 1M rows of CSV to the page",
@@ -132,17 +151,17 @@ def measure() -> list[Figure]:
             min(bare) / whole,
             ">= 1.2x",
             f"All processes: {whole - own:.2f} s of it are start, isolation, figures and page; the plugin's own"
-            f" process alone makes {ROWS / loop:,.0f}. Peak of that process {peak:.0f} MiB (target: 150).",
+            f" process alone makes {ROWS / own:,.0f}. Peak of that process {peak:.0f} MiB (target: 150).",
         ),
         Figure(
             "an np.mean/np.std plugin in it, 100,000 rows",
-            f"{MEAN_ROWS / min(each[1] for each in meant):,.0f} rows per CPU second of its process",
+            f"{MEAN_ROWS / min(meant):,.0f} rows per CPU second of its process",
             f"the same by hand {MEAN_ROWS / min(by_hand):,.0f}",
-            min(each[1] for each in meant) / min(by_hand),
+            min(meant) / min(by_hand),
             "<= 1.15x",
         ),
     ]
-    if other is not None:
+    if other:
         figures.insert(
             1,
             Figure(

@@ -85,14 +85,20 @@ def delimiter(header: str) -> str:
     return next(sign for sign in ";\t," if sign in header)
 
 
-def same(layout: Layout, body: bytes) -> int:
-    """Compare the two ways; return how many ticks they found."""
+def same(layout: Layout, body: bytes, *known: str) -> int:
+    """Compare the two ways; return how many ticks they found. `known`: rows that were read before."""
     bad_quick: list[BadRow] = []
     bad_exact: list[BadRow] = []
-    quick = Quick(layout, bad_quick.append).block(7, body)
+    reader = Quick(layout, bad_quick.append)
+    for row in known:
+        reader.block(1, f"{row}\n".encode())
+    quick = reader.block(7, body)
     exact = list(Exact(layout, bad_exact.append).block(7, body))
     assert quick == exact
     assert bad_quick == bad_exact
+    assert quick.times == [tick.timestamp for tick in exact]
+    assert quick.symbol == (exact[0].symbol if len({tick.symbol for tick in exact}) == 1 else None)
+    assert quick.nameless == (not any(tick.id for tick in exact))
     for tick in quick:
         assert type(tick.price) is float
         assert type(tick.volume) is float
@@ -109,6 +115,7 @@ def test_each_hostile_cell_in_each_column(header: str, good: tuple[str, ...]):
         for cell in HOSTILE:
             row = sign.join([*good[:at], cell, *good[at + 1 :]])
             same(layout, f"{row}\n".encode())
+            same(layout, f"{row}\n".encode(), sign.join(good))
 
 
 @pytest.mark.parametrize(("header", "good"), HEADS, ids=[header for header, _ in HEADS])
@@ -120,6 +127,28 @@ def test_a_good_block_needs_no_exact_reading(
     row = f"{sign.join(good)}\r\n"
     quoted = sign.join(f'"{cell}"' for cell in good) + "\n"
     assert len(Quick(layout, lambda _: None).block(1, f"{row}{row}{quoted}".encode())) == 3
+
+
+@pytest.mark.parametrize("quotes", ["1.4,1.6", ","])
+@pytest.mark.parametrize("symbol", ["BTC", "BTC-USD", "XTZ", "7"])
+def test_rows_of_known_symbols_go_the_shortest_way(
+    symbol: str, quotes: str, monkeypatch: pytest.MonkeyPatch
+):
+    layout = layout_of(*HEADS[0])
+    row = f"2024-08-08T23:54:15.342Z,{symbol},1.5,2,{quotes}\n"
+    quick = Quick(layout, lambda _: None)
+    assert len(quick.block(1, row.encode())) == 1
+    monkeypatch.delattr(Quick, "_typed")
+    assert len(quick.block(2, (3 * row).encode())) == 3
+
+
+def test_who_meets_ever_another_symbol_stops_looking_for_it():
+    layout = layout_of(*HEADS[0])
+    quick = Quick(layout, lambda _: None)
+    for number in range(9):
+        row = f"2024-08-08T23:54:15.342Z,S{number},1.5,2,,\n"
+        assert [tick.symbol for tick in quick.block(1, row.encode())] == [f"S{number}"]
+    assert quick._bare is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -134,9 +163,30 @@ def test_a_good_block_needs_no_exact_reading(
         b"2024-08-08T23:54:15Z,BTC,1.5,2,1.4\n2024-08-08T23:54:15Z,BTC,1,2,3,4,5\n",
     )
 )
+@example(
+    (OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1.5,2,,\n2024-08-08T23:54:15Z,BTC,1,2,3,,\n")
+)
+@example((OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1.5,2,1.4,\n5,,\n"))
+@example((OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1.5,\n2,,\n"))
+@example(
+    (OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1,2,3,4,{}\n2024-08-08T23:54:15Z,BTC,1,2,3\n")
+)
+@example(
+    (OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1,2,3,4,{},5\n2024-08-08T23:54:15Z,BTC,1,2\n")
+)
+@example((OURS, HEADS[0][1], b"2024-08-08T23:54:15+02:00,Z,1,2,,\n2024-08-08T23:54:15Z,Z,1,2,,\n"))
+@example(
+    (OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1,-2,,\n2024-08-08T23:54:15Z,BTC,1e-3,2,,\n")
+)
+@example((OURS, HEADS[0][1], b"2024-08-08T23:54:15Z,BTC,1,2,,\n\n2024-08-08T23:54:15Z,BTC,1,2,,\n"))
 def test_both_ways_say_the_same(case: tuple[str, tuple[str, ...], bytes]):
     header, good, body = case
-    same(layout_of(header, good), body)
+    layout = layout_of(header, good)
+    same(layout, body)
+    same(layout, body, delimiter(header).join(good))
+    if header == OURS:
+        for name in ("Z", "B-T", "5"):
+            same(layout, body, ",".join([good[0], name, *good[2:]]))
 
 
 @settings(max_examples=100, deadline=None)

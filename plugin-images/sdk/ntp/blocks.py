@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ntp.contract.messages import DataBatch, MarketData
+from ntp.ticks import Ticks
 
 SOURCE = "recording"
 """The name of the source that ticks come from."""
@@ -37,21 +38,21 @@ class Blocks:
 
     def __iter__(self) -> Iterator[list[Part]]:
         for block in self._blocks:
-            parts = self._parts(block)
+            parts = self._parts(Ticks.of(block))
             for part in parts:
                 self._next[part.batch.symbol] = part.batch.seq + len(part.rows)
             self.count += len(block)
             yield parts
 
-    def _parts(self, block: list[MarketData]) -> list[Part]:
-        if len({tick.symbol for tick in block}) == 1:
-            return [Part(self._batch(block[0].symbol, block), range(len(block)))]
-        ticks: dict[str, list[MarketData]] = {}
+    def _parts(self, block: Ticks) -> list[Part]:
+        if block.symbol is not None:
+            return [Part(self._batch(block.symbol, block), range(len(block)))]
+        ticks: dict[str, Ticks] = {}
         rows: dict[str, list[int]] = {}
         for row, tick in enumerate(block):
             symbol = tick.symbol
             if symbol not in ticks:
-                ticks[symbol], rows[symbol] = [], []
+                ticks[symbol], rows[symbol] = Ticks(), []
             ticks[symbol].append(tick)
             rows[symbol].append(row)
         return [Part(self._batch(symbol, some), rows[symbol]) for symbol, some in ticks.items()]

@@ -186,7 +186,7 @@ class Rehearsal:
         stretch, at = Stretch(run.ticks), 0
         while at < len(rows):
             fed = self._run_ahead(run, at, desk, alone=True)
-            self.passed(run.ticks, stretch, at, fed)  # the last of them alone may be filled at
+            self.passed(stretch.ticks, stretch, at, fed)  # the last of them alone may be filled at
             for change in stretch.pass_over(desk, at, fed):
                 await self._note(change)
             self._order(self._taken(), desk)

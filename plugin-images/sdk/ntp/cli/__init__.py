@@ -1,5 +1,7 @@
 """`ntp`: for who writes plugins."""
 
+import os
+
 import click
 
 from ntp.cli.data import data
@@ -8,6 +10,9 @@ from ntp.cli.keys import keys
 from ntp.cli.marketplace import marketplace
 from ntp.cli.plugin import plugin
 from ntp.cli.reader import Commands
+
+# Else pydantic looks into whatever is installed for plugins of its own, which takes a tenth of a start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
 
 
 @click.group(name="ntp", cls=Commands)

@@ -1,6 +1,5 @@
 """`ntp exchange`: a local exchange that speaks Binance's and Polygon's protocols."""
 
-import asyncio
 import ipaddress
 import os
 import signal
@@ -13,6 +12,7 @@ import click
 from ntp.cli.outcome import INTERRUPTED, REFUSED
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
 
     from ntp.exchange.faults import Fault
@@ -174,11 +174,15 @@ def exchange(
             f"warning: {host} may be reached by other machines, and nobody is asked who they are",
             err=True,
         )
+    import asyncio  # late: every other command would wait for it too
+
     sys.exit(asyncio.run(_serve(settings)))
 
 
 async def _serve(settings: "Settings") -> int:
     """Serve until a signal; return the exit code."""
+    import asyncio
+
     from ntp.exchange.recording import RecordingError
     from ntp.exchange.server import Exchange
 

@@ -1,12 +1,12 @@
 """`ntp plugin test`: a plugin on recorded data, isolated, checked and measured."""
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from ntp.cli.outcome import FOUND, USAGE, guard, say
 from ntp.cli.output import output_option
@@ -99,11 +99,11 @@ def test(
         report = _grid(wish, (grid, *further)) if grid is not None else _one(wish)
         made = report.document()
         if document is not None:
-            document.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            document.write_bytes(_json(made) + b"\n")
         if html is not None:
             html.write_text(report.page(), encoding="utf-8")
         if output == "json":
-            click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+            click.echo(_json(made))
         else:
             report.show()
         if old is not None:
@@ -112,6 +112,10 @@ def test(
         sys.exit(USAGE)
     if not report.passed:
         sys.exit(FOUND)
+
+
+def _json(made: Mapping[str, object]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(made), indent=2)
 
 
 def _one(wish: "Wish") -> "Report":

@@ -83,38 +83,35 @@ class Book:
         One that crosses zero closes what was held and opens the rest on the other side. `quantity` is
         in base units, above 0; `price` and `fee` in quote currency.
         """
-        with localcontext(ROOM):
-            return self._execute(side, symbol, quantity, worth(quantity, price), fee)
-
-    def _execute(
-        self, side: Side, symbol: str, quantity: Decimal, traded: Decimal, fee: Decimal
-    ) -> Decimal:
-        signed = quantity if side is Side.BUY else -quantity
-        paid = traded if side is Side.BUY else -traded
-        self.cash -= paid + fee
-        self.fees += fee
+        # Of the context itself: to enter and to leave one takes longer than all of these sums.
+        add, subtract, traded = ROOM.add, ROOM.subtract, worth(quantity, price)
+        signed = quantity if side is Side.BUY else ROOM.minus(quantity)
+        paid = traded if side is Side.BUY else ROOM.minus(traded)
+        self.cash = subtract(self.cash, add(paid, fee))
+        self.fees = add(self.fees, fee)
         held = self.positions.get(symbol)
         if held is None:
             self.positions[symbol] = Position(signed, paid)
             return ZERO
         if (held.quantity > 0) == (signed > 0):
-            held.quantity += signed
-            held.cost += paid
+            held.quantity = add(held.quantity, signed)
+            held.cost = add(held.cost, paid)
             return ZERO
-        if quantity < abs(held.quantity):
-            taken_out = share(held.cost, quantity, abs(held.quantity))
-            held.quantity += signed
-            held.cost -= taken_out
-            profit = -paid - taken_out
+        size = held.quantity.copy_abs()
+        if quantity < size:
+            taken_out = share(held.cost, quantity, size)
+            held.quantity = add(held.quantity, signed)
+            held.cost = subtract(held.cost, taken_out)
+            profit = subtract(ROOM.minus(paid), taken_out)
         else:
-            paid_to_close = share(paid, abs(held.quantity), quantity)
-            profit = -paid_to_close - held.cost
-            left = held.quantity + signed
+            paid_to_close = share(paid, size, quantity)
+            profit = subtract(ROOM.minus(paid_to_close), held.cost)
+            left = add(held.quantity, signed)
             if left:
-                self.positions[symbol] = Position(left, paid - paid_to_close)
+                self.positions[symbol] = Position(left, subtract(paid, paid_to_close))
             else:
                 del self.positions[symbol]
-        self.realised += profit
+        self.realised = add(self.realised, profit)
         return profit
 
     def unrealised_of(self, symbol: str) -> Decimal:
@@ -135,18 +132,20 @@ class Book:
     @property
     def equity(self) -> Decimal:
         """Cash and what the positions are worth at their last prices."""
-        with localcontext(ROOM):
-            worths = (self._worth_of(symbol) for symbol in self.positions)
-            return self.cash + sum(worths, ZERO)
+        equity = self.cash
+        for symbol in self.positions:
+            equity = ROOM.add(equity, self._worth_of(symbol))
+        return equity
 
     def note_equity(self) -> Decimal:
         """Return the equity, and let it count for peak and drawdown."""
         equity = self.equity
-        self.peak = max(self.peak, equity)
-        with localcontext(ROOM):
+        if equity >= self.peak:
+            self.peak = equity
+        else:
             # The peak is at least the capital, so it is above zero.
-            fall = share(self.peak - equity, Decimal(1), self.peak)
-        self.max_drawdown = max(self.max_drawdown, fall)
+            fall = share(ROOM.subtract(self.peak, equity), Decimal(1), self.peak)
+            self.max_drawdown = max(self.max_drawdown, fall)
         return equity
 
     def put_in(self, amount: Decimal) -> None:

@@ -4,13 +4,12 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from operator import lt
 
 from ntp.contract.messages import MarketData
 from ntp.engine.changes import Change
 from ntp.engine.desk import Desk
 from ntp.engine.exact import LIMIT
+from ntp.ticks import Ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,27 +34,23 @@ def acts_at(desk: Desk, ticks: Sequence[MarketData], start: int) -> int:
     low = -math.inf if below is None else float(below)
     high = math.inf if above is None else float(above)
     end = min(start + LOOK_AHEAD, len(ticks))
+    if isinstance(ticks, Ticks):
+        return ticks.beyond(low, high, start, end)
     return next((at for at in range(start, end) if not low < ticks[at].price < high), end)
 
 
 class Stretch:
-    """Ticks of one symbol in a row, with `times` and `prices`, for who looks for those that matter.
+    """Ticks of one symbol in a row, for who looks for those that matter.
 
     `steady`: each is newer than the one before, and each price is usable: none of them is ignored.
     """
 
-    __slots__ = ("_ticks", "prices", "steady", "times")
+    __slots__ = ("steady", "ticks")
 
     def __init__(self, ticks: Sequence[MarketData]) -> None:
-        self._ticks = ticks
-        self.times = [tick.timestamp for tick in ticks]
-        self.prices = [tick.price for tick in ticks]
-        self.steady = (
-            bool(ticks)
-            and all(map(lt, self.times, islice(self.times, 1, None)))
-            and max(self.prices) < LIMIT
-            and min(self.prices) > -LIMIT
-        )
+        self.ticks = Ticks.of(ticks)
+        lows, highs = self.ticks.spans
+        self.steady = bool(lows) and self.ticks.rising and max(highs) < LIMIT and min(lows) > -LIMIT
 
     def pass_over(self, desk: Desk, start: int, stop: int) -> Iterator[Change]:
         """Do what `desk.tick` with each of these does, where none but the last may fill anything.
@@ -63,7 +58,7 @@ class Stretch:
         Of most ticks nothing is left but the last price: a position is looked at where a sample of the
         equity is due, or a day begins.
         """
-        ticks, times, at = self._ticks, self.times, start
+        ticks, times, at = self.ticks, self.ticks.times, start
         seen = desk.seen.get(ticks[start].symbol)
         if not self.steady or (seen is not None and times[start] <= seen.time):
             for at in range(start, stop):

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from ntp.contract.messages import MarketData
 from ntp.statistics.envelope import Envelope
+from ntp.ticks import SPAN, Ticks
 
 MOST_SYMBOLS = 40
 """As many as a page draws."""
 _WHOLE = 20_000
 """Ticks of a symbol that are all looked at."""
-_STRETCH = 128
+_STRETCH = 2 * SPAN
 """Ticks behind them of which the lowest and the highest are: there are far fewer points than that."""
 _POINTS = 4_096
 
@@ -31,17 +32,19 @@ class Prices:
             line.add(ticks[0].timestamp, ticks[0].price)
         taken = self._taken[symbol]
         self._taken[symbol] += len(ticks)
-        if taken < _WHOLE:
-            for tick in ticks:
-                line.add(tick.timestamp, tick.price)
+        block = Ticks.of(ticks)
+        times, prices, (lows, highs) = block.times, block.prices, block.spans
+        if taken < _WHOLE or not lows:
+            for time, price in zip(times, prices, strict=True):
+                line.add(time, price)
             return
-        prices = [tick.price for tick in ticks]
-        for start in range(0, len(ticks), _STRETCH):
-            stretch = prices[start : start + _STRETCH]
-            low, high = stretch.index(min(stretch)), stretch.index(max(stretch))
+        for start in range(0, len(prices), _STRETCH):
+            spans = slice(start // SPAN, start // SPAN + 2)
+            low = prices.index(min(lows[spans]), start)
+            high = prices.index(max(highs[spans]), start)
             for at in (low, high) if low <= high else (high, low):
-                line.add(ticks[start + at].timestamp, stretch[at])
-        line.add(ticks[-1].timestamp, prices[-1])
+                line.add(times[at], prices[at])
+        line.add(times[-1], prices[-1])
 
     def lines(self) -> dict[str, tuple[list[float], list[float]]]:
         """Return Unix seconds and prices of each symbol."""

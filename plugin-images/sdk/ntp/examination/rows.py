@@ -1,8 +1,10 @@
 """Recordings as blocks of ticks that a plugin may be shown."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 
 import msgspec
@@ -12,9 +14,11 @@ from ntp.blocks import BLOCK, SOURCE
 from ntp.contract.messages import MarketData
 from ntp.examination.order import Data
 from ntp.layouts import Dataset, open_files
+from ntp.ticks import Ticks
 
 TICKS = ".ticks"
 """Ends the name of a file that `write` made."""
+_THOUSAND = [f"{number:03}" for number in range(1000)]
 
 
 @dataclass(slots=True)
@@ -46,7 +50,7 @@ class Rows:
                 sort=self.data.sort,
             )
 
-    def blocks(self) -> Iterator[list[MarketData]]:
+    def blocks(self) -> Iterator[Ticks]:
         """Yield what a source would publish of the rows, each with its id.
 
         Raises:
@@ -54,13 +58,14 @@ class Rows:
             OSError: a file cannot be read.
         """
         positions = self.symbols
-        for block in self._most(_written(self.data.files) if self.dataset is None else self.dataset.blocks()):  # fmt: skip
+        for some in self._most(_written(self.data.files) if self.dataset is None else self.dataset.blocks()):  # fmt: skip
+            block = Ticks.of(some)
             self._note(block)
-            if len({tick.symbol for tick in block}) == 1:
-                symbol, before = block[0].symbol, positions.get(block[0].symbol, 0)
-                for position, tick in enumerate(block, before + 1):
-                    if not tick.id:
-                        force_setattr(tick, "id", f"{SOURCE}:{position}")
+            symbol = block.symbol
+            if symbol is not None and block.nameless:
+                before = positions.get(symbol, 0)
+                ids = _ids(before + 1, before + len(block))
+                deque(map(force_setattr, block, repeat("id"), ids), maxlen=0)
                 positions[symbol] = before + len(block)
             else:
                 for tick in block:
@@ -85,6 +90,21 @@ class Rows:
         # In order of time, as layouts give them.
         self.first = self.first or block[0].timestamp
         self.last = block[-1].timestamp
+
+
+def _ids(first: int, last: int) -> list[str]:
+    """Return the ids of these positions; a thousand share a beginning."""
+    made: list[str] = []
+    while first <= last:
+        thousand, rest = divmod(first, 1000)
+        end = min(last, 1000 * thousand + 999)
+        if thousand:
+            begin = f"{SOURCE}:{thousand}"
+            made += [begin + each for each in _THOUSAND[rest : rest + end - first + 1]]
+        else:
+            made += [f"{SOURCE}:{position}" for position in range(first, end + 1)]
+        first = end + 1
+    return made
 
 
 def write(ticks: Iterable[MarketData], file: Path) -> Path:

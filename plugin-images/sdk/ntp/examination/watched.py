@@ -33,8 +33,7 @@ class Watched:
     ) -> None:
         """Take ticks that the desk takes."""
         if stretch is not None and stretch.steady and not self._marks:
-            part = slice(start, stop)
-            self._curve.add_all(ticks[part], stretch.times[part], stretch.prices[part])
+            self._curve.add_all(stretch.ticks, start, stop)
             return
         for tick in ticks[start:stop]:
             if self._marks and tick.timestamp >= self._marks[-1]:

@@ -9,6 +9,7 @@ from operator import attrgetter, itemgetter
 from ntp.contract.messages import MarketData
 from ntp.layouts.bad import BadRows
 from ntp.layouts.fault import OrderError, Problem
+from ntp.ticks import Ticks
 
 Block = list[MarketData]
 _WHEN = attrgetter("timestamp")
@@ -25,11 +26,11 @@ def in_order(blocks: Iterator[Block], file: str, bad: BadRows) -> Iterator[Block
     """
     held: Block = []
     given: datetime | None = None
-    for block in blocks:
-        if not block:
+    for each in blocks:
+        if not each:
             continue
-        times = [tick.timestamp for tick in block]
-        if (held and times[0] < held[-1].timestamp) or not _ascending(times):
+        block = Ticks.of(each)
+        if (held and block[0].timestamp < held[-1].timestamp) or not _ascending(block):
             mixed = held + block
             bad.moved += _moved(mixed)
             mixed.sort(key=_WHEN)
@@ -120,17 +121,19 @@ def regrouped(blocks: Iterator[Block], least: int, most: int) -> Iterator[Block]
         held = held + block if held else block
         if len(held) < least:
             continue
-        for at in range(0, len(held), most):
-            yield held[at : at + most]
+        if len(held) <= most:
+            yield held  # as it is, with what is known of it
+        else:
+            for at in range(0, len(held), most):
+                yield held[at : at + most]
         held = []
     if held:
         yield held
 
 
-def _ascending(times: list[datetime]) -> bool:
-    return times == sorted(
-        times
-    )  # both are quick on what is in order, and compare the same objects
+def _ascending(block: Ticks) -> bool:
+    # To sort is quick on what is in order, and then both are the same objects.
+    return block.rising or block.times == sorted(block.times)
 
 
 def _moved(rows: Sequence[MarketData]) -> int:

@@ -2,7 +2,8 @@
 
 A block becomes a JSON list of lists of texts by two replacements; msgspec reads it into typed rows,
 and refuses it where one has another number of cells or a cell that is no number. What it does not take,
-`ntp.layouts.exact` reads row by row: the outcome is the same, only slower. Figures: docs/data.md.
+`ntp.layouts.exact` reads row by row: the outcome is the same, only slower. A file of just a tick's
+columns goes a shorter way still: `ntp.layouts.bare`. Figures: docs/data.md.
 """
 
 import re
@@ -13,14 +14,18 @@ from typing import Any
 import msgspec
 
 from ntp.contract.messages import AwareTime, MarketData
+from ntp.layouts.bare import Bare
 from ntp.layouts.columns import Columns, UnusualError, check_numbers, check_times
 from ntp.layouts.exact import Exact
 from ntp.layouts.layout import Layout
 from ntp.layouts.lines import Note
+from ntp.ticks import Ticks
 
 _FIELDS = ("timestamp", "symbol", "price", "volume", "bid", "ask")
 """Of a tick, the first. A file with just these columns is decoded to ticks at once."""
 _UTC = {UTC}
+_TRIES = 8
+"""Blocks that may be read otherwise, after which nobody tries the shortest way any more."""
 
 
 class Quick:
@@ -43,24 +48,37 @@ class Quick:
             and layout.time.cell is AwareTime
             and not layout.moved
         )
+        self._bare: Bare | None = None
+        self._tries = _TRIES if self._are_ticks and layout.delimiter == "," else 0
 
-    def block(self, number: int, block: bytes) -> list[MarketData]:
+    def block(self, number: int, block: bytes) -> Ticks:
         """Return the ticks of whole lines, of which the first has this number."""
         try:
             body = self._plain(block)
-            json = self._json(body)
-            if self._are_ticks:
+            if self._bare is not None:
                 try:
-                    return self._read(json, self._at_once, len(body))
-                except (ValueError, TypeError):
-                    pass  # a volume may be empty, a time in another zone
-            return self._read(json, self._by_column, len(body))
+                    return self._bare.ticks(body)
+                except ValueError:
+                    pass  # a number may be written in a way that JSON does not know
+            ticks = self._typed(body)
         except (ValueError, OverflowError, TypeError):
-            return list(self._exact.block(number, block))
+            return Ticks(self._exact.block(number, block))
+        if self._tries:
+            self._tries -= 1
+            alone = ticks.symbol if self._tries else None
+            self._bare = None if alone is None else Bare(alone)
+        return ticks
 
-    def _read(
-        self, json: bytes, way: Callable[[bytes, int], list[MarketData]], size: int
-    ) -> list[MarketData]:
+    def _typed(self, body: bytes) -> Ticks:
+        json = self._json(body)
+        if self._are_ticks:
+            try:
+                return self._read(json, self._at_once, len(body))
+            except (ValueError, TypeError):
+                pass  # a volume may be empty, a time in another zone
+        return self._read(json, self._by_column, len(body))
+
+    def _read(self, json: bytes, way: Callable[[bytes, int], Ticks], size: int) -> Ticks:
         """Read with empty cells as nulls, once one was seen: to look for them costs a fifth."""
         if not self._empty:
             try:
@@ -73,8 +91,8 @@ class Quick:
         self._empty = True
         return ticks
 
-    def _by_column(self, json: bytes, _size: int) -> list[MarketData]:
-        return self._columns.ticks(list(zip(*self._rows.decode(json), strict=True)))
+    def _by_column(self, json: bytes, _size: int) -> Ticks:
+        return Ticks(self._columns.ticks(list(zip(*self._rows.decode(json), strict=True))))
 
     def _plain(self, block: bytes) -> bytes:
         """Return the lines without quotes and the last end; raises where text needs more care."""
@@ -97,17 +115,17 @@ class Quick:
             raise UnusualError
         return plain
 
-    def _at_once(self, json: bytes, body: int) -> list[MarketData]:
-        ticks = self._ticks.decode(json)
+    def _at_once(self, json: bytes, body: int) -> Ticks:
+        ticks = Ticks(self._ticks.decode(json))
         # A row with a cell too few would be a tick too: each end of a cell made the text two longer,
         # each end of a line four.
         count = len(ticks)
         if len(json) != body + 6 + 4 * (count - 1) + 2 * count * (len(_FIELDS) - 1):
             raise UnusualError
-        times = [tick.timestamp for tick in ticks]
+        times = ticks.times
         if {time.tzinfo for time in times} != _UTC:
             raise UnusualError
-        check_times(times)
+        check_times((times[0], times[-1]) if ticks.rising else times)
         volumes = [tick.volume for tick in ticks]
         if b"n" in json or b"N" in json:  # without that letter there is no NaN and no infinity
             prices = [tick.price for tick in ticks]
@@ -115,4 +133,5 @@ class Quick:
         elif min(volumes) < 0:
             raise UnusualError
         self._columns.check_symbols({tick.symbol for tick in ticks})
+        ticks.nameless = True
         return ticks

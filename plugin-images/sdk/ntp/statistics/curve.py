@@ -6,7 +6,6 @@ caused, and costs O(1) a tick: a multiplication while something is held, next to
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import fsum, inf
@@ -18,18 +17,10 @@ from ntp.statistics.closes import Closes, Series
 from ntp.statistics.drawdown import Drawdown, Falls
 from ntp.statistics.envelope import Envelope
 from ntp.statistics.line import Line
+from ntp.statistics.market import Market
+from ntp.ticks import Ticks
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class _Market:
-    """A symbol: the first and last price, when that came, and the base units held of it."""
-
-    first: float
-    mark: float
-    at: datetime
-    quantity: float = 0.0
 
 
 class EquityCurve:
@@ -64,7 +55,7 @@ class EquityCurve:
         self._at = self._before = datetime.min.replace(tzinfo=UTC)
         self._ends = self._period_ends = self._at
         self._floor, self._ceiling = inf, -inf
-        self._markets: dict[str, _Market] = {}
+        self._markets: dict[str, Market] = {}
         self._closes = Closes()
         self._line, self._fees, self._exposure = Envelope(most), Envelope(most), Envelope(most)
         self._falls = Falls(self._at, self.equity)
@@ -91,44 +82,50 @@ class EquityCurve:
         if not market.quantity:
             market.mark = price
             return
-        equity = self.equity = self.equity + market.quantity * (price - market.mark)
-        market.mark = price
+        equity = self.equity = market.move(self.equity, price)
         if not self._floor < equity < self._ceiling:
             self._reach()
 
-    def add_all(
-        self, ticks: Sequence[MarketData], times: Sequence[datetime], prices: Sequence[float]
-    ) -> None:
-        """Take ticks of one symbol, each newer than the one before and usable, with times and prices.
+    def add_all(self, ticks: Ticks, start: int, stop: int) -> None:
+        """Take those of one symbol from `start` to `stop`, each newer than the one before and usable.
 
         Those that end no period and reach no equity beyond what their stretch has seen are passed over.
         """
-        at, last = 0, len(ticks) - 1
+        times, at, last = ticks.times, start, stop - 1
         while at <= last:
             market = self._markets.get(ticks[at].symbol)
-            ahead = at
             if market is not None and times[at] >= market.at:
-                ahead = self._ahead(market, times, prices, at)
-            if ahead > at:
-                self.ticks += ahead - at
-                self._at = times[ahead - 1]
-            self.add(ticks[ahead])
-            at = ahead + 1
+                end = bisect_left(times, self._ends, at, last)
+                if end > at:
+                    whole = self.ticks + end - at
+                    if market.quantity:
+                        self._reach_all(market, ticks, at, end)
+                    self.equity = market.move(self.equity, ticks.prices[end - 1])
+                    self.ticks, self._at, at = whole, times[end - 1], end
+            self.add(ticks[at])
+            at += 1
 
-    def _ahead(
-        self, market: _Market, times: Sequence[datetime], prices: Sequence[float], at: int
-    ) -> int:
-        """Return the first tick from here on that has to be looked at; the last one in any case."""
-        end = bisect_left(times, self._ends, at, len(times) - 1)
-        quantity = market.quantity
-        if not quantity:
-            return end
-        # A little narrower: at the very edge of a float `add` is to decide.
-        edge = abs(self.equity) * 1e-12
-        low = market.mark + (self._floor + edge - self.equity) / quantity
-        high = market.mark + (self._ceiling - edge - self.equity) / quantity
-        low, high = (low, high) if quantity > 0 else (high, low)
-        return next((i for i in range(at, end) if not low < prices[i] < high), end)
+    def _reach_all(self, market: Market, ticks: Ticks, at: int, end: int) -> None:
+        """Add those that reach beyond what the open stretch has seen, or what comes to the same."""
+        falls, prices, start = self._falls, ticks.prices, at
+        while True:
+            within = market.between(self.equity, self._floor, self._ceiling)
+            at = ticks.beyond(*within, at, end)
+            if at == end:
+                return
+            matter, then = [at], at + 1
+            if falls.trough < falls.peak:
+                low, high = ticks.extremes(at, end)
+                top = market.equity(self.equity, high if market.quantity > 0 else low)
+                if top < falls.peak - abs(falls.peak) * 1e-12:
+                    # Below the last peak only the ends of what is reached matter, in their order.
+                    matter = sorted({prices.index(low, at, end), prices.index(high, at, end)})
+                    then = end
+            for each in matter:
+                if each > start:
+                    self._at = ticks.times[each - 1]
+                self.add(ticks[each])
+            at = then
 
     def fill(self, fill: Fill) -> None:
         """Take a fill of this strategy."""
@@ -224,8 +221,8 @@ class EquityCurve:
         self._close()
         return self._closes.days()
 
-    def _meet(self, symbol: str, price: float, at: datetime) -> _Market:
-        return self._markets.setdefault(symbol, _Market(price, price, at))
+    def _meet(self, symbol: str, price: float, at: datetime) -> Market:
+        return self._markets.setdefault(symbol, Market(price, price, at))
 
     def _arrive(self, at: datetime) -> None:
         if at >= self._ends:

@@ -80,6 +80,10 @@ class Envelope:
     def _close(self, times: "array[float]", values: "array[float]") -> None:
         if not self._open:
             return
+        if self._last_at is self._first_at and self.low == self.high:  # one point alone
+            times.append(self._first_at.timestamp())
+            values.append(self._first)
+            return
         low, high = (self._low_at, self.low), (self._high_at, self.high)
         middle = (high, low) if self._low_later else (low, high)
         before = None

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Self
 
 from ntp.contract.messages import Fill
@@ -14,6 +13,8 @@ from ntp.statistics.trips import Cutting, Trip
 MOST = 6_000
 """Trips that are listed: of more, a quarter each of the first, the latest, the best and the worst."""
 _QUARTER = MOST // 4
+_FINEST = 2**1074
+"""Each finite float is a whole number of these parts of 1."""
 
 
 class Trades:
@@ -28,7 +29,9 @@ class Trades:
         self._cutting = Cutting()
         self._kept: list[Trip] = []
         self._length = timedelta()
-        self._share = Fraction()  # exact, so that no order of floats is seen in a mean
+        self._share = (
+            0  # exact, in units of `_FINEST`, so that no order of floats is seen in a mean
+        )
 
     @classmethod
     def of(cls, fills: Iterable[Fill]) -> Self:
@@ -45,7 +48,8 @@ class Trades:
             return
         self.profits.take(trip.net)
         self._length += trip.length
-        self._share += Fraction(trip.share)
+        number, parts = trip.share.as_integer_ratio()
+        self._share += number * (_FINEST // parts)
         self._kept.append(trip)
         if len(self._kept) > 2 * MOST:
             self._kept = _chosen(self._kept)
@@ -73,7 +77,7 @@ class Trades:
         Raises:
             UndefinedError: there is none.
         """
-        return float(self._share) / self._count()
+        return self._share / _FINEST / self._count()
 
     def _count(self) -> int:
         if not self.profits.count:

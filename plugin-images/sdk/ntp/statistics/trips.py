@@ -8,7 +8,7 @@ is entered once and left once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -85,33 +85,34 @@ class _Way:
     fills: int = 0
 
     def ended(self, fill: Fill) -> Trip:
-        trip = self._trip(fill.time, self.closed_worth)
-        return replace(trip, exited=fill.time, reason=fill.reason)
+        return self._trip(fill.time, self.closed_worth, self.profit, exited_by=fill)
 
     def valued(self, unrealised: Decimal, at: datetime) -> Trip:
         """Return the trip as it is while something is left, whose leaving would bring `unrealised` more."""
         sign = 1 if self.side is Side.BUY else -1
         profit = self.profit + unrealised
         # Profit is what came less what was paid, so this is what all exits come to, the last one too.
-        trip = self._trip(at, self.opened_worth + sign * profit)
-        return replace(trip, left=self.opened - self.closed, profit=profit)
+        return self._trip(at, self.opened_worth + sign * profit, profit)
 
-    def _trip(self, until: datetime, out: Decimal) -> Trip:
+    def _trip(
+        self, until: datetime, out: Decimal, profit: Decimal, *, exited_by: Fill | None = None
+    ) -> Trip:
         return Trip(
             number=self.number,
             symbol=self.symbol,
             side=self.side,
             quantity=self.opened,
-            left=ZERO,
+            left=self.opened - self.closed if exited_by is None else ZERO,
             entered=self.entered,
-            exited=None,
+            exited=None if exited_by is None else exited_by.time,
             until=until,
             entry_price=share(self.opened_worth, _ONE, self.opened),
             exit_price=share(out, _ONE, self.opened),
             entry_worth=self.opened_worth,
-            profit=self.profit,
+            profit=profit,
             fees=self.fees,
             fills=self.fills,
+            reason=None if exited_by is None else exited_by.reason,
         )
 
 

@@ -16,7 +16,7 @@ from ntp.contract.messages import (
     TradingSignal,
     signal_id,
 )
-from ntp.history import Tape
+from ntp.history import SPAN, Tape
 from ntp.plugin import StrategyPlugin
 from ntp.runner.core import border
 from ntp.runner.core.holdings import Holdings
@@ -162,17 +162,21 @@ class StrategyWork:
     def _each_tick(self, way: Way, run: Run, which: range, until: float) -> int:
         """Do what `_each_way` does for the usual case, with nothing in the loop that can be outside."""
         ticks, clock, at = run.ticks, self._clock, which.start
-        analyze, update, tape, append = way.analyze, way.update, way.tape, way.tape.append
-        for at in which:
-            tick = ticks[at]
-            if update is not None:
-                update(tick)
-            result = analyze(tick, tape)
-            append(tick)
-            if result is not None:
-                self._take(result, way, run.reference(at), tick)
-            if clock() >= until:
-                break
+        analyze, update, tape, write = way.analyze, way.update, way.tape, way.tape.write
+        for first in range(which.start, which.stop, SPAN):
+            try:
+                for at in range(first, min(first + SPAN, which.stop)):
+                    tick = ticks[at]
+                    if update is not None:
+                        update(tick)
+                    result = analyze(tick, tape)
+                    write(tick)
+                    if result is not None:
+                        self._take(result, way, run.reference(at), tick)
+                    if clock() >= until:
+                        return at
+            finally:
+                tape.trim()
         return at
 
     def _each_way(self, ways: list[Way], run: Run, which: range, until: float) -> int:
