@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -22,7 +23,7 @@ from orchestrator.cluster.kinds import (
 )
 from orchestrator.cluster.refusals import OwnedError, reason_of
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.errors import ActionError, ConflictError, NtpError, UnreachableError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
 from orchestrator.runtime.kubernetes.identity import object_name
@@ -86,8 +87,10 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        for kind, body in objects.belongings(launch, self._ground, workload):
-            await self._apply(kind, body)
+        await self._at_once(
+            self._apply(kind, body)
+            for kind, body in objects.belongings(launch, self._ground, workload)
+        )
         if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
             await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
@@ -118,14 +121,29 @@ class Births:
     async def _insist_free(self, launch: Launch) -> None:
         """Raise ConflictError where something that is not ours has the name of one of our objects."""
         name = object_name(launch.name)
-        for kind in (STATEFUL_SET, *BELONGINGS):
-            found = await self._cluster.get(kind, name)
-            if found is not None and not identity.is_ours(found, self._project):
-                raise ConflictError(
-                    f"the {kind.kind} {name} of this namespace is not ours, it belongs to "
-                    f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
-                    "or remove it"
-                )
+        await self._at_once(self._insist_ours(kind, name) for kind in (STATEFUL_SET, *BELONGINGS))
+
+    async def _insist_ours(self, kind: Kind, name: str) -> None:
+        found = await self._cluster.get(kind, name)
+        if found is not None and not identity.is_ours(found, self._project):
+            raise ConflictError(
+                f"the {kind.kind} {name} of this namespace is not ours, it belongs to "
+                f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
+                "or remove it"
+            )
+
+    @staticmethod
+    async def _at_once(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+        """Await all; of those that failed the first is told."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in work:
+                    group.create_task(each)
+        except* NtpError as failed:
+            first = failed.exceptions[0]
+        else:
+            return
+        raise first
 
     async def _until_begun(self, launch: Launch) -> None:
         began = time.monotonic()
