@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import structlog
 
@@ -87,10 +86,8 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        await self._at_once(
-            self._apply(kind, body)
-            for kind, body in objects.belongings(launch, self._ground, workload)
-        )
+        for kind, body in objects.belongings(launch, self._ground, workload):
+            await self._apply(kind, body)
         if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
             await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
@@ -121,7 +118,12 @@ class Births:
     async def _insist_free(self, launch: Launch) -> None:
         """Raise ConflictError where something that is not ours has the name of one of our objects."""
         name = object_name(launch.name)
-        await self._at_once(self._insist_ours(kind, name) for kind in (STATEFUL_SET, *BELONGINGS))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for kind in (STATEFUL_SET, *BELONGINGS):
+                    group.create_task(self._insist_ours(kind, name))
+        except* NtpError as failed:
+            raise failed.exceptions[0] from None
 
     async def _insist_ours(self, kind: Kind, name: str) -> None:
         found = await self._cluster.get(kind, name)
@@ -131,19 +133,6 @@ class Births:
                 f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
                 "or remove it"
             )
-
-    @staticmethod
-    async def _at_once(work: Iterable[Coroutine[Any, Any, object]]) -> None:
-        """Await all; of those that failed the first is told."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for each in work:
-                    group.create_task(each)
-        except* NtpError as failed:
-            first = failed.exceptions[0]
-        else:
-            return
-        raise first
 
     async def _until_begun(self, launch: Launch) -> None:
         began = time.monotonic()
