@@ -14,6 +14,7 @@ async def said(world, code, **fields):
     return await world.lines("alpha")
 
 
+@pytest.mark.needs("keeps_output")
 async def test_lines_come_in_order_with_stream_and_time(world):
     code = "import sys\nfor n in range(3): print(n); print(n, file=sys.stderr)"
     seen = await world.run("alpha", code)
@@ -26,6 +27,7 @@ async def test_lines_come_in_order_with_stream_and_time(world):
 
 
 @pytest.mark.parametrize(("tail", "expected"), [(2, ["8", "9"]), (0, []), (99, [*"0123456789"])])
+@pytest.mark.rare
 async def test_tail_gives_the_last_lines(world, tail, expected):
     await said(world, "for n in range(10): print(n)")
     assert await world.lines("alpha", tail=tail) == expected
@@ -35,15 +37,18 @@ async def test_there_are_no_lines_of_an_absent_instance(world):
     assert await world.lines("nobody") == []
 
 
+@pytest.mark.rare
 async def test_control_bytes_are_stripped_and_wrong_utf8_is_replaced(world):
     code = r"import sys; sys.stdout.buffer.write('\x1b[31mred\x07\x9b2J\u202egnp\t|'.encode() + b'\0\xff\n')"
     assert await said(world, code) == ["[31mred2Jgnp\t|\ufffd"]
 
 
+@pytest.mark.rare
 async def test_a_last_line_without_its_end_is_kept(world):
     assert await said(world, "import sys; sys.stdout.write('no newline')") == ["no newline"]
 
 
+@pytest.mark.rare
 async def test_a_long_line_is_split_and_loses_nothing(world):
     lines = await said(world, "print('x' * 100_000)")
     assert "".join(lines) == "x" * 100_000
@@ -51,10 +56,11 @@ async def test_a_long_line_is_split_and_loses_nothing(world):
 
 
 async def test_the_last_words_are_in_the_record_of_the_end(world):
-    await said(world, "for n in range(50): print(n)")
+    await said(world, "for n in range(50): print(n)\nraise SystemExit(3)")
     assert (await world.ended("alpha")).last_output == tuple(map(str, range(30, 50)))
 
 
+@pytest.mark.needs("keeps_output")
 async def test_lines_of_an_earlier_life_are_still_there(world):
     await said(world, "print('first')")
     await world.run("alpha", "print('second')", attempt=2)
@@ -62,6 +68,7 @@ async def test_lines_of_an_earlier_life_are_still_there(world):
     assert await world.lines("alpha") == ["first", "second"]
 
 
+@pytest.mark.needs("keeps_output")
 async def test_a_flood_is_bounded_and_told(world):
     flood = """
 import sys
@@ -102,6 +109,7 @@ while True:
     assert found[:2] == ["ready", "later"]
 
 
+@pytest.mark.needs("keeps_output")
 async def test_following_loses_nothing_over_rotations_and_lives(world):
     """Three lives of 0.9 MB each, through files of 1 MiB; each within its budget."""
     numbers = []
