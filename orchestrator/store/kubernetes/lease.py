@@ -81,8 +81,7 @@ class ClusterLease:
         """Who holds it, as of the last look: `ntpctl` goes there."""
 
     async def __aenter__(self) -> Self:
-        while not await self._try():
-            await asyncio.sleep(self._tempo.retry.total_seconds() * random.uniform(1.0, _JITTER))  # noqa: S311 - no secret
+        await self._wait()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._keeping = self._group.create_task(self._keep())
@@ -119,6 +118,12 @@ class ClusterLease:
         """Have an epoch that is larger than one that is known: somebody deleted the Lease meanwhile."""
         self.epoch = max(self.epoch, epoch)
         await self._renew()
+
+    async def _wait(self) -> None:
+        """Return when it is held; however long that takes."""
+        while not await self._try():
+            pause = self._tempo.retry.total_seconds() * random.uniform(1.0, _JITTER)  # noqa: S311 - no secret
+            await asyncio.sleep(pause)
 
     async def _try(self) -> bool:
         asked = self._clock()
