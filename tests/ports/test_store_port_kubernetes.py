@@ -33,7 +33,7 @@ def opened(there):
     @asynccontextmanager
     async def opened(*, held=lambda: True, epoch=None):
         number = next(epochs) if epoch is None else epoch
-        async with ClusterStore.opened(there, "desk", epoch=number, held=held) as store:
+        async with ClusterStore.opened(there, "desk", epoch=lambda: number, held=held) as store:
             yield store
 
     return opened
@@ -54,6 +54,20 @@ async def logged_for_ever(store):
 
 class TestClusterStore(StoreSuite):
     kept_events = KEPT_EVENTS
+
+
+async def test_keys_are_there_for_the_next_controller_and_nobody_else_reads_them(opened, there):
+    files = {"account.rsi.nk": b"SA", "user.rsi.jwt": b"\xff\x00", "accounts.gone": b"x"}
+    async with opened() as store:
+        store.keep_files(files)
+        key = store.digest_key()
+    async with opened() as store:
+        assert store.files() == files
+        assert store.digest_key() == key
+        store.keep_files(files)
+        await written(store)
+        assert store.writes == 0
+        assert (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items == ()
 
 
 async def test_what_did_not_change_is_not_written(opened):
@@ -118,7 +132,7 @@ async def test_a_writer_that_was_cut_off_between_two_pieces_leaves_what_was_ther
             self.made += 1
             return await there.create(kind, body)
 
-    writing = Writing(Cutting(), "desk", epoch=9, held=lambda: True, text=texts.get)
+    writing = Writing(Cutting(), "desk", epoch=lambda: 9, held=lambda: True, text=texts.get)
     await writing.read()
     writing.change(Document("setting.desired"))
     with pytest.raises(CutOffError):

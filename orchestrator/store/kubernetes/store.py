@@ -1,5 +1,6 @@
 """The Store port on a cluster: all of it in memory, read once when the lease is held, written behind."""
 
+import secrets
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -26,7 +27,8 @@ WRITTEN_EVENTS: Final = 500
 SAME_EVENT_S: Final = 600
 """An event that repeats within this time of its last count is counted, not written again."""
 _EVENTS = Document("events")
-_REVISION, _RECORDS, _SETTING = "revision.", "records.", "setting."
+_KEY = Document("digest-key", secret=True)
+_REVISION, _RECORDS, _SETTING, _FILES = "revision.", "records.", "setting.", "files."
 
 
 class ClusterStore:
@@ -40,16 +42,20 @@ class ClusterStore:
         self._revisions: dict[int, Revision] = {}
         self._shards: list[dict[str, Record]] = [{} for _ in range(SHARDS)]
         self._settings: dict[str, str] = {}
+        self._files: list[dict[str, str]] = [{} for _ in range(SHARDS)]
+        self._digest_key = ""
         self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self._last: dict[str, int] = {}
         """Name -> number of its last event; `_dropped` of them are no longer in the queue."""
         self._logged = 0
         self._writing: Writing | None = None
+        self.told: Callable[[Event], None] = lambda _: None
+        """Hears of each event that is logged."""
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, cluster: Cluster, release: str, *, epoch: int, held: Callable[[], bool]
+        cls, cluster: Cluster, release: str, *, epoch: Callable[[], int], held: Callable[[], bool]
     ) -> "AsyncIterator[ClusterStore]":
         """Read all that is kept of a release, and write what changes as long as the block lasts.
 
@@ -131,6 +137,7 @@ class ClusterStore:
             self._last[event.name] = self._logged
             self._logged += 1
         self._change(_EVENTS)
+        self.told(event)
         if self._writing is not None and self._writing.failure:
             raise UnreachableError(f"what changes is not written: {self._writing.failure}")
 
@@ -149,6 +156,33 @@ class ClusterStore:
             self._settings[key] = value
             self._change(Document(f"{_SETTING}{key}"))
 
+    def files(self) -> Mapping[str, bytes]:
+        """Return the private files that were kept, by name."""
+        return {
+            name: content.encode("latin-1")
+            for shard in self._files
+            for name, content in shard.items()
+        }
+
+    def keep_files(self, files: Mapping[str, bytes]) -> None:
+        """Keep exactly these: not for everybody's eyes. Those of one plugin are in one object."""
+        fresh: list[dict[str, str]] = [{} for _ in range(SHARDS)]
+        for name, content in sorted(files.items()):
+            fresh[_shard(name.rpartition(".")[0].partition(".")[2])][name] = content.decode(
+                "latin-1"
+            )
+        for number, shard in enumerate(fresh):
+            if shard != self._files[number]:
+                self._files[number] = shard
+                self._change(Document(f"{_FILES}{number}", secret=True))
+
+    def digest_key(self) -> bytes:
+        """Return the random key of digests: the same for each controller of a release."""
+        if not self._digest_key:
+            self._digest_key = secrets.token_hex(32)
+            self._change(_KEY)
+        return bytes.fromhex(self._digest_key)
+
     def _change(self, document: Document) -> None:
         if self._writing is not None:
             self._writing.change(document)
@@ -165,6 +199,10 @@ class ClusterStore:
                 return _json(self._shards[int(key)]) if self._shards[int(key)] else None
             case "setting.":
                 return self._settings.get(key)
+            case "files.":
+                return _json(self._files[int(key)]) if self._files[int(key)] else None
+            case _KEY.name:
+                return self._digest_key
             case _:
                 return _json(list(self._events)[-WRITTEN_EVENTS:])
 
@@ -191,6 +229,13 @@ class ClusterStore:
         elif name.startswith(_RECORDS):
             for each, record in msgspec.json.decode(text, type=dict[str, Record]).items():
                 self._shards[_shard(each)][each] = record
+        elif name.startswith(_FILES):
+            self._files[int(name.removeprefix(_FILES))] = msgspec.json.decode(
+                text, type=dict[str, str]
+            )
+        elif name == _KEY.name:
+            bytes.fromhex(text)  # what is none is left out
+            self._digest_key = text
         elif name.startswith(_SETTING):
             self._settings[name.removeprefix(_SETTING)] = text
 

@@ -34,7 +34,7 @@ class Writing:
         cluster: Cluster,
         release: str,
         *,
-        epoch: int,
+        epoch: Callable[[], int],
         held: Callable[[], bool],
         text: Callable[[Document], str | None],
     ) -> None:
@@ -156,7 +156,7 @@ class Writing:
         known = self._heads.get(document)
         if known is not None and packing.notes_of(known).get(packing.SUM) == packing.digest(text):
             return
-        head, pieces = packing.packed(self._release, document, text, epoch=self._epoch)
+        head, pieces = packing.packed(self._release, document, text, epoch=self._epoch())
         for each in pieces:
             if name_of(each) not in self._pieces[document.kind]:
                 self.writes += 1
@@ -178,7 +178,7 @@ class Writing:
             except ConflictError:
                 known = await self._cluster.get(document.kind, name_of(head))
                 head["metadata"].pop("resourceVersion", None)
-                if known is not None and packing.epoch_of(known) > self._epoch:
+                if known is not None and packing.epoch_of(known) > self._epoch():
                     raise
         raise ConflictError(f"somebody else writes {name_of(head)} all the time")
 
