@@ -79,6 +79,10 @@ def gather(
         except ConfigError as error:
             # Those of the setting itself are among them.
             mistakes += [each for each in error.problems if each not in mistakes]
+    if settings.runtime == "kubernetes" and settings.context is None:
+        fix = "name the cluster: `ntpctl --context NAME …`; or take NTP_RUNTIME away for this machine"
+        what = "NTP_RUNTIME was 'kubernetes', where `ntpctl serve` follows PluginSets and no files"
+        mistakes.append(Problem("environment", 0, 0, what, fix))
     if settings.runtime != "process":
         from orchestrator.app import unfit
 
