@@ -63,7 +63,7 @@ NO_REASON = {
     *("ContainerCreating", "FallbackToLogsOnError", "Gi", "IfNotPresent", "Ingress", "Ki", "Mi"),
     *("None", "OnRootMismatch", "Opaque", "Parallel", "PodInitializing", "PodResizeInProgress"),
     *("PodResizePending", "PodScheduled", "ReadWriteOnce", "RuntimeDefault", "StartError"),
-    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff"),
+    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff", "ScheduleAnyway"),
     *("CustomResourceDefinition", "PluginSet", "List", "Namespaced", "Age", "Message", "Reason"),
     # who owns objects of a cluster
     *("Flux", "Helm"),
