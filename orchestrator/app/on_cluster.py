@@ -31,7 +31,14 @@ from orchestrator.control.server import serving, serving_pod
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
 from orchestrator.decide.report import Condition, Figures, ProjectStatus
-from orchestrator.errors import ConfigError, ConflictError, NtpError, Problem
+from orchestrator.errors import (
+    ConfigError,
+    ConflictError,
+    NtpError,
+    Problem,
+    UnreachableError,
+    first,
+)
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
 from orchestrator.ports import Runtime, Store
@@ -39,7 +46,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.kubernetes.announcing import Announcing
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.kept_folder import KeptFolder
-from orchestrator.store.kubernetes.lease import ClusterLease, pod_name
+from orchestrator.store.kubernetes.lease import ClusterLease, identity
 from orchestrator.store.kubernetes.plugin_sets import PluginSets
 from orchestrator.store.kubernetes.secrets import EVERY_S, ClusterSecrets, Values
 from orchestrator.store.kubernetes.set_status import Decision
@@ -50,6 +57,8 @@ log = structlog.get_logger()
 NAMESPACE, SECRET, IN_POD = "NTP_NAMESPACE", "NTP_SECRET", "NTP_POD"
 """Settings: of the release's objects; the name of the Secret that has the variables; who we are."""
 
+PAUSE_S = 1.0
+"""Between two turns."""
 
 Opened = Callable[
     [Cluster, ClusterLease], contextlib.AbstractAsyncContextManager[tuple[Outside, PluginSets]]
@@ -124,18 +133,33 @@ async def take_turns(settings: Settings, opened: Opened) -> None:
         monitoring(monitor, address(settings.environment)),
     ):
         release = object_name(settings.project)
+        who = identity(settings.environment)
         while True:
-            lease = ClusterLease(own, release, identity=pod_name(settings.environment))
+            lease = ClusterLease(own, release, identity=who)
             standing.lease = lease
             try:
-                async with lease:
-                    if await _lead(settings, opened, lease, standing):
-                        return
-            except ConflictError as error:
-                # Nothing of what we did goes on. Somebody else leads, and we wait our turn.
+                if await _turn(settings, opened, lease, standing):
+                    return
+            except (ConflictError, UnreachableError) as error:
+                # Nothing of what we did goes on. Somebody else leads, or nobody can, and we wait our turn.
                 log.warning("controller.follows", project=settings.project, cause=str(error))
+                await asyncio.sleep(PAUSE_S)
             finally:
                 standing.controller = None
+
+
+async def _turn(
+    settings: Settings, opened: Opened, lease: ClusterLease, standing: Standing
+) -> bool:
+    """As `_lead`, once it is our turn; what is raised comes out of the groups of tasks that it was in."""
+    try:
+        async with lease:
+            return await _lead(settings, opened, lease, standing)
+    except BaseExceptionGroup as group:
+        found = first(group)
+        if found is None:
+            raise
+        raise found from group
 
 
 async def _lead(
@@ -171,17 +195,11 @@ async def _while_held(controller: Controller, lease: ClusterLease) -> bool:
         await lease.lost()
         lease.check()
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watch())
-            await controller.run()
-            watching.cancel()
-            return True
-    except* NtpError as group:
-        found: BaseException = group
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        raise found from group
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch())
+        await controller.run()
+        watching.cancel()
+        return True
 
 
 @contextlib.asynccontextmanager
