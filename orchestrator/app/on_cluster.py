@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 
 from ntp.contract.names import object_name
 from orchestrator.app import house
-from orchestrator.app.cluster_edits import ClusterEdits, decided
+from orchestrator.app.cluster_edits import decided, following
 from orchestrator.app.ground import ground
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -34,21 +34,20 @@ from orchestrator.decide.report import Condition, Figures, ProjectStatus
 from orchestrator.errors import (
     ConfigError,
     ConflictError,
-    NtpError,
     Problem,
     UnreachableError,
     first,
 )
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
-from orchestrator.ports import Runtime, Store
+from orchestrator.ports import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.kubernetes.announcing import Announcing
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.kept_folder import KeptFolder
 from orchestrator.store.kubernetes.lease import ClusterLease, identity
 from orchestrator.store.kubernetes.plugin_sets import PluginSets
-from orchestrator.store.kubernetes.secrets import EVERY_S, ClusterSecrets, Values
+from orchestrator.store.kubernetes.secrets import ClusterSecrets, Values
 from orchestrator.store.kubernetes.set_status import Decision
 from orchestrator.store.kubernetes.store import ClusterStore
 from orchestrator.store.kubernetes.telling_sets import TellingSets
@@ -261,45 +260,6 @@ async def stored(
         if store.repaired:
             log.error("store.damaged", cause=store.repaired)
         yield store
-
-
-@contextlib.asynccontextmanager
-async def following(
-    sets: PluginSets, values: Values, said: Mapping[str, str], store: Store
-) -> AsyncIterator[ClusterEdits]:
-    """Yield what is followed, kept up to date as long as the block lasts.
-
-    Args:
-        sets: of the namespace.
-        values: of secrets.
-        said: what else decides how PluginSets are read.
-        store: knows what was applied last.
-    """
-    edits = ClusterEdits(said, values, store)
-    await _look(sets, values, edits)
-    async with beside(_follow(sets, values, edits)):
-        yield edits
-
-
-async def _look(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
-    found = await sets.look()
-    await values.read([each.text for each in found])
-    edits.seen(found)
-
-
-async def _follow(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
-    """For ever: look when a PluginSet changed, and for secrets from time to time."""
-    with sets.listening() as changed:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S):
-                    await changed.wait()
-            changed.clear()
-            try:
-                await _look(sets, values, edits)
-            except NtpError as error:
-                # Blind: what was seen last stays.
-                log.warning("pluginsets.unseen", cause=str(error))
 
 
 def _catalog(settings: Settings, images: dict[str, str]) -> ClusterCatalog:
