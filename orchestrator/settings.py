@@ -11,20 +11,22 @@ from pathlib import Path
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.files import read, read_setting, shown, unreadable
+from orchestrator.files import read, read_dotenv, read_setting, shown, unreadable
 from orchestrator.spec import environment as dotenv
 from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
 from orchestrator.spec.webhook import Webhook, webhook
 
-RUNTIMES = ("process", "docker", "kubernetes")
+ON_THIS_MACHINE = ("process", "docker")
+RUNTIMES = (*ON_THIS_MACHINE, "kubernetes")
+CONTEXT, NAMESPACE = "NTP_CONTEXT", "NTP_NAMESPACE"
+"""`--context` and `--namespace`: commands are for a controller on that cluster."""
 DECISIVE = ("PLUGIN_DIR", "PLUGIN_MAX_MEMORY", "PLUGIN_SANDBOX", "PLUGIN_TIMEOUT")
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
 SUFFIXES = (".yaml", ".yml")
 STDIN = "-"
 MAX_BYTES = 16 * 1024 * 1024
 """All files of a project together."""
-_ENV_BYTES = 1024 * 1024
 _CA_BYTES = 256 * 1024
 
 
@@ -46,7 +48,8 @@ class Settings:
         sandbox: PLUGIN_SANDBOX; false is a named exception that `apply` has to confirm.
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
-        runtime: NTP_RUNTIME (`--runtime` of the demo): `process` or `docker`; empty: see `app.house.runtime_name`.
+        runtime: NTP_RUNTIME (`--runtime` of the demo): `process`, `docker` or `kubernetes`; empty: see
+            `app.house.runtime_name`.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
         egress: NTP_EGRESS_MAP and, as `egress_ca`, the text of the file that NTP_EGRESS_CA names.
@@ -67,6 +70,16 @@ class Settings:
     egress: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     unservable: tuple[Problem, ...] = ()
+
+    @property
+    def context(self) -> str | None:
+        """The context of the kubeconfig that commands are for; None: they are for this machine."""
+        return self.environment.get(CONTEXT) or None
+
+    @property
+    def namespace(self) -> str | None:
+        """Of the cluster; None: the context's own."""
+        return self.environment.get(NAMESPACE) or None
 
     @property
     def plugin_settings(self) -> dict[str, str]:
@@ -150,13 +163,13 @@ def find(
     here = Path.cwd() if cwd is None else cwd
     # The .env of the working folder may name the file, and the file's own project has another .env.
     mistakes: list[Problem] = []
-    beside = _dotenv(here / ".env", mistakes)
+    beside = read_dotenv(here / ".env", mistakes)
     chosen = _chosen(files, process, beside, here)
     folder = _folder(chosen, here)
     env_file = _env_file(folder, chosen[0].parent)
     if env_file.parent != here:
         mistakes = []
-        beside = _dotenv(env_file, mistakes)
+        beside = read_dotenv(env_file, mistakes)
     problems += mistakes
     merged = {**beside, **process}
     declared = None if project else _declared_name(chosen, stdin)
@@ -240,19 +253,6 @@ def _bad_project(name: str, *, given: bool) -> Problem:
     return Problem("--project" if given else "name", 0, 0, f"the project's name was '{name}'", fix)
 
 
-def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
-    try:
-        content = read(path, _ENV_BYTES)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        problems.append(unreadable(path.name, error))
-        return {}
-    values, mistakes = dotenv.parse(content)
-    problems += mistakes
-    return values
-
-
 def _cache(merged: Mapping[str, str]) -> Path:
     from ntp.package import cache
 
@@ -295,6 +295,6 @@ def _egress(merged: Mapping[str, str], beside: Path, problems: list[Problem]) ->
 def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
     runtime = merged.get("NTP_RUNTIME", "")
     if runtime and runtime not in RUNTIMES:
-        fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
+        fix = f"write {', '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime

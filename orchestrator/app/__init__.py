@@ -1,7 +1,7 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ntp.contract.problem import Problem
 from orchestrator.app.declaration import Declaration as Declaration
 from orchestrator.app.declaration import confirm_sandbox as confirm_sandbox
 from orchestrator.app.declaration import declare as declare
+from orchestrator.app.declaration import prevented as prevented
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import ConfigError, ConflictError, UnreachableError
@@ -42,7 +43,7 @@ def check_folder(settings: Settings) -> None:
     Raises:
         ConflictError: only the folder's name says that it is this project.
     """
-    if settings.named_by != "folder":
+    if settings.named_by != "folder" or settings.context is not None:
         return
     from orchestrator.store import glance
 
@@ -62,7 +63,7 @@ def call(
 ) -> Generator[dict[str, Any], None, None]:
     """Ask the project's controller; yield events, then the result."""
     try:
-        yield from client.call(settings.state / SOCKET, what, **arguments)
+        yield from client.call(_socket(settings), what, **arguments)
     except client.NobodyError:
         raise _nobody(settings) from None
 
@@ -70,13 +71,27 @@ def call(
 def ask(settings: Settings, what: str, /, **arguments: Any) -> dict[str, Any]:
     """Ask the project's controller; return the result."""
     try:
-        return client.ask(settings.state / SOCKET, what, **arguments)
+        return client.ask(_socket(settings), what, **arguments)
     except client.NobodyError:
         raise _nobody(settings) from None
 
 
+def _socket(settings: Settings) -> Path:
+    """Return where the controller answers: on a cluster the leader, through the API server."""
+    if settings.context is None:
+        return settings.state / SOCKET
+    from orchestrator.app.reach import reached
+
+    return reached(settings).socket()
+
+
 def _nobody(settings: Settings) -> UnreachableError:
     """Say what it means for what runs that nobody answers, and what to do."""
+    if settings.context is not None:
+        return UnreachableError(
+            "the leader does not answer; what ran goes on without one\n"
+            "  fix: try again in 20 s: another one takes its place"
+        )
     if was_applied(settings):
         return UnreachableError(
             f"no controller answers for project '{settings.project}'; what ran goes on without one\n"
@@ -90,6 +105,8 @@ def _nobody(settings: Settings) -> UnreachableError:
 
 def is_served(settings: Settings) -> bool:
     """Tell whether a controller of the project answers."""
+    if settings.context is not None:
+        return client.answers(_socket(settings))
     return client.answers(settings.state / SOCKET)
 
 
@@ -103,8 +120,11 @@ def was_applied(settings: Settings) -> bool:
 
 
 def ensure_controller(settings: Settings) -> bool:
-    """Start a controller in the background where none answers; tell whether one was started."""
-    if is_served(settings):
+    """Start a controller in the background where none answers; tell whether one was started.
+
+    On a cluster that is the cluster's business.
+    """
+    if settings.context is not None or is_served(settings):
         return False
     from orchestrator.app import background
 
@@ -116,6 +136,10 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
 
     `update_images`: tags of images mean what they mean now, not what they meant at the last apply.
     """
+    if declared.settings.context is not None:
+        from orchestrator.app import cluster_apply
+
+        return cluster_apply.preview(declared, update_images=update_images)
     sources = [list(source) for source in declared.sources]
     try:
         return client.ask(
@@ -136,9 +160,22 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
 
 
 def apply(
-    declared: Declaration, *, expect: int | None = None, allow_deletes: bool = False, wait: bool = True, deadline: float = 120.0
+    declared: Declaration, *, expect: int | None = None, allow_deletes: bool = False, take_over: bool = False, wait: bool = True, deadline: float = 120.0
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Hand the files to the controller; yield its plan, progress, and the outcome."""
+    """Hand the files to the controller; yield its plan, progress, and the outcome.
+
+    On a cluster a PluginSet is written; `take_over`: also over what others have written there.
+    """
+    if declared.settings.context is not None:
+        from orchestrator.app import cluster_apply
+
+        return cluster_apply.apply(
+            declared,
+            allow_deletes=allow_deletes,
+            take_over=take_over,
+            wait=wait,
+            deadline=deadline,
+        )
     return call(
         declared.settings,
         "apply",
@@ -156,20 +193,15 @@ def apply(
 def check(declared: Declaration) -> tuple[Sequence[Problem], Sequence[Problem]]:
     """Return every problem of the files, plugins' own config schemas included; and the missing secrets.
 
-    Nothing is started. Secrets are looked for where there is no problem.
+    Nothing is started. Secrets are looked for where there is no problem. On a cluster the leader looks.
     """
+    if declared.settings.context is not None:
+        found = preview(declared)
+        told = [*found["problems"], *found["entry_problems"]]
+        return [Problem(**each) for each in told], []
     from orchestrator.app import checking
 
     return checking.check(declared)
-
-
-def prevented(problems: Sequence[Problem]) -> dict[str, Any]:
-    """Return the preview of files that have problems, as the controller's protocol writes it."""
-    from msgspec import to_builtins
-
-    from orchestrator.decide.report import Preview
-
-    return to_builtins(Preview(problems=problems))  # type: ignore[no-any-return] # builtins of a dataclass
 
 
 def schemas() -> Mapping[str, bytes]:
@@ -191,6 +223,11 @@ def serve(
     `follow`: what `-f` named, to apply each edit of it; None: nothing is followed. `named`: an option
     gave the project its name.
     """
+    if settings.runtime == "kubernetes":
+        from orchestrator.app import on_cluster
+
+        on_cluster.serve(settings)
+        return
     from orchestrator.app import house, unfit
 
     house.external(settings)
@@ -252,36 +289,8 @@ def orphans(settings: Settings) -> str:
 
 def replaced(settings: Settings) -> str:
     """Say that an apply takes the place of what runs without records; empty: nothing does."""
-    if was_applied(settings):
+    if settings.context is not None or was_applied(settings):
         return ""
     from orchestrator.app.orphans import replaced as words
 
     return words(settings)
-
-
-def build_images(
-    settings: Settings, names: Sequence[str], base: str | None, told: Callable[[str, str], None]
-) -> list[dict[str, Any]]:
-    """Build what is missing of these plugins' images, or of all; return each, and whether it was built."""
-    from orchestrator.app import images
-
-    made = images.build(settings, names, base, told)
-    return [{**images.row(each), "built": each.made} for each in made]
-
-
-def listed_images(settings: Settings) -> list[dict[str, Any]]:
-    """Return the images that are here, whether each is the newest of its plugin, and who uses it."""
-    from orchestrator.app import house, image_use, images
-
-    used = image_use.use(house.image_store(settings)).applied
-    return [
-        {**images.row(each), "newest": newest, "used_by": list(used.get(each.digest, ()))}
-        for each, newest in images.listed(settings)
-    ]
-
-
-def prune_images(settings: Settings, *, dry_run: bool) -> dict[str, Any]:
-    """Remove the images that no applied or recorded state uses: see `image_use.prune`."""
-    from orchestrator.app import image_use
-
-    return image_use.prune(settings, dry_run=dry_run)

@@ -36,7 +36,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Tap,
 )
-from orchestrator.errors import NtpError
+from orchestrator.errors import first
 from orchestrator.letters import LetterOperations
 from orchestrator.ports import Event, LogLine, Revision
 
@@ -105,8 +105,8 @@ class Controller:
                 finally:
                     for each in beside:
                         each.cancel()
-        except* NtpError as group:
-            raise _first(group) from group
+        except BaseExceptionGroup as group:
+            raise first(group) or group from None
         return await self._taking_down.finish()
 
     @property
@@ -119,6 +119,10 @@ class Controller:
 
     async def status(self, name: str | None) -> ProjectStatus:
         return await self._telling.project(name)
+
+    def glance(self) -> ProjectStatus:
+        """Return the status as of the last look: what it costs is no pass."""
+        return self._telling.glance()
 
     def figures(self) -> Figures:
         alerts = self._alerting.figures() if self._alerting is not None else None
@@ -281,10 +285,3 @@ class Controller:
     def _look_at(self, name: str) -> None:
         self._loop.parking.release(name)
         self._loop.agenda.mark(name)
-
-
-def _first(group: BaseExceptionGroup[NtpError]) -> NtpError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found if isinstance(found, NtpError) else NtpError(str(found))

@@ -284,7 +284,6 @@ class DockerWorld(ProcessWorld):
 class KubernetesWorld(ProcessWorld):
     """Plugins as workloads of a cluster whose only node is this machine."""
 
-    can_limit = True
     many = 8
     """Pods that two cores start in a reasonable time."""
 
