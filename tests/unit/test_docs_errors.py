@@ -54,6 +54,8 @@ NO_REASON = {
     *("State", "SwapLimit", "Sysctls", "Target", "Test", "Tmpfs", "Tty", "Type", "UTSMode"),
     *("Ulimits", "UsernsMode", "Volumes", "Containers", "Driver", "ExtraHosts", "FirewallBackend"),
     *("NetworkSettings", "Networks", "Subnet"),
+    # kinds and fields of Kubernetes' API
+    *("NetworkPolicy", "Ingress", "Egress"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # a note of `ntp data record`

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ntp.confine import ways
 from ntp.contract.beat import (
     MOST,
     Beat,
@@ -125,6 +126,7 @@ class Beats:
             received=_told(figures.received),
             refused=self._refusals.count,
             last_refusal=self._refusals.last[:500],
+            egress_refused=dict(ways.refused()),
             dead=figures.dead,
             skew_s=None
             if figures.newest is None

@@ -1,0 +1,1 @@
+"""Plugins as workloads of a Kubernetes cluster."""
