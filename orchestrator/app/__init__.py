@@ -222,6 +222,29 @@ def examine(settings: Settings, *, try_webhook: bool = False) -> dict[str, Any]:
     return examination.examine(settings, try_webhook=try_webhook)
 
 
+def found_nats(folder: Path, project: str) -> list[Path]:
+    """Write the keys of a new operator of NATS into a folder; return the files.
+
+    Raises:
+        ActionError: some are there already.
+    """
+    from orchestrator.app import founding
+
+    return founding.into_folder(folder, project)
+
+
+def found_nats_in_secret(name: str, project: str) -> bool:
+    """Create a Secret with the keys of a new operator of NATS; False: it is there, and stays as it is.
+
+    Raises:
+        UnreachableError: the API server does not answer.
+        ActionError: it refuses.
+    """
+    from orchestrator.app import founding
+
+    return founding.into_secret(name, project)
+
+
 def forget(settings: Settings, *, delete_data: bool) -> None:
     """After `down`: wait for the controller to end; remove all that is left but plugins' storage."""
     from orchestrator.app import background

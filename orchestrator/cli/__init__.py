@@ -73,6 +73,7 @@ COMMANDS = {
         "images",
         "Build the images of plugins, each once; list and prune those that are here.",
     ),
+    "nats": ("nats", "Make the keys of a NATS that others run for a project."),
     "plugin": (
         "plugin",
         "Find plugins in marketplaces, look at what they ask for, and install them.",

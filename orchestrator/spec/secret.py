@@ -14,11 +14,14 @@ from orchestrator.spec.model import SecretRef
 from orchestrator.spec.quantity import QuantityError
 
 VARIABLE_FIX: Final = "write ${NAME}; for a '${' that stands for itself write '$${'"
-FIX: Final = "write env:NAME or file:path: where the value is, never the value"
+FIX: Final = "write env:NAME or file:path, or on a cluster kubernetes:SECRET/KEY: where the value is, never the value"
 MAPPING_FIX: Final = "write a mapping of names, such as {api_key: 'env:API_KEY'}"
 PREFIX: Final = "config."
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+# A Secret of the project's namespace, and the key in it, as the API server names both.
+_IN_CLUSTER: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9._-]{1,253}"
 _ENV = re.compile(rf"{_NAME}\Z")
+_KUBERNETES = re.compile(rf"{_IN_CLUSTER}\Z")
 _VARIABLE = re.compile(rf"\$\{{({_NAME})\}}\Z")
 # Only words with an underscore: what else begins with '$' may be the secret itself.
 _OTHER_WAY = re.compile(r"(?:\$|%|\{\{ ?)([A-Z]+(?:_[A-Z0-9]+)+)(?:%| ?\}\})?\Z")
@@ -27,7 +30,7 @@ _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 
 SCHEMA: Final = {
     "anyOf": [
-        {"type": "string", "pattern": rf"^(env:{_NAME}|file:.{{1,4096}})$"},
+        {"type": "string", "pattern": rf"^(env:{_NAME}|file:.+|kubernetes:{_IN_CLUSTER})$"},
         {
             "type": "object",
             "properties": {"env": {"type": "string", "pattern": f"^{_NAME}$"}},
@@ -40,12 +43,18 @@ SCHEMA: Final = {
             "required": ["file"],
             "additionalProperties": False,
         },
+        {
+            "type": "object",
+            "properties": {"kubernetes": {"type": "string", "pattern": f"^{_IN_CLUSTER}$"}},
+            "required": ["kubernetes"],
+            "additionalProperties": False,
+        },
     ]
 }
 
 
 class Reference(NamedTuple):
-    """`source`: env or file; `key`: a variable's name or a path."""
+    """`source`: env, file or kubernetes; `key`: a variable's name, a path, or SECRET/KEY."""
 
     source: str
     key: str
@@ -60,7 +69,7 @@ class Use(NamedTuple):
 
 
 def reference(value: object) -> Reference:
-    """Read `env:NAME`, `file:path`, `{env: NAME}` or `{file: path}`.
+    """Read `env:NAME`, `file:path` or `kubernetes:SECRET/KEY`, or a mapping of one such pair.
 
     Raises:
         QuantityError: anything else. What was found is not shown: it may be the secret itself.
@@ -70,10 +79,10 @@ def reference(value: object) -> Reference:
         source, _, key = value.partition(":")
     elif isinstance(value, Mapping) and len(value) == 1:
         source, key = next(iter(value.items()))
-    if source == "kubernetes":
-        raise QuantityError("names a Kubernetes secret, which does not act yet", FIX)
     if isinstance(key, str) and (
-        (source == "env" and _ENV.match(key)) or (source == "file" and 0 < len(key) <= 4096)
+        (source == "env" and _ENV.match(key))
+        or (source == "file" and 0 < len(key) <= 4096)
+        or (source == "kubernetes" and _KUBERNETES.match(key))
     ):
         return Reference(source, key)
     variable = _VARIABLE.match(value) if isinstance(value, str) else None

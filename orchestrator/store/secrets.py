@@ -59,7 +59,9 @@ class LocalSecrets:
                 return self._file(reference)
             case other:
                 raise _missing(
-                    reference, f"secrets from {other!r} are not known here", "use env or file"
+                    reference,
+                    f"secrets from {other!r} are not known here: this is no cluster",
+                    "write env:NAME or file:path",
                 )
 
     def digest(self, reference: SecretRef) -> str:
