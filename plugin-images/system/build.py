@@ -1,4 +1,4 @@
-"""Build the images that the chart runs beside plugins: the controller's and nats-server's.
+"""Build the images that the chart runs beside plugins: the controller's, nats-server's, the egress proxy's.
 
     python plugin-images/system/build.py --base dist/base -o dist/system
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import controller
+import egress_proxy
 import nats
 
 from ntp import __version__
@@ -60,6 +61,7 @@ def build(layout: Layout, base: str) -> dict[str, Image]:
     program = server_binary.find()
     with tempfile.TemporaryDirectory(prefix="ntp-system-") as scratch:
         built = controller.wheel(Path(scratch))
+        squid = egress_proxy.packages(below.image)
         return {
             controller.NAME: _once(
                 layout,
@@ -72,6 +74,12 @@ def build(layout: Layout, base: str) -> dict[str, Image]:
                 nats.NAME,
                 nats.key(program),
                 lambda: nats.make(layout, program, below.image.architecture),
+            ),
+            egress_proxy.NAME: _once(
+                layout,
+                egress_proxy.NAME,
+                egress_proxy.key(below.image, squid),
+                lambda: egress_proxy.make(layout, below.image, facts, squid, Path(scratch)),
             ),
         }
 
