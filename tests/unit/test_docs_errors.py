@@ -65,7 +65,7 @@ NO_REASON = {
     *("ContainerCreating", "FallbackToLogsOnError", "Gi", "IfNotPresent", "Ingress", "Ki", "Mi"),
     *("None", "OnRootMismatch", "Opaque", "Parallel", "PodInitializing", "PodResizeInProgress"),
     *("PodResizePending", "PodScheduled", "ReadWriteOnce", "RuntimeDefault", "StartError"),
-    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff"),
+    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff", "ScheduleAnyway"),
     # a note of `ntp data record`
     "NoConditions",
     # the end of exceptions' names, which is taken off

@@ -10,6 +10,7 @@ import structlog
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import (
     CLAIM,
+    DISRUPTION_BUDGET,
     EVENT,
     NETWORK_POLICY,
     POD,
@@ -36,7 +37,7 @@ PATIENCE_S = 5.0
 """For what may mend itself: a node that comes, an image that is there at the second try."""
 LOOK_S = 1.0
 """A wait looks again after so long even if nobody tells of a change."""
-BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM)
+BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
@@ -90,6 +91,8 @@ class Births:
             )
         for kind, body in objects.belongings(launch, self._ground, workload):
             await self._apply(kind, body)
+        if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
+            await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
         told = [note for note in (identity.END, identity.STOPPING) if note in notes]
         if told:

@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 
 from ntp.contract.launch import FOLDER, LAUNCH_FILE, TERMINATION_FILE
-from orchestrator.cluster.kinds import CLAIM, NETWORK_POLICY, SECRET, STATEFUL_SET, Body, Kind
+from orchestrator.cluster.kinds import (
+    CLAIM,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    SECRET,
+    STATEFUL_SET,
+    Body,
+    Kind,
+)
 from orchestrator.errors import ActionError
 from orchestrator.launch import Launch
 from orchestrator.runtime import uids
@@ -61,6 +69,8 @@ def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
     name = object_name(launch.name)
     label = msgspec.json.encode(identity.label_of(launch)).decode()
     annotations = {identity.LABEL: label, identity.EPOCH: str(launch.epoch)}
+    if not launch.scheduling.get("evictable", True):
+        annotations[identity.HELD] = "true"
     limits = msgspec.json.encode(launch.resources).decode()
     return STATEFUL_SET.body(
         name,
@@ -100,6 +110,8 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
     found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))
+    if not launch.scheduling.get("evictable", True):
+        found.append((DISRUPTION_BUDGET, _budget(launch, owner)))
     return found
 
 
@@ -216,7 +228,36 @@ def _pod(launch: Launch, ground: Ground) -> dict[str, Any]:
         },
         "containers": [_container(launch)],
         "volumes": volumes,
+        **_scheduling(launch),
     }
+
+
+def _scheduling(launch: Launch) -> dict[str, Any]:
+    said = launch.scheduling
+    kind = {**identity.ours(launch.project), identity.COMPONENT: labels(launch)[identity.COMPONENT]}
+    found = {
+        "priorityClassName": said.get("priority_class"),
+        "nodeSelector": dict(said.get("node_selector") or {}),
+        "tolerations": [dict(each) for each in said.get("tolerations") or ()],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": kind},
+            }
+            for key in said.get("spread") or ()
+        ],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _budget(launch: Launch, owner: Body) -> Body:
+    return DISRUPTION_BUDGET.body(
+        object_name(launch.name),
+        metadata=_common(launch, owner),
+        spec={"maxUnavailable": 0, "selector": {"matchLabels": policies.pod_labels(launch)}},
+    )
 
 
 def _container(launch: Launch) -> dict[str, Any]:
