@@ -66,6 +66,9 @@ NO_REASON = {
     *("None", "OnRootMismatch", "Opaque", "Parallel", "PodInitializing", "PodResizeInProgress"),
     *("PodResizePending", "PodScheduled", "ReadWriteOnce", "RuntimeDefault", "StartError"),
     *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff", "ScheduleAnyway"),
+    *("CustomResourceDefinition", "PluginSet", "List", "Namespaced", "Age", "Message", "Reason"),
+    # who owns objects of a cluster
+    *("Flux", "Helm"),
     # a note of `ntp data record`
     "NoConditions",
     # the end of exceptions' names, which is taken off
