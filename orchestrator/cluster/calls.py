@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,8 +23,10 @@ MANAGER = "ntp"
 class Calls:
     """Speaks HTTP with one API server, as one user. Use it as `async with`."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, guard: Callable[[], None] = lambda: None) -> None:
+        """`guard` is called before each request that changes something, and refuses it by raising."""
         self._place = place
+        self._guard = guard
         self._found: Found | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -72,6 +74,8 @@ class Calls:
         """
         with translated(what, deadline_s):
             async with asyncio.timeout(deadline_s), self._turns:
+                if method != "GET":
+                    self._guard()
                 given = self._request(
                     method, path, query, body=body, content=content, deadline_s=deadline_s
                 )

@@ -1,7 +1,7 @@
 """A Kubernetes: read and change its objects as plain dicts, follow them, reach into its pods."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Self
@@ -29,10 +29,22 @@ class Cluster:
     ActionError when the answer was no, with the API server's own words.
     """
 
-    def __init__(self, place: Place | None = None, *, quiet_s: float = BOOKMARK_QUIET_S) -> None:
-        """`quiet_s`: the longest silence of a watch that lives."""
+    def __init__(
+        self,
+        place: Place | None = None,
+        *,
+        quiet_s: float = BOOKMARK_QUIET_S,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Say no word to the cluster yet.
+
+        Args:
+            place: where it is.
+            quiet_s: the longest silence of a watch that lives.
+            guard: called before each change, at the last moment; who is no leader raises there.
+        """
         self._quiet_s = quiet_s
-        self._calls = Calls(place or Place())
+        self._calls = Calls(place or Place(), guard)
         self._informers = Informers(self)
         self._stack = contextlib.AsyncExitStack()
 

@@ -120,6 +120,10 @@ class Controller:
     async def status(self, name: str | None) -> ProjectStatus:
         return await self._telling.project(name)
 
+    def glance(self) -> ProjectStatus:
+        """Return the status as of the last look: what it costs is no pass."""
+        return self._telling.glance()
+
     def figures(self) -> Figures:
         alerts = self._alerting.figures() if self._alerting is not None else None
         return Figures(self._loop.durations.told(), alerts)

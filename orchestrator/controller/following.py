@@ -94,6 +94,7 @@ class Following:
         """Another revision since: it stays, and may be just what we had refused."""
         if not self._rooms.journal.holds(CONDITION) and self._is_current(edit):
             self._done(edit)
+            self._outside.decided(edit, None)
 
     async def _decide(self, edit: Edit) -> None:
         try:
@@ -101,11 +102,14 @@ class Following:
                 await self._apply(edit)
         except ConfigError as error:
             self._refuse("FileInvalid", error)
+            self._outside.decided(edit, error)
         except ActionError as error:
             if error.reason != GOING_DOWN:
                 self._refuse(error.reason, error)
+                self._outside.decided(edit, error)
         else:
             self._done(edit)
+            self._outside.decided(edit, None)
 
     async def _apply(self, edit: Edit) -> None:
         readable = Readable(edit.sources, edit.settings, {})
@@ -120,7 +124,7 @@ class Following:
             readable=readable,
             secrets=edit.secrets,
             expect=revision,
-            allow_deletes=False,
+            allow_deletes=edit.allow_deletes,
             wait=None,
         )
         async for _ in self._applying.apply(order):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.decide.findings import Patience
 from orchestrator.decide.policy import Policy, Tries
-from orchestrator.errors import ActionError, Problem
+from orchestrator.errors import ActionError, NtpError, Problem
 from orchestrator.ports import Broker, Bus, Catalog, Lease, Notifier, Runtime, Secrets, Store
 
 Settings = Mapping[str, str]
@@ -57,6 +57,8 @@ class Edit:
     settings: Settings = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[Problem, ...] = ()
+    allow_deletes: bool = False
+    """Whoever edited says that it may remove most of what runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Outside:
     tries: Tries = field(default_factory=Tries)
     followed: Callable[[], Edit] | None = None
     """The files that are followed, read anew at each call, in a thread; None: none are."""
+    decided: Callable[[Edit, NtpError | None], None] = lambda _edit, _error: None
+    """Told of each edit that is followed: that it stands, or why it was refused."""
 
     def broker_address(self) -> str:
         """Return where plugins find the broker; empty: that is not known yet."""

@@ -79,6 +79,10 @@ class Telling:
         """Return the status of one plugin, or of all. ActionError (NoSuchPlugin) names those there are."""
         self.check(name)
         await self.refreshed()
+        return self.glance(name)
+
+    def glance(self, name: str | None = None) -> ProjectStatus:
+        """Return the status as of the last look, whenever that was."""
         return ProjectStatus(
             project=self._rooms.outside.project,
             revision=self._loop.revision,

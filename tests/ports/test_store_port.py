@@ -1,4 +1,4 @@
-"""What every Store promises; and what the SQLite file survives."""
+"""What every Store promises, of the SQLite file; and what that survives."""
 
 import os
 import signal
@@ -6,18 +6,14 @@ import stat
 import subprocess
 import sys
 import textwrap
-from datetime import UTC, datetime, timedelta
+from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from orchestrator.decide.state import Exit, Record
-from orchestrator.errors import ConflictError, NtpError, UnreachableError
-from orchestrator.ports import Event, Revision
+from orchestrator.decide.state import Record
+from orchestrator.errors import NtpError, UnreachableError
 from orchestrator.store.sqlite import KEPT_EVENTS, SqliteStore
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+from tests.ports.store_suite import StoreSuite, revision
 
 
 @pytest.fixture
@@ -31,107 +27,20 @@ def store(path):
         yield opened
 
 
-def revision(number, text="plugins: {}\n"):
-    return Revision(
-        number, NOON, (("plugins.yaml", text),), {"rsi": "sha256:ab"}, {"PLUGIN_DIR": "plugins"}
-    )
+class TestSqliteStore(StoreSuite):
+    kept_events = KEPT_EVENTS
 
+    @pytest.fixture
+    def opened(self, path):
+        @asynccontextmanager
+        async def opened():
+            with SqliteStore.open(path) as store:
+                yield store
 
-def test_a_revision_is_kept_and_the_newest_is_current(store):
-    assert store.current() is None
-    store.save(revision(1), expect=None)
-    store.save(revision(2, "plugins: {strategies: []}\n"), expect=1)
-    assert store.current() == revision(2, "plugins: {strategies: []}\n")
-    assert [each.number for each in store.revisions()] == [1, 2]
+        return opened
 
-
-@pytest.mark.parametrize("expect", [None, 0, 2])
-def test_a_revision_that_somebody_else_overtook_is_refused(store, expect):
-    store.save(revision(1), expect=None)
-    with pytest.raises(ConflictError, match="revision 1 was applied meanwhile"):
-        store.save(revision(2), expect=expect)
-    assert store.current() == revision(1)
-
-
-moments = st.datetimes(
-    min_value=datetime(2000, 1, 1),  # noqa: DTZ001 - hypothesis wants them naive
-    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
-    timezones=st.just(UTC),
-)
-exits = st.builds(
-    Exit,
-    at=moments,
-    code=st.none() | st.integers(0, 255),
-    reason=st.text(),
-    message=st.text(),
-    last_output=st.lists(st.text(), max_size=3).map(tuple),
-)
-records = st.builds(
-    Record,
-    generation=st.integers(0, 2**53),
-    failures=st.integers(0, 99),
-    not_before=st.none() | moments,
-    gave_up=st.booleans(),
-    stopped_by_hand=st.booleans(),
-    last_exit=st.none() | exits,
-    refusal=st.text(),
-)
-
-
-@given(records)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-def test_a_record_comes_back_as_it_was_put(store, record):
-    store.put("rsi", record)
-    assert store.records() == {"rsi": record}
-
-
-def test_a_forgotten_record_is_gone_and_forgetting_twice_is_fine(store):
-    store.put("rsi", Record(generation=1))
-    store.forget("rsi")
-    store.forget("rsi")
-    assert store.records() == {}
-
-
-def test_everything_is_there_after_reopening(path):
-    with SqliteStore.open(path) as store:
-        store.save(revision(1), expect=None)
-        store.put("rsi", Record(generation=3, failures=2, not_before=NOON))
-        store.set("runtime", "process")
-        store.log(Event(NOON, "rsi", "Normal", "Started", "new"))
-    with SqliteStore.open(path) as store:
-        assert store.repaired == ""
-        assert store.current() == revision(1)
-        assert store.records() == {"rsi": Record(generation=3, failures=2, not_before=NOON)}
-        assert store.setting("runtime") == "process"
-        assert store.setting("nothing") is None
-        assert store.events(name=None, limit=9) == [Event(NOON, "rsi", "Normal", "Started", "new")]
-
-
-def test_an_event_that_repeats_is_counted_and_dated_anew(store):
-    for second in range(5):
-        at = NOON + timedelta(seconds=second)
-        store.log(Event(at, "rsi", "Warning", "BackOff", "exit code 1"))
-    store.log(Event(NOON + timedelta(seconds=9), "", "Normal", "Applied", "revision 1"))
-    assert store.events(name="rsi", limit=9) == [
-        Event(NOON + timedelta(seconds=4), "rsi", "Warning", "BackOff", "exit code 1", 5)
-    ]
-
-
-def test_an_event_that_returns_after_a_long_time_is_a_new_one(store):
-    store.log(Event(NOON, "rsi", "Warning", "BackOff", "exit code 1"))
-    store.log(Event(NOON + timedelta(hours=1), "rsi", "Warning", "BackOff", "exit code 1"))
-    assert [each.count for each in store.events(name="rsi", limit=9)] == [1, 1]
-
-
-def test_events_are_the_newest_oldest_first_and_bounded(store):
-    for number in range(KEPT_EVENTS + 250):
-        store.log(Event(NOON + timedelta(seconds=number), "rsi", "Normal", "N", str(number)))
-        if number == 300:
-            # The bound is what is tested, not this disk's patience.
-            store._connection.execute("PRAGMA synchronous = OFF")
-    found = store.events(name=None, limit=3)
-    assert [each.message for each in found] == [str(KEPT_EVENTS + n) for n in (247, 248, 249)]
-    assert len(store.events(name=None, limit=10**6)) <= KEPT_EVENTS + 100
+    def hurry(self, store):
+        store._connection.execute("PRAGMA synchronous = OFF")
 
 
 def test_the_file_is_for_its_owner_only(path, store):

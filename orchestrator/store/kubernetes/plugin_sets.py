@@ -1,0 +1,99 @@
+"""The PluginSets of a namespace, as the files that are followed; and their names, fields and states."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import Body, Kind
+from orchestrator.spec import custom_resource
+from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
+
+PLUGIN_SET: Final = Kind(custom_resource.API_VERSION, custom_resource.KIND, custom_resource.PLURAL)
+ALLOW_DELETES: Final = f"{custom_resource.GROUP}/allow-deletes"
+"""Annotation: what it says may remove most of what runs, as `ntpctl apply --allow-deletes`."""
+NOTHING: Final = (("pluginsets", "plugins: {}\n"),)
+"""What a namespace without PluginSets declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """One PluginSet as of now. `file`, `text`: as a plugins.yaml."""
+
+    name: str
+    generation: int
+    text: str
+    body: Body = field(repr=False, compare=False)
+
+    @property
+    def file(self) -> str:
+        return file_of(self.name)
+
+    @property
+    def plugins(self) -> Iterator[str]:
+        """The names of its entries, in order."""
+        return names_in(self.body.get("spec") or {})
+
+    @property
+    def allows_deletes(self) -> bool:
+        notes = self.body["metadata"].get("annotations") or {}
+        return str(notes.get(ALLOW_DELETES)).lower() == "true"
+
+
+def names_in(spec: Mapping[str, Any]) -> Iterator[str]:
+    for section in (spec.get("plugins") or {}).values():
+        for entry in section or ():
+            yield str(entry.get("name"))
+
+
+class PluginSets:
+    """Looks at the copy that an informer keeps; nothing is asked of the API server."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._informer = cluster.informer(PLUGIN_SET)
+        self._texts: dict[str, tuple[str, str]] = {}
+        """Name -> uid and generation, and the text of that: a spec is written once."""
+        self.now: tuple[Set, ...] = ()
+        """As of the last look that was answered, in the order of their names."""
+
+    async def look(self) -> tuple[Set, ...]:
+        """Return all; what is being deleted is gone already.
+
+        Raises:
+            UnreachableError: they were never listed, or not for a while: what is known stays.
+        """
+        bodies = await self._informer.objects()
+        alive = {
+            name: body
+            for name, body in sorted(bodies.items())
+            if "deletionTimestamp" not in body["metadata"]
+        }
+        self._texts = {name: each for name, each in self._texts.items() if name in alive}
+        self.now = tuple(self._set(name, body) for name, body in alive.items())
+        return self.now
+
+    def changes(self) -> Any:
+        """Yield when something may have changed."""
+        return self._informer.changes()
+
+    def take(self, body: Body) -> None:
+        """Note what a write of ours returned."""
+        self._informer.take(body)
+
+    def _set(self, name: str, body: Body) -> Set:
+        metadata = body["metadata"]
+        state = f"{metadata['uid']} {metadata['generation']}"
+        if self._texts.get(name, ("",))[0] != state:
+            self._texts[name] = (state, text_of(body.get("spec") or {}))
+        return Set(name, int(metadata["generation"]), self._texts[name][1], body)
+
+
+def sources_of(sets: tuple[Set, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what all of them declare together, as files."""
+    return tuple((each.file, each.text) for each in sets) or NOTHING
+
+
+def gone(sources: tuple[tuple[str, str], ...], sets: tuple[Set, ...]) -> bool:
+    """Tell whether one of `sources` was a PluginSet that somebody has deleted since: that is no accident."""
+    there = {each.file for each in sets}
+    return any(file.startswith(PREFIX) and file not in there for file, _ in sources)

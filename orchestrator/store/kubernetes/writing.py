@@ -1,0 +1,205 @@
+"""Writes documents behind whoever changed them: nobody waits for the API server, and nothing is written twice."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, Body, Kind, name_of, selector, version_of
+from orchestrator.errors import ConflictError, NtpError
+from orchestrator.store.kubernetes import packing
+from orchestrator.store.kubernetes.packing import Document
+
+log = structlog.get_logger()
+TOGETHER_S: Final = 0.1
+"""How long a change waits for those that come with it."""
+PAUSE_S: Final = 1.0
+"""Between two writes of one document, however often it changes."""
+RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+FAREWELL_S: Final = 5.0
+
+
+class Writing:
+    """What is written of a release. `text` says what a document is now; None: it is to be gone.
+
+    Only while `held` is true: who is not the leader writes nothing.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        release: str,
+        *,
+        epoch: Callable[[], int],
+        held: Callable[[], bool],
+        text: Callable[[Document], str | None],
+    ) -> None:
+        self._cluster = cluster
+        self._release = release
+        self._epoch = epoch
+        self._held = held
+        self._text = text
+        self._heads: dict[Document, Body] = {}
+        self._pieces: dict[Kind, set[str]] = {CONFIG_MAP: set(), SECRET: set()}
+        self._due: dict[Document, float] = {}
+        """When each changed document may be written, in the order in which they changed."""
+        self._under_way = 0
+        self._wake = asyncio.Event()
+        self.failure = ""
+        """Why the last write was not done; empty: it was."""
+        self.writes = 0
+        """How many requests that change something were made."""
+
+    async def read(self) -> tuple[Mapping[str, str], list[str], int]:
+        """Return the documents by name, what of them is damaged, and the highest epoch that wrote."""
+        found: dict[str, str] = {}
+        damaged: list[str] = []
+        highest = 0
+        for kind in (CONFIG_MAP, SECRET):
+            listing = await self._cluster.list(kind, selector(packing.labels(self._release)))
+            bodies = {name_of(each): each for each in listing.items}
+            highest = max([highest, *map(packing.epoch_of, listing.items)])
+            named: set[str] = set()
+            for body in listing.items:
+                notes = packing.notes_of(body)
+                if packing.DOCUMENT not in notes:
+                    continue
+                document = Document(notes[packing.DOCUMENT], secret=kind is SECRET)
+                named |= set(notes.get(packing.PIECES, "").split())
+                self._heads[document] = body
+                text = packing.unpacked(body, bodies.get)
+                if text is None:
+                    damaged.append(document.name)
+                else:
+                    found[document.name] = text
+            # Those that no head names are of a write that was cut off.
+            self._pieces[kind] = {
+                name
+                for name, each in bodies.items()
+                if packing.DOCUMENT not in packing.notes_of(each)
+            }
+        return found, damaged, highest
+
+    def change(self, document: Document) -> None:
+        """Have a document written soon."""
+        self._due.setdefault(document, time.monotonic() + TOGETHER_S)
+        self._wake.set()
+
+    @property
+    def pending(self) -> int:
+        """How many documents wait to be written, or are being written."""
+        return len(self._due) + self._under_way
+
+    async def run(self) -> None:
+        """For ever."""
+        failures = 0
+        while True:
+            await self._wait()
+            document = min(self._due, key=self._due.__getitem__)
+            try:
+                if not self._held():
+                    raise ConflictError("the lease is not held: nothing is written")
+                await self._write(document)
+            except NtpError as error:
+                pause = RETRY_S[min(failures, len(RETRY_S) - 1)]
+                failures += 1
+                if not self.failure:
+                    log.warning("store.write.failed", document=document.name, cause=str(error))
+                self.failure = str(error)
+                await asyncio.sleep(pause)
+            else:
+                if self.failure:
+                    log.info("store.write.restored")
+                failures, self.failure = 0, ""
+
+    async def finish(self, *, within_s: float = FAREWELL_S) -> None:
+        """Write what is left, if that is possible in so short a time."""
+        with suppress(NtpError, TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._due and self._held():
+                    await self._write(next(iter(self._due)))
+
+    async def _wait(self) -> None:
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            due = min(self._due.values(), default=None)
+            if due is not None and due <= now:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else due - now):
+                    await self._wake.wait()
+
+    async def _write(self, document: Document) -> None:
+        """Write what it is now; a change that comes meanwhile is another write."""
+        del self._due[document]
+        self._under_way += 1
+        try:
+            text = self._text(document)
+            if text is None:
+                await self._delete(document)
+            else:
+                await self._put(document, text)
+        except BaseException:
+            self._due.setdefault(document, time.monotonic())
+            raise
+        finally:
+            self._under_way -= 1
+        if document in self._due:
+            self._due[document] = time.monotonic() + PAUSE_S
+
+    async def _put(self, document: Document, text: str) -> None:
+        known = self._heads.get(document)
+        if known is not None and packing.notes_of(known).get(packing.SUM) == packing.digest(text):
+            return
+        head, pieces = packing.packed(self._release, document, text, epoch=self._epoch())
+        for each in pieces:
+            if name_of(each) not in self._pieces[document.kind]:
+                self.writes += 1
+                # Its name says what is in it: one that is there is the same.
+                with suppress(ConflictError):
+                    await self._cluster.create(document.kind, each)
+                self._pieces[document.kind].add(name_of(each))
+        self._heads[document] = await self._replace(document, head, known)
+        await self._sweep(document.kind)
+
+    async def _replace(self, document: Document, head: Body, known: Body | None) -> Body:
+        for _ in range(3):
+            self.writes += 1
+            try:
+                if known is None:
+                    return await self._cluster.create(document.kind, head)
+                head["metadata"]["resourceVersion"] = version_of(known)
+                return await self._cluster.replace(document.kind, head)
+            except ConflictError:
+                known = await self._cluster.get(document.kind, name_of(head))
+                head["metadata"].pop("resourceVersion", None)
+                if known is not None and packing.epoch_of(known) > self._epoch():
+                    raise
+        raise ConflictError(f"somebody else writes {name_of(head)} all the time")
+
+    async def _delete(self, document: Document) -> None:
+        known = self._heads.get(document)
+        if known is None:
+            return
+        self.writes += 1
+        await self._cluster.delete(document.kind, name_of(known))
+        del self._heads[document]
+        await self._sweep(document.kind)
+
+    async def _sweep(self, kind: Kind) -> None:
+        """Delete the pieces that no head names any more."""
+        named = set(_named(head for each, head in self._heads.items() if each.kind is kind))
+        for name in sorted(self._pieces[kind] - named):
+            self.writes += 1
+            await self._cluster.delete(kind, name)
+            self._pieces[kind].discard(name)
+
+
+def _named(heads: Iterable[Body]) -> Iterable[str]:
+    for head in heads:
+        yield from packing.notes_of(head).get(packing.PIECES, "").split()

@@ -1,0 +1,198 @@
+"""What every Store promises, of the objects of a cluster; and what they survive."""
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+
+import pytest
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import CONFIG_MAP
+from orchestrator.cluster.place import Place
+from orchestrator.decide.state import Record
+from orchestrator.errors import UnreachableError
+from orchestrator.ports import Event
+from orchestrator.store.kubernetes.packing import Document
+from orchestrator.store.kubernetes.store import KEPT_EVENTS, ClusterStore
+from orchestrator.store.kubernetes.writing import Writing
+from tests.ports.store_suite import NOON, StoreSuite, revision
+
+WITHIN_S = 30.0
+
+
+@pytest.fixture
+async def there(cluster, namespace):
+    async with Cluster(Place(kubeconfig=cluster.kubeconfig, namespace=namespace)) as there:
+        yield there
+
+
+@pytest.fixture
+def opened(there):
+    epochs = iter(range(1, 1000))
+
+    @asynccontextmanager
+    async def opened(*, held=lambda: True, epoch=None):
+        number = next(epochs) if epoch is None else epoch
+        async with ClusterStore.opened(there, "desk", epoch=lambda: number, held=held) as store:
+            yield store
+
+    return opened
+
+
+async def written(store):
+    async with asyncio.timeout(WITHIN_S):
+        while store.pending:
+            await asyncio.sleep(0.05)
+
+
+async def logged_for_ever(store):
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            store.log(Event(NOON, "", "Normal", "N", ""))
+            await asyncio.sleep(0.05)
+
+
+class TestClusterStore(StoreSuite):
+    kept_events = KEPT_EVENTS
+
+
+async def test_keys_are_there_for_the_next_controller_and_nobody_else_reads_them(opened, there):
+    files = {"account.rsi.nk": b"SA", "user.rsi.jwt": b"\xff\x00", "accounts.gone": b"x"}
+    async with opened() as store:
+        store.keep_files(files)
+        key = store.digest_key()
+    async with opened() as store:
+        assert store.files() == files
+        assert store.digest_key() == key
+        store.keep_files(files)
+        await written(store)
+        assert store.writes == 0
+        assert (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items == ()
+
+
+async def test_what_did_not_change_is_not_written(opened):
+    async with opened() as store:
+        store.save(revision(1), expect=None)
+        store.put("rsi", Record(generation=1))
+        store.set("desired", "{}")
+        await written(store)
+    async with opened() as store:
+        store.put("rsi", Record(generation=1))
+        store.set("desired", "{}")
+        store.put("momentum", Record())
+        store.forget("momentum")
+        await written(store)
+        assert store.writes == 0
+
+
+async def test_one_crash_writes_one_object_of_those_that_hold_records(opened):
+    async with opened() as store:
+        store.put_all({f"plugin{number}": Record(generation=1) for number in range(100)})
+        await written(store)
+        before = store.writes
+        assert before == 16
+        store.put("plugin7", Record(generation=1, failures=1))
+        await written(store)
+        assert store.writes - before == 1
+
+
+async def test_a_text_of_many_pieces_comes_back_and_the_pieces_before_it_go(opened, there):
+    long = os.urandom(1_500_000).hex()
+    async with opened() as store:
+        store.set("desired", long)
+        await written(store)
+        store.set("desired", "short")
+        await written(store)
+        store.set("desired", long)
+    async with opened() as store:
+        assert store.setting("desired") == long
+        pieces = (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items
+        assert len(pieces) == 4
+
+
+async def test_a_writer_that_was_cut_off_between_two_pieces_leaves_what_was_there(opened, there):
+    async with opened() as store:
+        store.set("desired", "the one before")
+    texts = {Document("setting.desired"): os.urandom(1_500_000).hex()}
+
+    class CutOffError(Exception):
+        pass
+
+    class Cutting:
+        """A cluster that dies with us after the first piece."""
+
+        made = 0
+
+        def __getattr__(self, name):
+            return getattr(there, name)
+
+        async def create(self, kind, body):
+            if self.made:
+                raise CutOffError
+            self.made += 1
+            return await there.create(kind, body)
+
+    writing = Writing(Cutting(), "desk", epoch=lambda: 9, held=lambda: True, text=texts.get)
+    await writing.read()
+    writing.change(Document("setting.desired"))
+    with pytest.raises(CutOffError):
+        await writing.finish()
+    async with opened() as store:
+        assert (store.setting("desired"), store.repaired) == ("the one before", "")
+        store.set("desired", "the next")
+        await written(store)
+        # The piece that nobody names is cleared away with the next write.
+        assert len((await there.list(CONFIG_MAP, "ntp.dev/part=state")).items) == 1
+
+
+async def test_a_damaged_object_is_left_out_and_the_rest_is_read(opened, there):
+    async with opened() as store:
+        store.set("desired", "a")
+        store.set("halts", "b")
+    body = next(
+        each
+        for each in (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items
+        if "halts" in each["metadata"]["name"]
+    )
+    await there.patch(CONFIG_MAP, body["metadata"]["name"], {"binaryData": {"body": "AAAA"}})
+    async with opened() as store:
+        assert store.repaired == "damaged, and left out: setting.halts"
+        assert (store.setting("desired"), store.setting("halts")) == ("a", None)
+        store.set("halts", "c")
+    async with opened() as store:
+        assert (store.setting("halts"), store.repaired) == ("c", "")
+
+
+async def test_who_lost_the_lease_writes_nothing_and_goes_on_in_memory(opened):
+    async with opened(held=lambda: False) as store:
+        store.put("rsi", Record(generation=1))
+        assert store.records() == {"rsi": Record(generation=1)}
+        with pytest.raises(UnreachableError, match="the lease is not held"):
+            await logged_for_ever(store)
+    async with opened() as store:
+        assert store.records() == {}
+
+
+async def test_a_leader_of_before_that_wakes_writes_over_nothing(opened):
+    """It may still believe that it holds the lease: what it meets is of a higher epoch."""
+    async with opened(epoch=1) as old:
+        old.set("desired", "old")
+        await written(old)
+        async with opened(epoch=2) as new:
+            new.set("desired", "new")
+        old.set("desired", "older")
+        await asyncio.sleep(1.0)
+        assert old.pending == 1
+    async with opened(epoch=3) as store:
+        assert store.setting("desired") == "new"
+        assert store.epoch_before == 2
+
+
+async def test_the_new_leader_writes_over_what_the_old_one_wrote_meanwhile(opened):
+    async with opened(epoch=1) as old, opened(epoch=2) as new:
+        old.set("desired", "old")
+        await written(old)
+        new.set("desired", "new")
+        await written(new)
+    async with opened() as store:
+        assert store.setting("desired") == "new"
