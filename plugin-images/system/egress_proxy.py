@@ -52,7 +52,8 @@ def packages(base: Image) -> list[Package]:
         )
     try:
         there = {
-            each.name for each in closure(roots(f"python{sys.version_info[0]}.{sys.version_info[1]}"))
+            each.name
+            for each in closure(roots(f"python{sys.version_info[0]}.{sys.version_info[1]}"))
         }
         return [each for each in closure(["squid"], without=_UNUSED) if each.name not in there]
     except DebianError as error:
