@@ -1,6 +1,7 @@
 """helm/ntp rendered: safe pods, rights of one namespace, values that cannot be misspelt."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import ntp
 from docs.generator import chart_values
 from orchestrator.spec import custom_resource
 from tests.worlds.chart import CHART, ROOT, helm, helms, pod_of, refusal, rendered
+from tests.worlds.registry import registry
 
 DIGEST = "sha256:" + "0" * 64
 EVERYTHING = {
@@ -178,3 +180,21 @@ def test_the_rendered_manifests_are_those_that_are_committed():
     bodies = [*yaml.safe_load_all((ROOT / "manifests" / "ntp.yaml").read_text())]
     assert not any("helm.sh" in json.dumps(each) for each in bodies)
     assert "ntp-uninstall" not in {each["metadata"]["name"] for each in bodies}
+
+
+@pytest.mark.parametrize("program", [*helms()])
+def test_a_published_chart_names_a_registry_and_each_image_by_digest(tmp_path, program):
+    said = {"image": {"registry": "registry.example/ntp", "digests": {"ntp-nats": DIGEST}}}
+    (tmp_path / "images.yaml").write_text(yaml.safe_dump(said))
+    words = [sys.executable, ROOT / ".ci/chart.py", tmp_path / "images.yaml", tmp_path / "out"]
+    environment = {**os.environ, "HELM": helms()[program]}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    with registry(tmp_path / "registry") as host:
+        pushed = helm("push", done.stdout.strip(), f"oci://{host}/charts", "--plain-http", program=program)  # fmt: skip
+        assert pushed.returncode == 0, pushed.stderr
+        shown = helm("show", "values", f"oci://{host}/charts/ntp", "--version", ntp.__version__, "--plain-http", program=program)  # fmt: skip
+    values = yaml.safe_load(shown.stdout)
+    assert values["image"]["registry"] == "registry.example/ntp"
+    assert values["image"]["digests"] == {"ntp-nats": DIGEST}
+    assert "# Host and path of all images." in shown.stdout
