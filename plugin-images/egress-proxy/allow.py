@@ -4,10 +4,10 @@ Squid writes `CHANNEL host:port Bearer%20TOKEN`, one line a CONNECT; the answer 
 `CHANNEL OK rewrite-url="address:port" answer=allowed …`, so that it connects to the very address that was
 looked at here (a name that changes its mind in between cannot lead it anywhere), or `CHANNEL ERR answer=… words=…`.
 
-Files of its folder, read again when they change (ConfigMaps are mounted there):
-    keys                        `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
+Files of its folder, read again when they change (two ConfigMaps are mounted there):
+    rules/keys                  `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
                                 bytes, and a project may have two while they are exchanged
-    private                     host:port a line, that may lie at private addresses; metadata addresses never
+    rules/private               host:port a line, that may lie at private addresses; metadata addresses never
     serving/PROJECT.INSTANCE    the lowest generation whose token serves
 """
 
@@ -62,7 +62,7 @@ class Rules:
             claims, message, signature = egress_token.read(token)
         except ValueError as error:
             raise NoError(egress_token.UNKNOWN, str(error)) from error
-        pairs = (line.split() for line in self._lines("keys"))
+        pairs = (line.split() for line in self._lines("rules/keys"))
         keys = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == claims.project]
         if not any(_verifies(key, message, signature) for key in keys):
             words = "no key that this proxy trusts signed that token"
@@ -80,7 +80,7 @@ class Rules:
         return claims
 
     def private(self, place: Place) -> bool:
-        return any(door_places.place(line) == place for line in self._lines("private"))
+        return any(door_places.place(line) == place for line in self._lines("rules/private"))
 
     def _lines(self, name: str) -> list[str]:
         return self._content(name).splitlines()
@@ -233,7 +233,7 @@ def _verifies(key: str, message: bytes, signature: bytes) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="holds keys, private and serving/")
+    parser.add_argument("folder", type=Path, help="holds rules/ and serving/")
     Helper(Rules(parser.parse_args().folder)).run()
     return 0
 

@@ -33,10 +33,10 @@ FORM = "1"
 _UNUSED = NOT_NEEDED | {"libdbi-perl", "logrotate", "lsb-base", "sysvinit-utils"}
 """What Squid's packages ask for beside that: Perl for helpers that log to databases, rotation, init scripts."""
 _KEPT = re.compile(
-    r"usr/sbin/squid$|usr/lib/[^/]+/[^/]+\.so[.0-9]*$"
-    r"|usr/share/squid/(mime\.conf$|icons/|errors/templates/)|usr/share/doc/[^/]+/copyright$"
+    r"usr/sbin/squid$|usr/lib/squid/unlinkd$|usr/lib/[^/]+/[^/]+\.so[.0-9]*$"
+    r"|usr/share/squid/(mime\.conf$|icons/)|usr/share/squid-langpack/templates/|usr/share/doc/[^/]+/copyright$"
 )
-_TEMPLATES = "/usr/share/squid/errors/templates/"
+_TEMPLATES = "/usr/share/squid-langpack/templates/"
 
 
 def packages(base: Image) -> list[Package]:
@@ -55,7 +55,11 @@ def packages(base: Image) -> list[Package]:
             each.name
             for each in closure(roots(f"python{sys.version_info[0]}.{sys.version_info[1]}"))
         }
-        return [each for each in closure(["squid"], without=_UNUSED) if each.name not in there]
+        return [
+            each
+            for each in closure(["squid", "squid-langpack"], without=_UNUSED)
+            if each.name not in there
+        ]
     except DebianError as error:
         raise OciError(str(error), fix="apt-get update") from error
 
@@ -63,7 +67,8 @@ def packages(base: Image) -> list[Package]:
 def key(base: Image, added: list[Package]) -> str:
     """Return what the image follows from."""
     ours = [digest_of(path.read_bytes()) for path in _settings().values()]
-    return digest_of(dump([FORM, base.digest, *(each.sha256 for each in added), *ours]))
+    packed = [_KEPT.pattern, *(each.sha256 for each in added)]
+    return digest_of(dump([FORM, base.digest, *packed, *ours]))
 
 
 def make(

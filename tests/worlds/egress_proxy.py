@@ -51,7 +51,6 @@ def egress_proxy():
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         shutil.copytree(FOLDER / "errors", folder / "errors")
-        shutil.copytree("/usr/share/squid/errors/templates", folder / "errors", dirs_exist_ok=True)
         rules = folder / "rules"
         rules.mkdir()
         text = (FOLDER / "squid.conf").read_text()

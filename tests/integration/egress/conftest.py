@@ -18,7 +18,7 @@ class Asker:
         self.signer = Signer(secrets.token_bytes(32))
         self.launch = launch("feed")
         self._file = folder / "egress.token"
-        proxy.rule("keys", self.signer.line("shop"))
+        proxy.rule("rules/keys", self.signer.line("shop"))
 
     def may(self, *hosts, detours=()):
         """Have a token for these hosts; `detours`: (place, to)."""

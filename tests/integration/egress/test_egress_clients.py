@@ -42,7 +42,7 @@ def test_five_clients_reach_what_is_declared_by_a_checked_name_and_nothing_else(
     with tls_exchange(tmp_path / "chain", tmp_path / "key") as port:
         to = f"127.0.0.1:{port}"
         named, misnamed, other = "exchange.test:443", "lying.test:443", "elsewhere.test:443"
-        asker.proxy.rule("private", to)
+        asker.proxy.rule("rules/private", to)
         asker.may(named, misnamed, detours=[(named, to), (misnamed, to)])
         done = subprocess.run(
             [

@@ -40,7 +40,7 @@ def echo():
 
 def led(asker, echo):
     """A way that may go to the exchange, which is that server."""
-    asker.proxy.rule("private", echo)
+    asker.proxy.rule("rules/private", echo)
     return asker.may(EXCHANGE, detours=[(EXCHANGE, echo)])
 
 
@@ -110,7 +110,7 @@ def test_a_private_address_is_refused_though_it_is_declared(asker, place):
 def test_who_runs_the_cluster_allows_a_private_place_but_never_metadata(asker, echo):
     port = int(echo.rpartition(":")[2])
     way = asker.may(f"localhost:{port}", "169.254.169.254:80")
-    asker.proxy.rule("private", f"localhost:{port}", "169.254.169.254:80")
+    asker.proxy.rule("rules/private", f"localhost:{port}", "169.254.169.254:80")
     with way.connect("localhost", port, WITHIN_S) as link:
         assert link.recv(5) == b"hello"
     with pytest.raises(DoorRefusedError, match="metadata"):
@@ -126,7 +126,7 @@ def test_a_detour_leads_to_no_private_place_by_itself(asker, echo):
 def test_nobody_answers_there_is_not_a_refusal(asker):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         place = f"127.0.0.1:{closed.getsockname()[1]}"
-    asker.proxy.rule("private", place)
+    asker.proxy.rule("rules/private", place)
     way = asker.may(place)
     with pytest.raises(ConnectionRefusedError, match="Connection refused") as failed:
         way.connect("127.0.0.1", int(place.rpartition(":")[2]), WITHIN_S)
@@ -160,7 +160,7 @@ def test_an_altered_token_is_refused(asker, echo):
 def test_a_token_of_another_project_is_refused_whoever_signed_it(asker, echo):
     led(asker, echo)
     other = Signer(b"y" * 32)
-    asker.proxy.rule("keys", asker.signer.line("shop"), other.line("theirs"))
+    asker.proxy.rule("rules/keys", asker.signer.line("shop"), other.line("theirs"))
     way = asker.shows(other.token(asker.launch))
     with pytest.raises(PermissionError, match="no key"):
         way.connect("exchange.test", 443, WITHIN_S)
