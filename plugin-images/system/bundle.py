@@ -73,13 +73,17 @@ def newest(layout: Layout, places: Sequence[Path]) -> dict[str, Found]:
 def _brought(folder: Path, layout: Layout) -> Sequence[Descriptor]:
     other = Layout.open(folder)
     index = other.index()
+    wanted: list[Descriptor] = []
     for each in index:
         if each.artifact_type is None:
             image = images.read(other, each)
-            for blob in archive.blobs_of(image, attached(other, image, index)):
-                if not layout.has(blob):
-                    _link(other.path(blob.digest), layout.path(blob.digest))
-                layout.check(blob)
+            wanted += archive.blobs_of(image, attached(other, image, index))
+        else:
+            wanted.append(each)  # read to know what it is about
+    for blob in wanted:
+        if not layout.has(blob):
+            _link(other.path(blob.digest), layout.path(blob.digest))
+        layout.check(blob)
     return index
 
 
