@@ -29,6 +29,16 @@ class Capabilities:
     update_in_place: bool
     restarts_by_itself: bool
     max_instances: int | None = None
+    reads_kernel: bool = True
+    """`Instance.usage` is read from control groups, and unused CPU time is kept: the kernel is at hand."""
+    limits_processes: bool = True
+    """`Resources.pids` holds."""
+    bounds_storage: bool = True
+    """Who fills its storage is ended with StorageFull; else the volume itself may refuse to take more."""
+    keeps_output: bool = True
+    """Of all lives and by stream, in a bounded place of ours; else what the platform keeps of the last."""
+    runs_folders: bool = True
+    """`Launch.code` is a folder here; else all code has to be in the image."""
 
 
 @dataclass(frozen=True, slots=True)

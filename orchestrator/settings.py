@@ -17,7 +17,7 @@ from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
 from orchestrator.spec.webhook import Webhook, webhook
 
-RUNTIMES = ("process", "docker")
+RUNTIMES = ("process", "docker", "kubernetes")
 DECISIVE = ("PLUGIN_DIR", "PLUGIN_MAX_MEMORY", "PLUGIN_SANDBOX", "PLUGIN_TIMEOUT")
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
 SUFFIXES = (".yaml", ".yml")

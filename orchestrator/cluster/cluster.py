@@ -1,8 +1,9 @@
 """A Kubernetes: read and change its objects as plain dicts, follow them, reach into its pods."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,9 +79,13 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, kind: Kind, labels: str = "", *, page: int = PAGE) -> Listing:
-        """Return all objects that a label selector chooses, as of one moment."""
-        return await reading.listing(self._calls, self.namespace, kind, labels=labels, page=page)
+    async def list(
+        self, kind: Kind, labels: str = "", *, fields: str = "", page: int = PAGE
+    ) -> Listing:
+        """Return all objects that the selectors choose, as of one moment."""
+        return await reading.listing(
+            self._calls, self.namespace, kind, labels=labels, fields=fields, page=page
+        )
 
     async def apply(
         self,
@@ -128,12 +133,18 @@ class Cluster:
         return await self._one("PUT", kind, name, what, sub=subresource, query=query, body=body)
 
     async def patch(
-        self, kind: Kind, name: str, changes: Mapping[str, Any], *, subresource: str = ""
+        self,
+        kind: Kind,
+        name: str,
+        changes: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        subresource: str = "",
     ) -> Body:
-        """Change some fields (JSON merge patch: None takes one away).
+        """Change some fields: a JSON merge patch (None takes one away), or the steps of a JSON patch.
 
-        With `metadata.resourceVersion` among them: ConflictError if the object changed since.
+        With `metadata.resourceVersion` in a merge patch: ConflictError if the object changed since.
         """
+        form = "merge-patch" if isinstance(changes, Mapping) else "json-patch"
         return await self._one(
             "PATCH",
             kind,
@@ -141,8 +152,8 @@ class Cluster:
             f"change {kind.kind} {name}",
             sub=subresource,
             query={"fieldManager": MANAGER},
-            body=dict(changes),
-            content="application/merge-patch+json",
+            body=dict(changes) if isinstance(changes, Mapping) else [*changes],
+            content=f"application/{form}+json",
         )
 
     async def delete(
@@ -210,7 +221,8 @@ class Cluster:
         follow: bool = False,
         tail: int | None = None,
         previous: bool = False,
-    ) -> AsyncIterator[bytes]:
+        since: datetime | None = None,
+    ) -> AsyncGenerator[bytes, None]:
         """Yield lines, each beginning with its time (RFC 3339, UTC) and a space.
 
         Args:
@@ -219,6 +231,7 @@ class Cluster:
             follow: go on until the container ends.
             tail: the last so many of them first; None: all that there are.
             previous: of the life before this one.
+            since: nothing from before (whole seconds).
         """
         return reading.log(
             self._calls,
@@ -228,6 +241,7 @@ class Cluster:
             follow=follow,
             tail=tail,
             previous=previous,
+            since=since,
         )
 
     def forward(self, pod: str, port: int) -> AbstractAsyncContextManager[Path]:

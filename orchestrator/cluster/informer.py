@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -30,6 +30,8 @@ RELIST_S: Final = 1800.0
 STALE_S: Final = 15.0
 """How long a copy serves on after its watch broke; then we are blind."""
 FIRST_S: Final = 30.0
+KEPT: Final = 1000
+"""Deleted objects whose last state is kept."""
 
 
 class Informer:
@@ -42,6 +44,7 @@ class Informer:
         self.lists = 0
         """How often all were listed."""
         self._objects: dict[str, Body] = {}
+        self._gone: dict[str, Body] = {}
         self._version = ""
         self._trouble: NtpError | None = None
         self._broken_since: float | None = None
@@ -65,30 +68,24 @@ class Informer:
             raise UnreachableError(str(why)) from self._trouble
         return MappingProxyType(self._objects)
 
+    def last(self, name: str) -> Body | None:
+        """Return an object as it was when it was deleted: the last one of that name, of the newest 1,000."""
+        return self._gone.get(name)
+
     def take(self, body: Body) -> None:
         """Note the state that a write of ours returned, before the watch tells it."""
         known = self._objects.get(name_of(body))
         if known is None or is_newer(body, known):
             self._objects[name_of(body)] = _trimmed(body)
 
-    async def changes(self) -> AsyncIterator[None]:
-        """Yield when something may have changed."""
-        changed = asyncio.Event()
+    @contextlib.contextmanager
+    def listening(self, changed: asyncio.Event) -> Iterator[None]:
+        """While the block lasts, set this event each time that something may have changed."""
         self._listeners.add(changed)
         try:
-            while True:
-                await changed.wait()
-                changed.clear()
-                yield None
+            yield
         finally:
             self._listeners.discard(changed)
-
-    def listen(self, changed: asyncio.Event) -> None:
-        """Set this event, too, each time that something may have changed."""
-        self._listeners.add(changed)
-
-    def unlisten(self, changed: asyncio.Event) -> None:
-        self._listeners.discard(changed)
 
     async def run(self) -> None:
         """List and watch for ever; the cluster's group runs and ends it."""
@@ -143,10 +140,17 @@ class Informer:
                     continue  # of before a write of ours whose answer we have
                 if what == "DELETED":
                     self._objects.pop(name, None)
+                    self._bury(name, body)
                 else:
                     self._objects[name] = _trimmed(body)
                 self._notify()
         self._well()  # ended by the server, as it does every few minutes
+
+    def _bury(self, name: str, body: Body) -> None:
+        self._gone.pop(name, None)
+        self._gone[name] = _trimmed(body)
+        if len(self._gone) > KEPT:
+            del self._gone[next(iter(self._gone))]
 
     def _well(self) -> None:
         if self._trouble is not None:

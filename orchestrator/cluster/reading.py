@@ -1,8 +1,9 @@
 """Reads many: lists in pages, watches, logs."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from orchestrator.cluster.calls import Calls, parsed
@@ -23,22 +24,24 @@ class Listing:
 
 
 async def listing(
-    calls: Calls, namespace: str, kind: Kind, *, labels: str = "", page: int
+    calls: Calls, namespace: str, kind: Kind, *, labels: str = "", fields: str = "", page: int
 ) -> Listing:
     """See `Cluster.list`."""
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    query = {key: value for key, value in chosen.items() if value}
     while True:
         try:
-            return await _pages(calls, namespace, kind, labels, page)
+            return await _pages(calls, namespace, kind, query, page)
         except ExpiredError:
             # Its pages came too slowly for the server, which gives all at once when asked to.
             page = 0
 
 
-async def _pages(calls: Calls, namespace: str, kind: Kind, labels: str, page: int) -> Listing:
+async def _pages(
+    calls: Calls, namespace: str, kind: Kind, chosen: Mapping[str, str], page: int
+) -> Listing:
     found: list[Body] = []
-    query: dict[str, object] = {"limit": page} if page else {}
-    if labels:
-        query["labelSelector"] = labels
+    query: dict[str, object] = {**chosen, **({"limit": page} if page else {})}
     what = f"list {kind.plural}"
     while True:
         answer = parsed(
@@ -89,12 +92,15 @@ async def log(
     follow: bool,
     tail: int | None,
     previous: bool,
-) -> AsyncIterator[bytes]:
+    since: datetime | None,
+) -> AsyncGenerator[bytes, None]:
     """See `Cluster.logs`."""
     query: dict[str, object] = {"container": container, "timestamps": True}
     query |= {"follow": follow, "previous": previous}
     if tail is not None:
         query["tailLines"] = tail
+    if since is not None:
+        query["sinceTime"] = since.isoformat()
     followed = calls.follow(
         POD.path(namespace, pod, "log"),
         what=f"read the log of {pod}",

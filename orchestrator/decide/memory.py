@@ -73,8 +73,8 @@ def remember(
     if instance is not None and instance.phase is Phase.RUNNING:
         ready = is_ready(name, observed, beats=beats)
         record = _alive(record, instance, now, policy, ready=ready)
-    if instance is not None and instance.exit is not None and record.counted != instance.id:
-        record = _ended(name, record, instance, instance.exit, policy, may_give_up=beats)
+    if instance is not None and (ended := _uncounted(record, instance)):
+        record = _ended(name, record, *ended, policy, may_give_up=beats)
     if fallback and _failed(record, instance, observed, now, policy.generation_deadline + timeout):
         record = replace(
             accepted(record),
@@ -86,6 +86,15 @@ def remember(
             attempt=0,
         )
     return record
+
+
+def _uncounted(record: Record, instance: Instance) -> tuple[Instance, Exit] | None:
+    """Return a life that ended and was not counted yet: this one, or the one that it followed."""
+    if instance.exit is not None:
+        return (instance, instance.exit) if record.counted != instance.id else None
+    if instance.last_exit is None or record.counted == instance.last_life:
+        return None
+    return replace(instance, id=instance.last_life, started=None), instance.last_exit
 
 
 def begin(record: Record, *, attempt: int, by_itself: bool, now: datetime) -> Record:
@@ -213,6 +222,7 @@ def _ended(
     return replace(
         record,
         counted=instance.id,
+        restarts=record.restarts + instance.begun_again,
         last_exit=end,
         failures=failures,
         not_before=end.at + wait,

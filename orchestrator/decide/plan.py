@@ -121,7 +121,7 @@ class _Planner:
             fallback=name in self.context.previous,
         )
         if record.stopped_by_hand:
-            if instance is None or instance.phase in (Phase.EXITED, Phase.CREATED):
+            if instance is None or instance.rests:
                 return None
             return Stop(name, "stopped by hand", StopReason.BY_HAND)
         if instance is None or instance.phase is Phase.CREATED:

@@ -92,6 +92,16 @@ class Instance:
     """Connections that the door refused: host:port -> count."""
     drift: str = ""
     """What of it is not as we set it, in words: `its limits: …`, `its network: …`. Somebody else did it."""
+    begun_again: bool = False
+    """Whatever ends it, the platform begins it again, until it is stopped."""
+    last_life: str = ""
+    last_exit: Exit | None = None
+    """The life before this one and its end, where the platform followed it by this one unasked."""
+
+    @property
+    def rests(self) -> bool:
+        """Nothing of it runs, and nobody but us begins it again."""
+        return self.phase in (Phase.EXITED, Phase.CREATED) and not self.begun_again
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A world of another adapter (Docker) needs `runtime`, `again`, `launch`, `process
 """
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -16,9 +17,13 @@ from pathlib import Path
 import pytest
 
 from ntp.confine import sandbox
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.place import Place
 from orchestrator.decide.state import Hashes, Phase
 from orchestrator.launch import Environment, Launch
 from orchestrator.runtime.docker.runtime import DockerRuntime
+from orchestrator.runtime.kubernetes.objects import Ground
+from orchestrator.runtime.kubernetes.runtime import KubernetesRuntime
 from orchestrator.runtime.process.runtime import ProcessRuntime
 from orchestrator.spec.model import Resources
 
@@ -44,6 +49,7 @@ class ProcessWorld:
     """Plugins as processes below one state folder."""
 
     can_limit = os.geteuid() == 0
+    many = 30
     until = staticmethod(until)
 
     def __init__(self, state, *, tier=None):
@@ -141,6 +147,14 @@ class ProcessWorld:
 
     def is_without_networks(self):
         return True
+
+    @property
+    def can(self):
+        return self.runtime.capabilities
+
+    def written(self):
+        """Contents of all that the runtime keeps."""
+        return [path.read_bytes() for path in self.state.rglob("*") if path.is_file()]
 
     def folder(self, name):
         return self.state / "run" / name
@@ -266,6 +280,69 @@ class DockerWorld(ProcessWorld):
         return [*found, *map(str, memory), *[str(path) for path in self.state.rglob("*")]]
 
 
+class KubernetesWorld(ProcessWorld):
+    """Plugins as workloads of a cluster whose only node is this machine."""
+
+    can_limit = True
+    many = 8
+    """Pods that two cores start in a reasonable time."""
+
+    def __init__(self, state, *, cluster, connected):
+        self.cluster = cluster
+        self.connected = connected
+        super().__init__(state)
+
+    def again(self):
+        return KubernetesRuntime("trial", self.connected, Ground())
+
+    def launch(self, name, program, **fields):
+        return super().launch(name, program, **{"environment": self.cluster.python(), **fields})
+
+    def pod(self, name):
+        return self.cluster.get("pod", "-n", self.connected.namespace, f"{name}-0")
+
+    def signal(self, name, number):
+        main = min(pid for pid in self.processes(name) if b"/python" in _words(pid))
+        os.kill(main, number)
+
+    def processes(self, name=None):
+        return {
+            int(pid)
+            for group in self.groups(name)
+            for pid in _read(f"{group}/cgroup.procs").split()
+        }
+
+    def groups(self, name=None):
+        listed = self.cluster.get("pods", "-n", self.connected.namespace)["items"]
+        chosen = [each for each in listed if name in (None, each["metadata"]["name"][:-2])]
+        ids = [
+            status["containerID"].rpartition("/")[2]
+            for each in chosen
+            for status in each["status"].get("containerStatuses", ())
+            if status.get("containerID")
+        ]
+        return [path for each in ids for path in Path("/sys/fs/cgroup").rglob(f"*{each}*")]
+
+    def attendants(self, name):  # noqa: ARG002
+        return set()
+
+    def written(self):
+        kinds = "secrets,configmaps,statefulsets,pods"
+        return [
+            self.cluster.kubectl(
+                "get", kinds, "-n", self.connected.namespace, "-o", "yaml"
+            ).encode()
+        ]
+
+    def leftovers(self):
+        kinds = "statefulsets,pods,secrets,networkpolicies,persistentvolumeclaims"
+        chosen = "app.kubernetes.io/managed-by=ntp"
+        found = self.cluster.kubectl(
+            "get", kinds, "-n", self.connected.namespace, "-l", chosen, "-o", "name"
+        )
+        return found.split()
+
+
 def _pids():
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
@@ -294,12 +371,15 @@ def _worlds(runtimes):
             yield pytest.param((ProcessWorld, {"tier": 1}), id="landlock")
     if "docker" in runtimes:
         yield pytest.param((DockerWorld, {}), id="docker", marks=pytest.mark.docker)
+    if "kubernetes" in runtimes:
+        slow = pytest.mark.timeout(180)
+        yield pytest.param((KubernetesWorld, {}), id="kubernetes", marks=slow)
 
 
 def pytest_generate_tests(metafunc):
     """A module that is about one runtime says so: RUNTIMES."""
     if "world" in metafunc.fixturenames:
-        runtimes = getattr(metafunc.module, "RUNTIMES", ("process", "docker"))
+        runtimes = getattr(metafunc.module, "RUNTIMES", ("process", "docker", "kubernetes"))
         metafunc.parametrize("world", list(_worlds(runtimes)), indirect=True)
 
 
@@ -307,12 +387,30 @@ def pytest_generate_tests(metafunc):
 async def world(request, tmp_path):
     """A fresh world; the test fails if anything of it is left at the end."""
     make, options = request.param
-    if make is DockerWorld:
-        options = {"engine": request.getfixturevalue("engine")}
-    made = make(tmp_path / "state", **options)
-    yield made
-    await made.clear()
-    await until(lambda: not made.leftovers())
+    async with contextlib.AsyncExitStack() as stack:
+        if make is DockerWorld:
+            options = {"engine": request.getfixturevalue("engine")}
+        if make is KubernetesWorld:
+            cluster, namespace = map(request.getfixturevalue, ("cluster", "namespace"))
+            place = Place(kubeconfig=cluster.kubeconfig, namespace=namespace)
+            connected = await stack.enter_async_context(Cluster(place))
+            options = {"cluster": cluster, "connected": connected}
+        made = make(tmp_path / "state", **options)
+        yield made
+        await made.clear()
+        await until(lambda: not made.leftovers())
+
+
+@pytest.fixture(autouse=True)
+def _able(request):
+    """A test that is about what a runtime may lack says so: `needs("reads_kernel")`."""
+    marker = request.node.get_closest_marker("needs")
+    if marker is None or "world" not in request.fixturenames:
+        return
+    capabilities = request.getfixturevalue("world").can
+    for name in marker.args:
+        if not getattr(capabilities, name):
+            pytest.skip(f"this runtime says of itself: {name} is False")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What every Runtime promises of starting, stopping and showing instances."""
 
 import asyncio
-import os
 import signal
 from contextlib import aclosing
 from datetime import timedelta
@@ -124,7 +123,8 @@ async def test_stop_lets_the_plugin_drain(world):
     await world.stop("alpha")
     end = await world.ended("alpha")
     assert (end.code, end.reason, end.message) == (0, "Stopped", "the test is over")
-    assert "drained" in await world.lines("alpha")
+    if world.can.keeps_output:
+        assert "drained" in await world.lines("alpha")
 
 
 async def test_who_ignores_the_request_is_killed_when_the_grace_is_over(world):
@@ -144,7 +144,7 @@ async def test_a_second_more_impatient_stop_is_heard(world):
 
 async def test_stop_ends_everything_that_the_plugin_started(world):
     await world.run("alpha", ORPHANS)
-    assert len(world.processes("alpha")) >= 3
+    assert len(world.processes("alpha")) >= 2
     await world.stop("alpha", 0.2)
     assert not world.processes("alpha")
 
@@ -181,29 +181,31 @@ async def test_storage_outlives_the_instance_until_its_data_are_deleted(world):
 import json, os
 with open(os.environ['NTP_LAUNCH'] + '/launch.json') as file:
     storage = json.load(file)['storage']
-print(sorted(os.listdir(storage)))
+print([name for name in os.listdir(storage) if name == 'ledger'])
 open(f'{storage}/ledger', 'w').close()
 """
     for delete, expected in ((False, "[]"), (True, "['ledger']"), (True, "[]")):
-        await world.run("alpha", keep, storage=1024 * 1024)
-        await world.ended("alpha")
-        assert await world.lines("alpha") == [expected]
+        await world.run("alpha", keep + WAIT, storage=1024 * 1024)
+        assert await world.lines("alpha") == [expected, "ready"]
+        await world.stop("alpha")
         await world.runtime.remove("alpha", delete_data=delete)
 
 
 async def test_storage_that_a_plugin_closed_is_deleted_all_the_same(world):
     close = """
-import json, os
+import contextlib, json, os
 with open(os.environ['NTP_LAUNCH'] + '/launch.json') as file:
     storage = json.load(file)['storage']
 os.makedirs(f'{storage}/outer/inner')
 open(f'{storage}/outer/inner/file', 'w').close()
 for folder in ('outer/inner', 'outer', '.'):
-    os.chmod(f'{storage}/{folder}', 0)
+    with contextlib.suppress(PermissionError):  # of a volume the top is the cluster's
+        os.chmod(f'{storage}/{folder}', 0)
 """
     for attempt in (1, 2):  # nor does it stand in the way of the next life
-        await world.run("alpha", close, storage=1024 * 1024, attempt=attempt)
-        assert (await world.ended("alpha")).code == 0
+        await world.run("alpha", close + WAIT, storage=1024 * 1024, attempt=attempt)
+        assert "ready" in await world.lines("alpha")
+        await world.stop("alpha")
         await world.runtime.remove("alpha", delete_data=True)
         assert [what for what in world.leftovers() if "alpha" in what] == []
 
@@ -223,32 +225,34 @@ print([name for name in os.environ if 'canary' in os.environ[name]])
     await world.run("alpha", show)
     await world.ended("alpha")
     content, mode, refusal, in_environment = await world.lines("alpha")
-    assert (content, mode, in_environment) == (repr(b"canary-\xff"), "0o400", "[]")
+    assert (content, in_environment) == (repr(b"canary-\xff"), "[]")
+    assert mode in {"0o400", "0o440"}, "of the plugin's user, or of a group that only it has"
     assert refusal in {"PermissionError", "OSError"}
 
 
-async def test_a_secret_is_in_no_file_of_the_state_folder_after_the_end(world):
+async def test_a_secret_is_nowhere_after_the_end(world):
     await world.run("alpha", WAIT)
     await world.stop("alpha")
-    files = [path for path in world.state.rglob("*") if path.is_file()]
-    assert files
-    assert not [path for path in files if b"canary" in path.read_bytes()]
+    kept = world.written()
+    assert kept
+    assert not [each for each in kept if b"canary" in each or b"Y2FuYXJ5" in each]
 
 
 async def test_the_end_of_an_instance_is_an_event(world):
-    seen = await world.run("alpha", WAIT)
+    await world.run("alpha", WAIT)
     async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
         await anext(events)  # it listens now
-        os.kill(seen.pid, signal.SIGKILL)
-        await anext(events)
-        assert (await world.see("alpha")).exit.signal == signal.SIGKILL
+        world.signal("alpha", signal.SIGKILL)
+        while not ((seen := await world.see("alpha")).exit or seen.last_exit):
+            await anext(events)
+        assert (seen.exit or seen.last_exit).signal == signal.SIGKILL
 
 
 async def test_the_end_is_an_event_also_when_somebody_has_looked_before_it(world):
-    seen = await world.run("alpha", WAIT)
+    await world.run("alpha", WAIT)
     async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
         await anext(events)
-        os.kill(seen.pid, signal.SIGKILL)
+        world.signal("alpha", signal.SIGKILL)
         await world.ended("alpha")  # by looking again and again
         await anext(events)
 
@@ -261,20 +265,20 @@ async def test_a_start_and_the_end_of_what_was_started_are_events(world):
             await anext(events)
 
 
-async def test_thirty_instances_start_run_and_stop_at_once(world):
-    names = [f"plugin-{number}" for number in range(30)]
+async def test_many_instances_start_run_and_stop_at_once(world):
+    names = [f"plugin-{number}" for number in range(world.many)]
     async with asyncio.TaskGroup() as group:
         for name in names:
             group.create_task(world.run(name, WAIT))
     found = await world.runtime.observe()
     assert sorted(found) == sorted(names)
     assert {instance.phase for instance in found.values()} == {Phase.RUNNING}
-    assert len({instance.id for instance in found.values()}) == 30
+    assert len({instance.id for instance in found.values()}) == world.many
     async with asyncio.TaskGroup() as group:
         for name in names:
             group.create_task(world.stop(name))
     ends = [instance.exit for instance in (await world.runtime.observe()).values()]
-    assert [end.reason for end in ends] == ["Stopped"] * 30
+    assert [end.reason for end in ends] == ["Stopped"] * world.many
 
 
 async def test_a_program_that_is_not_there_is_a_told_failure(world):

@@ -49,6 +49,7 @@ async def test_nonsense_in_place_of_last_words_does_no_harm(world, words):
     assert len(end.message) <= 2000
 
 
+@pytest.mark.needs("runs_folders")
 async def test_a_callback_that_does_not_return_is_named_with_its_place(world, tmp_path):
     code = tmp_path / "code"
     code.mkdir(mode=0o755)

@@ -14,6 +14,7 @@ async def said(world, code, **fields):
     return await world.lines("alpha")
 
 
+@pytest.mark.needs("keeps_output")
 async def test_lines_come_in_order_with_stream_and_time(world):
     code = "import sys\nfor n in range(3): print(n); print(n, file=sys.stderr)"
     seen = await world.run("alpha", code)
@@ -51,10 +52,11 @@ async def test_a_long_line_is_split_and_loses_nothing(world):
 
 
 async def test_the_last_words_are_in_the_record_of_the_end(world):
-    await said(world, "for n in range(50): print(n)")
+    await said(world, "for n in range(50): print(n)\nraise SystemExit(3)")
     assert (await world.ended("alpha")).last_output == tuple(map(str, range(30, 50)))
 
 
+@pytest.mark.needs("keeps_output")
 async def test_lines_of_an_earlier_life_are_still_there(world):
     await said(world, "print('first')")
     await world.run("alpha", "print('second')", attempt=2)
@@ -62,6 +64,7 @@ async def test_lines_of_an_earlier_life_are_still_there(world):
     assert await world.lines("alpha") == ["first", "second"]
 
 
+@pytest.mark.needs("keeps_output")
 async def test_a_flood_is_bounded_and_told(world):
     flood = """
 import sys
@@ -102,6 +105,7 @@ while True:
     assert found[:2] == ["ready", "later"]
 
 
+@pytest.mark.needs("keeps_output")
 async def test_following_loses_nothing_over_rotations_and_lives(world):
     """Three lives of 0.9 MB each, through files of 1 MiB; each within its budget."""
     numbers = []

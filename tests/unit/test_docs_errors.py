@@ -58,6 +58,14 @@ NO_REASON = {
     *("NetworkPolicy", "Ingress", "Egress"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
+    # kinds and fields of Kubernetes, and what its states say beside the reasons that we show
+    *("ConfigMap", "Deployment", "Event", "Lease", "Namespace", "NetworkPolicy", "Pod", "Secret"),
+    *("PersistentVolumeClaim", "PodDisruptionBudget", "Service", "StatefulSet", "OnDelete"),
+    *("All", "Always", "Background", "BearerToken", "Burstable", "ContainerCannotRun", "Egress"),
+    *("ContainerCreating", "FallbackToLogsOnError", "Gi", "IfNotPresent", "Ingress", "Ki", "Mi"),
+    *("None", "OnRootMismatch", "Opaque", "Parallel", "PodInitializing", "PodResizeInProgress"),
+    *("PodResizePending", "PodScheduled", "ReadWriteOnce", "RuntimeDefault", "StartError"),
+    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff"),
     # a note of `ntp data record`
     "NoConditions",
     # the end of exceptions' names, which is taken off

@@ -11,7 +11,15 @@ import sys
 import tempfile
 import uuid
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from ntp.oci import archive, base_image
+from ntp.oci import image as images
+from ntp.oci.layout import Layout
+from ntp.oci.source import architecture
+from orchestrator.launch import Environment, Image
+from tests.worlds.engine import base
 
 REPOSITORY = Path(__file__).parents[2]
 STARTER = REPOSITORY.parent / "shared" / "k8s"
@@ -29,6 +37,7 @@ class Cluster:
     def __init__(self, kubeconfig, programs=None):
         self.kubeconfig = str(kubeconfig)
         self.programs = programs
+        self._python = cache(self._load_base)
         self.environment = {
             **os.environ,
             "KUBECONFIG": self.kubeconfig,
@@ -56,9 +65,36 @@ class Cluster:
     def get(self, *words):
         return json.loads(self.kubectl("get", *words, "-o", "json"))
 
-    def load(self, archive):
+    def python(self):
+        """What plugins of a test run in: the base image, made of Debian's packages, by its digest.
+
+        The node knows it by the very name that pods ask for: a digest names a manifest of a registry, and
+        containerd looks for it by the whole reference.
+        """
+        return self._python()
+
+    def _load_base(self):
+        folder = base()
+        layout = Layout.open(folder)
+        image = images.choose(layout, None, architecture=architecture())
+        name = f"ntp/base@{image.descriptor.digest}"
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            archive.write(layout, [archive.Item(image, *name.rsplit(":", 1))], file)
+            file.flush()
+            self.load(file.name)
+        return Environment(
+            Path(base_image.facts(image, str(folder)).python),
+            (Path(base_image.SDK_FOLDER), Path(base_image.RUNTIME_FOLDER)),
+            image.digest,
+            Image(
+                f"docker.io/{name}",
+                frozenset({image.config_descriptor.digest, image.descriptor.digest}),
+            ),
+        )
+
+    def load(self, file):
         """Have the node know the images of an archive."""
-        self.run(STARTER / "load", archive, within_s=300)
+        self.run(STARTER / "load", file, within_s=300)
 
     @contextmanager
     def namespace(self, labels=RESTRICTED):

@@ -34,7 +34,7 @@ class AbsentEngineError(Exception):
 
 
 @cache
-def _base():
+def base():
     """The folder with the base image, made once a run: for every engine of it."""
     maker, folder = REPOSITORY / "plugin-images/base/from_debian.py", REPOSITORY / "dist/base"
     done = subprocess.run(
@@ -68,7 +68,7 @@ class Engine:
 
     def _environment(self):
         """What plugins of a test run in: the base image, made of Debian's packages."""
-        folder = _base()
+        folder = base()
         layout = Layout.open(folder)
         image = images.choose(layout, None, architecture=architecture())
         tag = image.descriptor.hexadecimal[:12]

@@ -1,1 +1,1 @@
-"""Plugins as workloads of a Kubernetes cluster."""
+"""Each plugin as a workload of a Kubernetes (docs/adr/0013-kubernetes.md)."""

@@ -27,10 +27,10 @@ async def test_it_follows_what_is_made_changed_and_deleted_with_one_list(there):
     await there.create(CONFIG_MAP, config_map("one"))
     informer = there.informer(CONFIG_MAP, "ours=yes")
     changed = asyncio.Event()
-    informer.listen(changed)
     assert await names(informer) == ["one"]
-    await there.create(CONFIG_MAP, config_map("two", a="1"))
-    await until(lambda: has(informer, "one", "two"))
+    with informer.listening(changed):
+        await there.create(CONFIG_MAP, config_map("two", a="1"))
+        await until(lambda: has(informer, "one", "two"))
     assert changed.is_set()
     await there.patch(CONFIG_MAP, "two", {"data": {"a": "2"}})
 
@@ -40,6 +40,7 @@ async def test_it_follows_what_is_made_changed_and_deleted_with_one_list(there):
     await until(is_changed)
     await there.delete(CONFIG_MAP, "one")
     await until(lambda: has(informer, "two"))
+    assert informer.last("one")["metadata"]["name"] == "one"
     assert informer.lists == 1
     assert there.informer(CONFIG_MAP, "ours=yes") is informer
 

@@ -21,7 +21,7 @@ LONGER = "make it shorter, or give the entry a longer `timeout`"
 _ITSELF = frozenset({"Exited", "ExitedZero"})
 """What a runner says where the plugin called sys.exit."""
 OURS = frozenset(
-    {"OOMKilled", "Stopped", "StorageFull", "SupervisorLost", "LogFlood", "NetworkLost"}
+    {"OOMKilled", "Stopped", "StorageFull", "SupervisorLost", "LogFlood", "NetworkLost", "Evicted"}
 )
 """What only the runtime can know; a plugin that says it of itself is not believed."""
 

@@ -1,0 +1,171 @@
+"""Writes the objects of a launch, or adopts what runs, and waits until it does."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import (
+    CLAIM,
+    EVENT,
+    NETWORK_POLICY,
+    POD,
+    SECRET,
+    STATEFUL_SET,
+    Body,
+    Kind,
+    name_of,
+)
+from orchestrator.cluster.refusals import OwnedError, reason_of
+from orchestrator.decide.state import Phase
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.launch import Launch
+from orchestrator.runtime.kubernetes import identity, objects, pods
+from orchestrator.runtime.kubernetes.identity import object_name
+from orchestrator.runtime.kubernetes.look import Look, Seen, replicas
+from orchestrator.runtime.kubernetes.objects import Ground
+
+log = structlog.get_logger()
+START_S = 60.0
+"""Until its container runs; the platform goes on trying whatever we say then."""
+PATIENCE_S = 5.0
+"""For what may mend itself: a node that comes, an image that is there at the second try."""
+LOOK_S = 1.0
+"""A wait looks again after so long even if nobody tells of a change."""
+BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM)
+
+
+class Births:
+    def __init__(self, project: str, cluster: Cluster, look: Look, ground: Ground) -> None:
+        self._project = project
+        self._cluster = cluster
+        self._look = look
+        self._ground = ground
+
+    async def begin(self, launch: Launch) -> None:
+        """See the port. Whoever dies in here leaves objects that the next one applies again."""
+        objects.refuse(launch)
+        seen = await self._look.of(launch.name)
+        if not self._adopted(launch, seen):
+            await self._write(launch, seen)
+        await self._until_begun(launch)
+
+    def _adopted(self, launch: Launch, seen: Seen) -> bool:
+        if seen.workload is None:
+            return False
+        epoch = identity.epoch_of(seen.workload)
+        if epoch > launch.epoch:
+            raise ConflictError(
+                f"{launch.name} was written by a newer controller (epoch {epoch}, ours is "
+                f"{launch.epoch}): this one must not act any more"
+            )
+        label = identity.read(seen.pod) or identity.read(seen.workload)
+        same = label is not None and (label.generation, label.attempt) == (
+            launch.generation,
+            launch.attempt,
+        )
+        wanted = identity.read(seen.workload)
+        if same and label == wanted and replicas(seen.workload) > 0:
+            return True
+        if seen.pod is not None and pods.phase(seen.pod) is Phase.RUNNING and not same and label:
+            raise ConflictError(
+                f"{launch.name} runs as generation {label.generation}, attempt {label.attempt}: "
+                f"stop it before starting generation {launch.generation}, attempt {launch.attempt}"
+            )
+        return False
+
+    async def _write(self, launch: Launch, seen: Seen) -> None:
+        workload = seen.workload
+        if workload is None:
+            await self._insist_free(launch)
+            # First without a pod: what it mounts, and what it may reach, are to be there before it.
+            workload = await self._apply(
+                STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
+            )
+        for kind, body in objects.belongings(launch, self._ground, workload):
+            await self._apply(kind, body)
+        notes = identity.written(workload)
+        told = [note for note in (identity.END, identity.STOPPING) if note in notes]
+        if told:
+            # They belong to whoever wrote them (a change, no apply): applying does not take them away.
+            gone = {"metadata": {"annotations": dict.fromkeys(told)}}
+            await self._cluster.patch(STATEFUL_SET, name_of(workload), gone)
+        await self._apply(STATEFUL_SET, objects.workload(launch, self._ground))
+        if seen.pod is not None and identity.read(seen.pod) != identity.label_of(launch):
+            uid = str(seen.pod["metadata"]["uid"])
+            with contextlib.suppress(ConflictError):
+                await self._cluster.delete(POD, name_of(seen.pod), uid=uid)
+
+    async def _apply(self, kind: Kind, body: Body) -> Body:
+        """Write an object of ours; who changed a field of it meanwhile is named, and it is ours again."""
+        try:
+            written = await self._cluster.apply(kind, body)
+        except OwnedError as error:
+            others = [each for each in error.managers if each != "ntp"]
+            if others:
+                log.warning("cluster.fields.taken_back", name=name_of(body), of=others)
+            written = await self._cluster.apply(kind, body, force=True)
+        if kind is STATEFUL_SET:
+            self._look.take(written)
+        return written
+
+    async def _insist_free(self, launch: Launch) -> None:
+        """Raise ConflictError where something that is not ours has the name of one of our objects."""
+        name = object_name(launch.name)
+        for kind in (STATEFUL_SET, *BELONGINGS):
+            found = await self._cluster.get(kind, name)
+            if found is not None and not identity.is_ours(found, self._project):
+                raise ConflictError(
+                    f"the {kind.kind} {name} of this namespace is not ours, it belongs to "
+                    f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
+                    "or remove it"
+                )
+
+    async def _until_begun(self, launch: Launch) -> None:
+        began = time.monotonic()
+        with self._look.listening() as changed:
+            while True:
+                changed.clear()
+                seen = await self._look.of(launch.name)
+                waited = time.monotonic() - began
+                if await self._is_begun(launch, seen, waited):
+                    return
+                if waited > START_S:
+                    raise await self._not_begun(launch, seen)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await changed.wait()
+
+    async def _is_begun(self, launch: Launch, seen: Seen, waited: float) -> bool:
+        if seen.pod is None or identity.read(seen.pod) != identity.label_of(launch):
+            if seen.pod is None and waited > PATIENCE_S and seen.workload is not None:
+                told = await self._warnings(str(seen.workload["metadata"]["uid"]))
+                if told:
+                    raise ActionError(told[-1], reason=reason_of(told[-1]) or "PodRefused")
+            return False
+        if pods.phase(seen.pod) in {Phase.RUNNING, Phase.EXITED}:
+            return True
+        found = pods.refusal(seen.pod)
+        if found is None or (pods.is_hopeful(found) and waited < PATIENCE_S):
+            return False
+        raise ActionError(found.message or found.reason, reason=found.reason)
+
+    async def _not_begun(self, launch: Launch, seen: Seen) -> ActionError | UnreachableError:
+        uid = str((seen.pod or seen.workload or {"metadata": {"uid": ""}})["metadata"]["uid"])
+        told = await self._warnings(uid) if uid else []
+        words = told[-1] if told else f"its pod does not run after {START_S:.0f} s"
+        return ActionError(f"{launch.name}: {words}", reason="NotStarted")
+
+    async def _warnings(self, uid: str) -> list[str]:
+        """What the cluster complains of about an object, oldest first."""
+        listing = await self._cluster.list(EVENT, fields=f"involvedObject.uid={uid},type=Warning")
+        found = sorted(listing.items, key=lambda each: str(each.get("lastTimestamp") or ""))
+        return [str(each.get("message", "")) for each in found]
+
+
+def _managers(body: Body) -> Iterable[str]:
+    fields = body["metadata"].get("managedFields") or ()
+    return sorted({str(each.get("manager")) for each in fields})

@@ -1,0 +1,281 @@
+"""The objects of one plugin, as a pure function of its launch: the same launch, the same bytes.
+
+What is written is applied by the server, so fields that the cluster fills in cause no difference.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ntp.contract.launch import FOLDER, LAUNCH_FILE, TERMINATION_FILE
+from orchestrator.cluster.kinds import CLAIM, NETWORK_POLICY, SECRET, STATEFUL_SET, Body, Kind
+from orchestrator.errors import ActionError
+from orchestrator.launch import Launch
+from orchestrator.runtime import uids
+from orchestrator.runtime.kubernetes import identity, policies
+from orchestrator.runtime.kubernetes.identity import CONTAINER, object_name
+from orchestrator.runtime.view import STORAGE, environment
+from orchestrator.spec.model import Resources
+
+TMP = "/tmp"  # noqa: S108 - the pod's own
+BOUND_IN_MEMORY = "Memory"
+"""Medium of /tmp: only there the kernel itself holds the limit; on disk a pod is evicted minutes later."""
+SHARE_OF_CPU = 10
+"""A plugin asks for a tenth of its CPU limit: it sleeps between ticks. To ask for all of it would
+reserve cores that nobody uses; memory is asked for in full, since it cannot be taken back."""
+LEAST_CPU = 1
+HISTORY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all pods of a namespace have in common."""
+
+    broker: Mapping[str, str] | None = None
+    """Labels of the broker's pods; None: it is outside, and reached through the proxy."""
+    proxy: Mapping[str, str] = field(
+        default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
+    )
+    """Labels of the pods of the egress proxy."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Host -> address that pods know without a name server: of the broker, and of the proxy."""
+    pull_secrets: tuple[str, ...] = ()
+    storage_class: str | None = None
+    """None: the cluster's default."""
+
+
+def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
+    """Return the StatefulSet of one that runs a launch.
+
+    Raises:
+        ActionError: the launch asks for what no pod can be given.
+    """
+    refuse(launch)
+    name = object_name(launch.name)
+    label = msgspec.json.encode(identity.label_of(launch)).decode()
+    annotations = {identity.LABEL: label, identity.EPOCH: str(launch.epoch)}
+    limits = msgspec.json.encode(launch.resources).decode()
+    return STATEFUL_SET.body(
+        name,
+        metadata={
+            "labels": labels(launch),
+            "annotations": {**annotations, identity.LIMITS: limits},
+        },
+        spec={
+            "replicas": replicas,
+            "serviceName": "",
+            "podManagementPolicy": "Parallel",
+            # Pods are replaced by deleting them; a changed limit rolls nothing.
+            "updateStrategy": {"type": "OnDelete"},
+            "revisionHistoryLimit": HISTORY,
+            "selector": {"matchLabels": policies.pod_labels(launch)},
+            "template": {
+                "metadata": {
+                    "labels": labels(launch),
+                    # Of the pod's own life: the StatefulSet may be written on while it runs.
+                    "annotations": {identity.LABEL: label},
+                },
+                "spec": _pod(launch, ground),
+            },
+        },
+    )
+
+
+def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, Body]]:
+    """Return (kind, object) of all else: its owner is the StatefulSet, whose end is theirs.
+
+    A claim has no owner: `down` keeps data.
+    """
+    policy = policies.network_policy(
+        launch, broker_selector=ground.broker, proxy_selector=ground.proxy
+    )
+    policy["metadata"] |= _common(launch, owner)
+    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
+    if launch.storage:
+        found.append((CLAIM, _claim(launch, ground)))
+    return found
+
+
+def secret(launch: Launch, owner: Body) -> Body:
+    """Return the Secret that holds the files of a launch."""
+    files = {**launch.files}
+    if LAUNCH_FILE in files:
+        # No door is there: the pod's network is a plain one, within its policy.
+        told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
+        files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()
+    # The kubelet mounts a file of its own over this one, for the runner's last words.
+    files.setdefault(TERMINATION_FILE, b"")
+    return SECRET.body(
+        object_name(launch.name),
+        metadata=_common(launch, owner),
+        type="Opaque",
+        data={name: base64.b64encode(files[name]).decode() for name in sorted(files)},
+    )
+
+
+def labels(launch: Launch) -> dict[str, str]:
+    return {
+        **policies.pod_labels(launch),
+        identity.NAME: "ntp-plugin",
+        identity.COMPONENT: launch.kind.replace("_", "-"),
+    }
+
+
+def limits(resources: Resources) -> dict[str, dict[str, str]]:
+    """Return requests and limits. Always another request of CPU than its limit, so that the class of
+    service stays the same (Burstable) whatever a resize does; the cluster refuses to change it.
+    """
+    cpu = max(LEAST_CPU + 1, round(resources.cpu * 1000))
+    memory = str(resources.memory)
+    return {
+        "requests": {"cpu": f"{max(LEAST_CPU, cpu // SHARE_OF_CPU)}m", "memory": memory},
+        "limits": {"cpu": f"{cpu}m", "memory": memory},
+    }
+
+
+def refuse(launch: Launch) -> None:
+    """Raise ActionError where no pod can run a launch: retrying cannot help."""
+    name = launch.name
+    if launch.environment is None:
+        raise ActionError(
+            f"{name} is no plugin: on a cluster the chart runs the broker",
+            reason="ExternalBroker",
+            permanent=True,
+        )
+    if launch.code is not None or launch.environment.image is None:
+        raise ActionError(
+            f"{name} is a folder of this machine, and a cluster runs images: "
+            f"`ntp plugin package {name} --push REGISTRY --pin` makes one and writes it into the file",
+            reason="ImageRequired",
+            permanent=True,
+        )
+    if not launch.sandbox:
+        raise ActionError(
+            f"{name} asks to run without a sandbox, and a pod is one: take PLUGIN_SANDBOX=false away",
+            reason="SandboxRequired",
+            permanent=True,
+        )
+    if launch.own:
+        problem = policies.NO_OWN_NETWORK
+        raise ActionError(
+            f"{name}: mode: own was asked for, which {problem.message}; {problem.fix}",
+            reason="NetworkRefused",
+            permanent=True,
+        )
+
+
+def _pod(launch: Launch, ground: Ground) -> dict[str, Any]:
+    uid = uids.find(launch.project, launch.name, (), (uids.FIRST, uids.COUNT))
+    volumes: list[dict[str, Any]] = [
+        {
+            "name": "launch",
+            "secret": {"secretName": object_name(launch.name), "defaultMode": 0o440},
+        },
+        {
+            "name": "tmp",
+            "emptyDir": {
+                "medium": BOUND_IN_MEMORY,
+                "sizeLimit": str(max(launch.resources.tmp, 4096)),
+            },
+        },
+    ]
+    if launch.storage:
+        claim = {"claimName": object_name(launch.name)}
+        volumes.append({"name": "storage", "persistentVolumeClaim": claim})
+    hosts: dict[str, list[str]] = {}
+    for host, address in sorted(ground.aliases.items()):
+        hosts.setdefault(address, []).append(host)
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # The pause container is the first process: it buries orphans, and signals work as everywhere.
+        "shareProcessNamespace": True,
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": math.ceil(launch.grace.total_seconds()) + 2,
+        # No name server: names that a pod may know are written into its /etc/hosts.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "hostAliases": [{"ip": ip, "hostnames": names} for ip, names in hosts.items()],
+        "imagePullSecrets": [{"name": each} for each in ground.pull_secrets],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": uid,
+            "runAsGroup": uid,
+            "fsGroup": uid,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(launch)],
+        "volumes": volumes,
+    }
+
+
+def _container(launch: Launch) -> dict[str, Any]:
+    assert launch.environment is not None and launch.environment.image is not None  # noqa: PT018, S101 - `refuse` was asked
+    mounts = [
+        {"name": "launch", "mountPath": FOLDER, "readOnly": True},
+        {"name": "tmp", "mountPath": TMP},
+    ]
+    if launch.storage:
+        mounts.append({"name": "storage", "mountPath": STORAGE})
+    return {
+        "name": CONTAINER,
+        "image": launch.environment.image.reference,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [str(launch.environment.python), *launch.argv],
+        "workingDir": TMP,
+        "env": [
+            {"name": name, "value": value}
+            for name, value in environment(launch, tmp=TMP, files=FOLDER).items()
+        ],
+        "resources": limits(launch.resources),
+        "terminationMessagePath": f"{FOLDER}/{TERMINATION_FILE}",
+        # Without last words of its own the last lines of its output are kept.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _claim(launch: Launch, ground: Ground) -> Body:
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": str(launch.storage)}},
+    }
+    if ground.storage_class is not None:
+        spec["storageClassName"] = ground.storage_class
+    return CLAIM.body(
+        object_name(launch.name),
+        metadata={
+            "labels": labels(launch),
+            "annotations": {identity.EPOCH: str(launch.epoch)},
+        },
+        spec=spec,
+    )
+
+
+def _common(launch: Launch, owner: Body) -> dict[str, Any]:
+    return {
+        "labels": labels(launch),
+        "annotations": {identity.EPOCH: str(launch.epoch)},
+        "ownerReferences": [
+            {
+                "apiVersion": STATEFUL_SET.api_version,
+                "kind": STATEFUL_SET.kind,
+                "name": owner["metadata"]["name"],
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
