@@ -84,12 +84,12 @@ async def _delete(cluster: Cluster, kind: Kind, labels: str) -> Sequence[str]:
 
 async def _gone(cluster: Cluster, labels: str) -> None:
     pods, changed = cluster.informer(POD, labels), asyncio.Event()
-    pods.listen(changed)
     try:
-        async with asyncio.timeout(DEADLINE_S):
-            while await pods.objects():
-                await changed.wait()
-                changed.clear()
+        with pods.listening(changed):
+            async with asyncio.timeout(DEADLINE_S):
+                while await pods.objects():
+                    await changed.wait()
+                    changed.clear()
     except TimeoutError as error:
         left = ", ".join(await pods.objects())
         raise UnreachableError(f"these pods do not end: {left}") from error
