@@ -17,7 +17,10 @@ from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
 from orchestrator.spec.webhook import Webhook, webhook
 
-RUNTIMES = ("process", "docker", "kubernetes")
+ON_THIS_MACHINE = ("process", "docker")
+RUNTIMES = (*ON_THIS_MACHINE, "kubernetes")
+CONTEXT, NAMESPACE = "NTP_CONTEXT", "NTP_NAMESPACE"
+"""`--context` and `--namespace`: commands are for a controller on that cluster."""
 DECISIVE = ("PLUGIN_DIR", "PLUGIN_MAX_MEMORY", "PLUGIN_SANDBOX", "PLUGIN_TIMEOUT")
 DEFAULT_FILES = (Path("config", "plugins.yaml"), Path("plugins.yaml"))
 SUFFIXES = (".yaml", ".yml")
@@ -46,7 +49,8 @@ class Settings:
         sandbox: PLUGIN_SANDBOX; false is a named exception that `apply` has to confirm.
         state: NTP_STATE/<project>, else below the user's state folder. Whoever makes it: mode 0700.
         cache: NTP_CACHE, else the user's cache folder: environments, manifests, copies of code.
-        runtime: NTP_RUNTIME (`--runtime` of the demo): `process` or `docker`; empty: see `app.house.runtime_name`.
+        runtime: NTP_RUNTIME (`--runtime` of the demo): `process`, `docker` or `kubernetes`; empty: see
+            `app.house.runtime_name`.
         nats: NTP_NATS, an external NATS; None: the embedded. Its folder of keys is relative to `folder`.
         webhook: NTP_WEBHOOK and what belongs to it; None: nobody is told of alerts.
         egress: NTP_EGRESS_MAP and, as `egress_ca`, the text of the file that NTP_EGRESS_CA names.
@@ -67,6 +71,16 @@ class Settings:
     egress: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     unservable: tuple[Problem, ...] = ()
+
+    @property
+    def context(self) -> str | None:
+        """The context of the kubeconfig that commands are for; None: they are for this machine."""
+        return self.environment.get(CONTEXT) or None
+
+    @property
+    def namespace(self) -> str | None:
+        """Of the cluster; None: the context's own."""
+        return self.environment.get(NAMESPACE) or None
 
     @property
     def plugin_settings(self) -> dict[str, str]:
@@ -291,6 +305,6 @@ def _egress(merged: Mapping[str, str], beside: Path, problems: list[Problem]) ->
 def _runtime(merged: Mapping[str, str], problems: list[Problem]) -> str:
     runtime = merged.get("NTP_RUNTIME", "")
     if runtime and runtime not in RUNTIMES:
-        fix = f"write {' or '.join(RUNTIMES)}, or leave it out"
+        fix = f"write {', '.join(RUNTIMES)}, or leave it out"
         problems.append(Problem("environment", 0, 0, f"NTP_RUNTIME was '{runtime}'", fix))
     return runtime

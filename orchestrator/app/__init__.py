@@ -42,7 +42,7 @@ def check_folder(settings: Settings) -> None:
     Raises:
         ConflictError: only the folder's name says that it is this project.
     """
-    if settings.named_by != "folder":
+    if settings.named_by != "folder" or settings.context is not None:
         return
     from orchestrator.store import glance
 
@@ -62,7 +62,7 @@ def call(
 ) -> Generator[dict[str, Any], None, None]:
     """Ask the project's controller; yield events, then the result."""
     try:
-        yield from client.call(settings.state / SOCKET, what, **arguments)
+        yield from client.call(_socket(settings), what, **arguments)
     except client.NobodyError:
         raise _nobody(settings) from None
 
@@ -70,13 +70,27 @@ def call(
 def ask(settings: Settings, what: str, /, **arguments: Any) -> dict[str, Any]:
     """Ask the project's controller; return the result."""
     try:
-        return client.ask(settings.state / SOCKET, what, **arguments)
+        return client.ask(_socket(settings), what, **arguments)
     except client.NobodyError:
         raise _nobody(settings) from None
 
 
+def _socket(settings: Settings) -> Path:
+    """Return where the controller answers: on a cluster the leader, through the API server."""
+    if settings.context is None:
+        return settings.state / SOCKET
+    from orchestrator.app.reach import reached
+
+    return reached(settings).socket()
+
+
 def _nobody(settings: Settings) -> UnreachableError:
     """Say what it means for what runs that nobody answers, and what to do."""
+    if settings.context is not None:
+        return UnreachableError(
+            "the leader does not answer; what ran goes on without one\n"
+            "  fix: try again in 20 s: another one takes its place"
+        )
     if was_applied(settings):
         return UnreachableError(
             f"no controller answers for project '{settings.project}'; what ran goes on without one\n"
@@ -90,6 +104,8 @@ def _nobody(settings: Settings) -> UnreachableError:
 
 def is_served(settings: Settings) -> bool:
     """Tell whether a controller of the project answers."""
+    if settings.context is not None:
+        return client.answers(_socket(settings))
     return client.answers(settings.state / SOCKET)
 
 
@@ -103,8 +119,11 @@ def was_applied(settings: Settings) -> bool:
 
 
 def ensure_controller(settings: Settings) -> bool:
-    """Start a controller in the background where none answers; tell whether one was started."""
-    if is_served(settings):
+    """Start a controller in the background where none answers; tell whether one was started.
+
+    On a cluster that is the cluster's business.
+    """
+    if settings.context is not None or is_served(settings):
         return False
     from orchestrator.app import background
 
@@ -116,6 +135,10 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
 
     `update_images`: tags of images mean what they mean now, not what they meant at the last apply.
     """
+    if declared.settings.context is not None:
+        from orchestrator.app import cluster_apply
+
+        return cluster_apply.preview(declared, update_images=update_images)
     sources = [list(source) for source in declared.sources]
     try:
         return client.ask(
@@ -136,9 +159,22 @@ def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, 
 
 
 def apply(
-    declared: Declaration, *, expect: int | None = None, allow_deletes: bool = False, wait: bool = True, deadline: float = 120.0
+    declared: Declaration, *, expect: int | None = None, allow_deletes: bool = False, take_over: bool = False, wait: bool = True, deadline: float = 120.0
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Hand the files to the controller; yield its plan, progress, and the outcome."""
+    """Hand the files to the controller; yield its plan, progress, and the outcome.
+
+    On a cluster a PluginSet is written; `take_over`: also over what others have written there.
+    """
+    if declared.settings.context is not None:
+        from orchestrator.app import cluster_apply
+
+        return cluster_apply.apply(
+            declared,
+            allow_deletes=allow_deletes,
+            take_over=take_over,
+            wait=wait,
+            deadline=deadline,
+        )
     return call(
         declared.settings,
         "apply",
@@ -153,11 +189,23 @@ def apply(
     )
 
 
+def roll_back_on_cluster(settings: Settings, number: int, **terms: Any) -> Iterator[dict[str, Any]]:
+    """Write the PluginSets of a revision again; yield progress, and the outcome."""
+    from orchestrator.app import cluster_apply
+
+    revision = ask(settings, "revision", number=number)
+    return cluster_apply.rolled_back(settings, revision, **terms)
+
+
 def check(declared: Declaration) -> tuple[Sequence[Problem], Sequence[Problem]]:
     """Return every problem of the files, plugins' own config schemas included; and the missing secrets.
 
-    Nothing is started. Secrets are looked for where there is no problem.
+    Nothing is started. Secrets are looked for where there is no problem. On a cluster the leader looks.
     """
+    if declared.settings.context is not None:
+        found = preview(declared)
+        told = [*found["problems"], *found["entry_problems"]]
+        return [Problem(**each) for each in told], []
     from orchestrator.app import checking
 
     return checking.check(declared)
@@ -191,6 +239,11 @@ def serve(
     `follow`: what `-f` named, to apply each edit of it; None: nothing is followed. `named`: an option
     gave the project its name.
     """
+    if settings.runtime == "kubernetes":
+        from orchestrator.app import on_cluster
+
+        on_cluster.serve(settings)
+        return
     from orchestrator.app import house, unfit
 
     house.external(settings)
@@ -287,6 +340,8 @@ def orphans(settings: Settings) -> str:
 
 def replaced(settings: Settings) -> str:
     """Say that an apply takes the place of what runs without records; empty: nothing does."""
+    if settings.context is not None:
+        return ""
     from orchestrator.app.orphans import replaced as words
 
     return words(settings)

@@ -28,10 +28,15 @@ def comparison(one: Declaration, other: Declaration, *, names: tuple[str, str]) 
     """
     text = "".join(texts(one.sources, other.sources, names=names))
     plugins, unknown = None, ""
-    try:
-        plugins = compare(states(one), states(other))
-    except (ConfigError, ActionError) as error:
-        unknown = str(error)
+    if one.settings.context is not None:
+        unknown = (
+            "what images a cluster has is known there; `ntpctl plan` says what applying would do"
+        )
+    else:
+        try:
+            plugins = compare(states(one), states(other))
+        except (ConfigError, ActionError) as error:
+            unknown = str(error)
     return {
         "from": names[0],
         "to": names[1],

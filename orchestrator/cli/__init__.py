@@ -1,10 +1,14 @@
 """The command line: a command parses, calls one function, prints. Exit codes: `failure`."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
+
+from orchestrator.cli.options import cluster_options
+from orchestrator.settings import CONTEXT
 
 # Name -> (module, first line of help). Modules load when their command runs: `ntpctl --help` is quick.
 COMMANDS = {
@@ -134,13 +138,22 @@ class Commands(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
+ON_CLUSTER = frozenset(
+    {"validate", "plan", "apply", "down", "status", "top", "dlq", "logs", "events", "history", "diff",
+     "rollback", "restart", "rotate", "stop", "start", "halt", "resume", "serve", "schema", "completion"}
+)  # fmt: skip
+"""Commands that `--context` means something to, or that need no controller."""
+
+
 @click.group(
     name="ntpctl",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="ntp-orchestrator")
-def group(**_: Any) -> None:
+@cluster_options
+@click.pass_context
+def group(context: click.Context, /, **_: Any) -> None:
     """Run trading plugins, each in its own container, from one plugins.yaml.
 
     \b
@@ -150,7 +163,13 @@ def group(**_: Any) -> None:
       ntpctl apply                       change it, wait until all are ready
       ntpctl status                      what runs, and what went wrong
       ntpctl logs -f bollinger_strategy  follow a plugin's output
+      ntpctl --context desk status       the same on a cluster: also apply, logs, rollback, …
     """
+    asked = context.invoked_subcommand
+    if os.environ.get(CONTEXT) and asked not in ON_CLUSTER:
+        raise click.UsageError(
+            f"'{asked}' is for this machine, and --context (NTP_CONTEXT) names a cluster\n  fix: leave it out"
+        )
 
 
 def main() -> None:

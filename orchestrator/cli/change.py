@@ -99,6 +99,7 @@ def carry_out(
         replace(declared, pins={**declared.pins, **shown}),
         expect=preview["revision"],
         allow_deletes=terms.allow_deletes,
+        take_over=terms.take_over,
         wait=terms.wait,
         deadline=terms.deadline,
     )
@@ -109,7 +110,7 @@ def carry_out(
         say("\nthe controller goes on with this revision; `ntpctl status` shows it")
         raise
     if output == "table":
-        told = _counted(outcome["plugins"]) if terms.wait else "accepted; see `ntpctl status`"
+        told = counted(outcome["plugins"]) if terms.wait else "accepted; see `ntpctl status`"
         say(f"revision {outcome['revision']}: {told}")
 
 
@@ -175,7 +176,7 @@ def apply(
     carry_out(declared, preview, terms, output)
 
 
-def _counted(plugins: list[dict[str, Any]]) -> str:
+def counted(plugins: list[dict[str, Any]]) -> str:
     ready = sum(plugin["ready"] for plugin in plugins)
     stopped = sum(plugin["state"] == "Stopped" for plugin in plugins)
     return f"{ready}/{len(plugins)} ready" + (f", {stopped} stopped by hand" if stopped else "")
@@ -209,6 +210,11 @@ def down(
       ntpctl down --delete-data --yes
     """
     where = located(files, project)
+    if where.context is not None:
+        raise click.UsageError(
+            "on a cluster a project is its release\n"
+            "  fix: `helm uninstall NAME` removes it; `kubectl delete pluginset NAME` what one declares"
+        )
     app.check_folder(where)
     if delete_data and not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):

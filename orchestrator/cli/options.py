@@ -10,7 +10,7 @@ import click
 
 from orchestrator import app
 from orchestrator.cli.failure import say
-from orchestrator.settings import RUNTIMES, Settings
+from orchestrator.settings import CONTEXT, NAMESPACE, ON_THIS_MACHINE, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ def _say_runtime(_context: click.Context, _option: click.Parameter, name: str | 
 
 runtime_option = click.option(
     "--runtime",
-    type=click.Choice(RUNTIMES),
+    type=click.Choice(ON_THIS_MACHINE),
     expose_value=False,
     callback=_say_runtime,
     help="What plugins run in; default: $NTP_RUNTIME, else what was applied last, else docker where "
@@ -47,14 +47,39 @@ runtime_option = click.option(
 )
 
 
+def _say_cluster(_context: click.Context, option: click.Parameter, name: str | None) -> None:
+    """As `_say_runtime`; before the command and after it mean the same."""
+    if name is not None:
+        os.environ[CONTEXT if option.name == "context" else NAMESPACE] = name
+
+
+def cluster_options(command: Command) -> Command:
+    """Give a command `--context` and `--namespace`; `settings` finds what they say."""
+    context = click.option(
+        "--context",
+        metavar="NAME",
+        expose_value=False,
+        callback=_say_cluster,
+        help="A context of your kubeconfig: the command is for the controller on that cluster.",
+    )
+    namespace = click.option(
+        "--namespace",
+        metavar="NAME",
+        expose_value=False,
+        callback=_say_cluster,
+        help="Where on that cluster; default: the context's own.",
+    )
+    return context(namespace(command))
+
+
 def project_options(command: Command) -> Command:
-    """Give a command `-f` and `--project`."""
-    return _file_option("-f", "--file")(project_option(command))
+    """Give a command `-f` and `--project`, and the cluster that it is for."""
+    return _file_option("-f", "--file")(project_option(cluster_options(command)))
 
 
 def followable_options(command: Command) -> Command:
     """Give a command `--file` and `--project`; its `-f` means follow, as everywhere else."""
-    return _file_option("--file")(project_option(command))
+    return _file_option("--file")(project_option(cluster_options(command)))
 
 
 def located(files: Sequence[str], project: str | None) -> Settings:
@@ -93,6 +118,8 @@ class Terms:
     wait: bool
     deadline: float
     """In seconds."""
+    take_over: bool = False
+    """On a cluster: what others have written into the PluginSet is written over."""
 
 
 def terms_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,14 +133,21 @@ def terms_options(command: Callable[..., Any]) -> Callable[..., Any]:
         no_sandbox: bool,
         wait: bool,
         deadline: float,
+        take_over: bool,
         **rest: Any,
     ) -> Any:
-        return command(terms=Terms(yes, allow_deletes, no_sandbox, wait, deadline), **rest)
+        terms = Terms(yes, allow_deletes, no_sandbox, wait, deadline, take_over)
+        return command(terms=terms, **rest)
 
     options = (
         click.option("--yes", "-y", is_flag=True, help="Do not ask before something is stopped."),
         click.option("--allow-deletes", is_flag=True, help="Allow it to remove most of what runs."),
         click.option("--no-sandbox", is_flag=True, help="Confirm PLUGIN_SANDBOX=false."),
+        click.option(
+            "--take-over",
+            is_flag=True,
+            help="On a cluster: write over what others have changed in the PluginSet.",
+        ),
         click.option("--wait/--no-wait", default=True, help="Wait until all are ready."),
         deadline_option(120.0),
     )

@@ -4,10 +4,18 @@ import click
 
 from orchestrator import app
 from orchestrator.app import past
-from orchestrator.cli.change import carry_out, ensure_controller, previewed, problems_printed
+from orchestrator.cli.change import (
+    carry_out,
+    counted,
+    ensure_controller,
+    previewed,
+    problems_printed,
+)
 from orchestrator.cli.failure import say
 from orchestrator.cli.options import Terms, located, project_options, terms_options
 from orchestrator.cli.output import emit, output_option
+from orchestrator.cli.progress import settle
+from orchestrator.settings import Settings
 
 
 @click.command()
@@ -26,7 +34,7 @@ def rollback(
 
     It becomes a new revision, with the settings of that one, guarded and waited for as by `apply`.
     Default: the one before the applied one. The files on disk are not changed;
-    `ntpctl history N --show` prints those of a revision.
+    `ntpctl history N --show` prints those of a revision. On a cluster its PluginSets are written again.
 
     \b
     Examples:
@@ -35,6 +43,9 @@ def rollback(
       ntpctl diff 5 3                    see first what going from 5 to 3 changes
     """
     where = located(files, project)
+    if where.context is not None:
+        _on_cluster(where, number, terms, output)
+        return
     app.check_folder(where)
     if app.was_applied(where):
         ensure_controller(where)
@@ -55,3 +66,19 @@ def rollback(
         f"  `ntpctl history {chosen} --show` prints what revision {chosen} was made of"
     )
     carry_out(again, preview, terms, output)
+
+
+def _on_cluster(where: Settings, number: int | None, terms: Terms, output: str) -> None:
+    chosen = number or past.before(where, past.applied(where))
+    rolled = app.roll_back_on_cluster(
+        where,
+        chosen,
+        allow_deletes=terms.allow_deletes,
+        take_over=terms.take_over,
+        wait=terms.wait,
+        deadline=terms.deadline,
+    )
+    with problems_printed(output):
+        outcome = settle(rolled, output=output)
+    if output == "table":
+        say(f"as in revision {chosen}: {counted(outcome['plugins'])}")

@@ -1,6 +1,7 @@
 """The controller's socket: newline-delimited JSON, one call a connection. A stable interface.
 
-`controller.sock` in the state folder (mode 0700; the peer must be the same user, or root). A client sends one
+`controller.sock` in the state folder (mode 0700; the peer must be the same user, or root); on a cluster port 8741 of the
+leader's loopback, which whoever may `create pods/portforward` reaches through the API server. A client sends one
 line and reads lines until the one with `result` or `error`; then the server hangs up. Times are ISO 8601 in UTC,
 amounts of memory are bytes, durations are seconds. Receivers ignore fields they do not know.
 
@@ -86,6 +87,8 @@ from orchestrator.errors import (
 )
 
 SOCKET = "controller.sock"
+PORT = 8741
+"""On a cluster: of the pod's loopback, reached through the API server's port-forward."""
 LONGEST_LINE = 40 * 1024 * 1024
 """Bytes: sixteen MiB of files, escaped as JSON."""
 _PROBLEM = {each.name for each in fields(Problem)}

@@ -59,6 +59,34 @@ async def serving(path: Path, operations: Operations) -> AsyncIterator[None]:
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - one call, at the end
 
 
+@asynccontextmanager
+async def serving_pod(port: int, operations: Operations) -> AsyncIterator[None]:
+    """Listen at a port of this pod's loopback, to which the API server forwards whom it lets.
+
+    Nobody else is there: a pod's loopback is its own, and this is its only container.
+
+    Raises:
+        UnreachableError: the port is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(MOST_CLIENTS)
+        listener.setblocking(False)
+        async with asyncio.TaskGroup() as tasks:
+            server = _Server(operations, tasks, listener)
+            server.listen()
+            try:
+                yield
+            finally:
+                await server.farewell()
+    except OSError as error:
+        raise UnreachableError(f"port {port} of this pod cannot be listened at: {error}") from error
+    finally:
+        listener.close()
+
+
 class _Server:
     def __init__(
         self, operations: Operations, tasks: asyncio.TaskGroup, listener: socket.socket
@@ -103,7 +131,10 @@ class _Server:
     async def _client(self, connection: socket.socket) -> None:
         writer: asyncio.StreamWriter | None = None
         try:
-            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LONGEST_LINE)
+            opened = (
+                asyncio.open_unix_connection if _is_local(connection) else asyncio.open_connection
+            )
+            reader, writer = await opened(sock=connection, limit=LONGEST_LINE)
             await self._converse(reader, writer, connection)
         except (OSError, TimeoutError):
             return  # the client left, or does not read
@@ -203,7 +234,7 @@ async def _write(writer: asyncio.StreamWriter, raw: bytes) -> None:
 
 def _admit(connection: socket.socket, clients: int) -> None:
     """Raise ActionError for a peer of another user, or one too many."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and _is_local(connection):
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, uid, _ = struct.unpack("3i", raw)
         if uid not in (0, os.geteuid()):
@@ -214,6 +245,10 @@ def _admit(connection: socket.socket, clients: int) -> None:
             )
     if clients > MOST_CLIENTS:
         raise ActionError(f"{MOST_CLIENTS} clients are being served", reason="TooManyClients")
+
+
+def _is_local(connection: socket.socket) -> bool:
+    return connection.family is socket.AF_UNIX
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -76,7 +76,8 @@ class Following:
 
     async def _take_up(self, edit: Edit) -> None:
         revision = self._rooms.desk.book.revision
-        if self._decided == (edit, revision):
+        nothing = not edit.sources and not edit.problems
+        if nothing or self._decided == (edit, revision):
             return
         try:
             if self._decided is not None and self._decided[0] == edit:

@@ -6,11 +6,11 @@ clocks are ever compared. The clock counts while the machine sleeps, too.
 """
 
 import asyncio
-import os
 import random
+import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -227,8 +227,6 @@ class ClusterLease:
         self._lost.set()
 
 
-def pod_name() -> str:
-    """Return what this process is called in its cluster; on another machine its host's name."""
-    import socket
-
-    return os.environ.get("NTP_POD") or socket.gethostname()
+def pod_name(environment: Mapping[str, str]) -> str:
+    """Return what this process is called in its cluster (NTP_POD); elsewhere its host's name."""
+    return environment.get("NTP_POD") or socket.gethostname()

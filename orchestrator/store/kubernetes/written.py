@@ -21,7 +21,7 @@ def file_of(name: str) -> str:
 
 
 def text_of(spec: Mapping[str, Any]) -> str:
-    """Return a spec as a plugins.yaml; the same spec is always the same text."""
+    """Return a spec as a plugins.yaml; the same spec is always the same text, in whatever order it comes."""
     return "".join(f"{line}\n" for line in _lines(spec)) or "{}\n"
 
 
@@ -60,7 +60,9 @@ def _lines(value: Any) -> Iterator[str]:
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        yield from ((f"{_string(str(key))}:", inner) for key, inner in value.items())
+        # The API server keeps no order; an entry begins with its name.
+        ordered = sorted(value, key=lambda key: (key != "name", key))
+        yield from ((f"{_string(str(key))}:", value[key]) for key in ordered)
     else:
         yield from (("-", inner) for inner in value)
 

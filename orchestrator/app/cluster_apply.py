@@ -1,0 +1,292 @@
+"""apply, plan and rollback on a cluster: a PluginSet, written with the rights of the person who asks.
+
+The controller says what a change would do, and what became of it; it writes no PluginSet itself.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ntp.contract.names import object_name
+from ntp.contract.problem import Problem
+from orchestrator.app.comparing import texts
+from orchestrator.app.declaration import Declaration
+from orchestrator.app.owners import owner
+from orchestrator.app.reach import Reached, reached
+from orchestrator.cluster.kinds import Body, name_of, version_of
+from orchestrator.cluster.refusals import OwnedError
+from orchestrator.control import client
+from orchestrator.errors import ActionError, ConfigError, ConflictError
+from orchestrator.settings import Settings
+from orchestrator.spec import source
+from orchestrator.store.kubernetes.plugin_sets import ALLOW_DELETES, PLUGIN_SET, names_in
+from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
+
+LOOK_S: Final = 0.5
+TAKEN_UP_S: Final = 45.0
+"""How long a controller may take to take up a change: one that fails over needs twenty seconds."""
+
+
+@dataclass(slots=True)
+class Target:
+    """One PluginSet, as it was when it was last looked at."""
+
+    there: Reached
+    name: str
+    before: Body | None = None
+    others: list[Body] = field(default_factory=list)
+    guard: str = ""
+    """Why the plan says that applying would be refused."""
+
+    def look(self) -> None:
+        bodies = self.there.ask(lambda cluster: cluster.list(PLUGIN_SET)).items
+        self.before = next((each for each in bodies if name_of(each) == self.name), None)
+        self.others = [each for each in bodies if name_of(each) != self.name]
+
+    @property
+    def spec_before(self) -> Mapping[str, Any]:
+        return (self.before or {}).get("spec") or {}
+
+
+_TARGETS: dict[tuple[str | None, str | None, str], Target] = {}
+"""What a plan was made of is what an apply goes by, in one command."""
+
+
+def target(settings: Settings, name: str = "") -> Target:
+    chosen = name or object_name(settings.project)
+    key = settings.context, settings.namespace, chosen
+    if key not in _TARGETS:
+        _TARGETS[key] = Target(reached(settings), chosen)
+    return _TARGETS[key]
+
+
+def preview(declared: Declaration, *, update_images: bool) -> dict[str, Any]:
+    """Return what applying would do, as the leader says; problems have the places of the person's files."""
+    aim = target(declared.settings)
+    aim.look()
+    path = aim.there.socket()
+    beside = [[file_of(name_of(each)), text_of(each.get("spec") or {})] for each in aim.others]
+    found = client.ask(
+        path,
+        "preview",
+        within_s=120.0,
+        sources=[*(list(each) for each in _named(declared.sources)), *beside],
+        settings=_settings(aim.there),
+        update_images=update_images,
+    )
+    aim.guard = found["guard"]
+    return found
+
+
+def apply(
+    declared: Declaration, *, allow_deletes: bool, take_over: bool, wait: bool, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """Write the PluginSet; yield progress, and the outcome.
+
+    Raises:
+        ConflictError: it belongs to a tool, or somebody else changed it.
+        ConfigError, ActionError: the controller refuses what it says.
+    """
+    aim = target(declared.settings)
+    if aim.before is None:
+        aim.look()
+    yield from _put(
+        aim,
+        spec_of(declared.sources),
+        allow_deletes=allow_deletes,
+        take_over=take_over,
+        wait=wait,
+        deadline=deadline,
+    )
+
+
+def _put(
+    aim: Target,
+    spec: Mapping[str, Any],
+    *,
+    allow_deletes: bool,
+    take_over: bool,
+    wait: bool,
+    deadline: float,
+) -> Iterator[dict[str, Any]]:
+    _check_owner(aim, spec)
+    if aim.guard and not allow_deletes:
+        raise ActionError(
+            f"refused: {aim.guard}\n  fix: if that is meant, apply with --allow-deletes",
+            reason="GuardedDeletion",
+            permanent=True,
+        )
+    notes = {"annotations": {ALLOW_DELETES: "true"}} if allow_deletes else {}
+    # Of exactly the state that the plan was made for.
+    version = {"resourceVersion": version_of(aim.before)} if aim.before is not None else {}
+    body = PLUGIN_SET.body(aim.name, metadata={**notes, **version}, spec=dict(spec))
+    try:
+        written = aim.there.ask(lambda cluster: cluster.apply(PLUGIN_SET, body, force=take_over))
+    except OwnedError as error:
+        raise ConflictError(
+            f"PluginSet {aim.name} was changed by {', '.join(error.managers)}; nothing was changed\n"
+            f"  fix: see `kubectl -n {aim.there.namespace} get pluginset {aim.name} -o yaml`, and take its "
+            "changes into your files; `--take-over` writes over them"
+        ) from error
+    except ConflictError as error:
+        raise ConflictError(
+            f"PluginSet {aim.name} was changed meanwhile: nothing was changed; plan again"
+        ) from error
+    aim.before = written
+    status = _taken_up(aim, written, guarded=not allow_deletes)
+    if not wait:
+        yield {"result": _outcome(status, [])}
+        return
+    yield from _awaited(aim, list(names_in(spec)), deadline)
+
+
+def _awaited(aim: Target, names: Sequence[str], deadline: float) -> Iterator[dict[str, Any]]:
+    status = client.ask(aim.there.socket(), "status")
+    own = [each for each in status["plugins"] if each["name"] in names]
+    running = [each["name"] for each in own if each["state"] != "Stopped"]
+    if not running:
+        yield {"result": _outcome(status, own, ready=True)}
+        return
+    stopped = [each for each in own if each["state"] == "Stopped"]
+    for message in client.call(aim.there.socket(), "wait", names=running, deadline=deadline):
+        if "result" in message:
+            message["result"]["plugins"] += stopped
+        yield message
+
+
+def _taken_up(aim: Target, written: Body, *, guarded: bool) -> Mapping[str, Any]:
+    """Return the status once the controller has read what was written; raise what it refuses.
+
+    Not `guarded`: a refusal that a deletion is guarded is one of before that was allowed.
+    """
+    generation, ends = int(written["metadata"]["generation"]), time.monotonic() + TAKEN_UP_S
+    while True:
+        body = aim.there.ask(lambda cluster: cluster.get(PLUGIN_SET, aim.name))
+        if body is None:
+            raise ConflictError(f"PluginSet {aim.name} was deleted meanwhile")
+        status = body.get("status") or {}
+        read = int(status.get("observedGeneration") or 0) >= generation
+        if read and (guarded or _stalled(status).get("reason") != "GuardedDeletion"):
+            _raise_refusal(aim, status)
+            return status
+        if time.monotonic() > ends:
+            raise ActionError(
+                f"no controller has taken up PluginSet {aim.name} within {TAKEN_UP_S:.0f} s; it is written\n"
+                "  fix: `ntpctl --context … status`",
+                reason="NotTakenUp",
+            )
+        time.sleep(LOOK_S)
+
+
+def _raise_refusal(aim: Target, status: Mapping[str, Any]) -> None:
+    if status.get("problems"):
+        raise ConfigError(
+            [
+                Problem(f"{file_of(aim.name)} {each['place']}", 0, 0, each["message"], each["fix"])
+                for each in status["problems"]
+            ]
+        )
+    stalled = _stalled(status)
+    states = {each.get("state") for each in status.get("plugins") or ()}
+    # Else it is one plugin that is stalled: whoever waits for all is told by name.
+    if stalled and stalled["reason"] not in states:
+        raise ActionError(stalled["message"], reason=stalled["reason"], permanent=True)
+
+
+def _stalled(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the condition that says that nothing will change without a person; empty: it will."""
+    conditions = status.get("conditions") or ()
+    return next((c for c in conditions if (c["type"], c["status"]) == ("Stalled", "True")), {})
+
+
+def _check_owner(aim: Target, spec: Mapping[str, Any]) -> None:
+    found = owner(aim.before or {})
+    if found is None or dict(spec) == dict(aim.spec_before):
+        return
+    file = file_of(aim.name)
+    old, new = [(file, text_of(aim.spec_before))], [(file, text_of(spec))]
+    patch = "".join(texts(old, new, names=("as it is", "as asked for")))
+    raise ConflictError(
+        f"PluginSet {aim.name} belongs to {found}, who would undo this; nothing was changed\n"
+        f"  fix: commit this to {found.where}, below `spec:`\n{patch}".rstrip()
+    )
+
+
+def spec_of(sources: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return what files declare together as a spec.
+
+    Raises:
+        ConfigError: one of them is no YAML.
+    """
+    problems: list[Problem] = []
+    defaults: dict[str, Any] = {}
+    plugins: dict[str, Any] = {}
+    for file, text in sources:
+        try:
+            value = source.parse(text, file=file).value or {}
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for key, said in (value.get("defaults") or {}).items():
+            both = {**defaults[key], **said} if isinstance(defaults.get(key), dict) else said
+            defaults[key] = both
+        for section, entries in (value.get("plugins") or {}).items():
+            plugins[section] = [*plugins.get(section, []), *(entries or [])]
+    if problems:
+        raise ConfigError(problems)
+    return {**({"defaults": defaults} if defaults else {}), "plugins": plugins}
+
+
+def rolled_back(
+    settings: Settings, revision: Mapping[str, Any], **terms: Any
+) -> Iterator[dict[str, Any]]:
+    """Write the specs of a revision again; as `apply`, for each PluginSet that was another one then."""
+    there = reached(settings)
+    then = {f.removeprefix(PREFIX): t for f, t in revision["sources"] if f.startswith(PREFIX)}
+    aims = [target(settings, name) for name in sorted(then)]
+    for aim in aims:
+        aim.look()
+    changed = [aim for aim in aims if text_of(aim.spec_before) != then[aim.name]]
+    # All of them before any: half of a way back is no state that ever was.
+    for aim in changed:
+        _check_owner(aim, spec_of([(file_of(aim.name), then[aim.name])]))
+    for aim in changed:
+        spec = spec_of([(file_of(aim.name), then[aim.name])])
+        yield from _put(aim, spec, **terms)
+    if not changed:
+        status = client.ask(there.socket(), "status")
+        yield {"result": _outcome(status, status["plugins"], ready=True)}
+
+
+def _settings(there: Reached) -> dict[str, str]:
+    """Return what else decided what is applied now: the controller's own settings."""
+    path = there.socket()
+    number = int(client.ask(path, "status")["revision"])
+    if not number:
+        return {"project": there.release()}
+    found = client.ask(path, "revision", number=number)["settings"]
+    return {key: str(value) for key, value in found.items()}
+
+
+def _named(sources: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the files without `name:`: the project is the release, whatever a file calls it."""
+    for file, text in sources:
+        yield (
+            file,
+            "".join(
+                f"#{line}" if line.startswith("name:") else line
+                for line in text.splitlines(keepends=True)
+            ),
+        )
+
+
+def _outcome(
+    status: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]], *, ready: bool = False
+) -> dict[str, Any]:
+    return {
+        "revision": int(status.get("revision") or 0),
+        "ready": ready,
+        "plugins": list(plugins),
+        "waiting": [],
+    }

@@ -1,0 +1,57 @@
+"""The PluginSets of a namespace as what `serve` follows; and what became of each edit."""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.controller.outside import Edit
+from orchestrator.errors import ActionError, ConfigError, NtpError
+from orchestrator.ports import Store
+from orchestrator.store.kubernetes.plugin_sets import Set, gone, sources_of
+from orchestrator.store.kubernetes.secrets import Values
+from orchestrator.store.kubernetes.set_status import Decision
+
+
+class ClusterEdits:
+    """Call it to look: at what was seen of the cluster last, so a call asks nobody.
+
+    Until a first look was answered there is nothing to follow: see `seen`.
+    """
+
+    def __init__(self, settings: Mapping[str, str], values: Values, store: Store) -> None:
+        self._settings = dict(settings)
+        self._values = values
+        self._store = store
+        self._now = Edit()
+
+    def seen(self, sets: tuple[Set, ...]) -> None:
+        """Take up PluginSets and secrets as they are. On the loop, as all that asks the store."""
+        current = self._store.current()
+        if current is None and not sets:
+            return  # nothing was ever asked for
+        applied = current.sources if current is not None else ()
+        texts = [each.text for each in sets]
+        self._now = Edit(
+            sources=sources_of(sets),
+            settings=self._settings,
+            secrets=self._values.found(texts),
+            allow_deletes=any(each.allows_deletes for each in sets) or gone(applied, sets),
+        )
+
+    def __call__(self) -> Edit:
+        return self._now
+
+
+def decided(take: Callable[[Decision], None]) -> Callable[[Edit, NtpError | None], None]:
+    """Return what is told of each edit; `take` is given it as PluginSets tell it."""
+
+    def told(edit: Edit, error: NtpError | None) -> None:
+        match error:
+            case None:
+                take(Decision(edit.sources))
+            case ConfigError(problems=problems):
+                take(Decision(edit.sources, "Invalid", "", problems))
+            case ActionError(reason=reason):
+                take(Decision(edit.sources, reason, str(error)))
+            case _:
+                take(Decision(edit.sources, type(error).__name__.removesuffix("Error"), str(error)))
+
+    return told
