@@ -60,6 +60,7 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/ntpctl schema --check
 	@$(BIN)/python -m docs.generator --check
+	@$(BIN)/python .ci/manifests.py --check
 
 docs: $(READY)
 	@$(BIN)/ntpctl schema --write

@@ -298,6 +298,18 @@ def found_nats_in_secret(name: str, project: str) -> bool:
     return founding.into_secret(name, project)
 
 
+def remove_release(project: str, *, keep_data: bool, progress: Callable[[str], None]) -> None:
+    """End what a release of the chart runs on a cluster, and remove what its controller made.
+
+    Raises:
+        UnreachableError: the API server does not answer, or pods do not end in time.
+        ActionError: it refuses.
+    """
+    from orchestrator.app import leaving
+
+    leaving.remove(project, keep_data=keep_data, progress=progress)
+
+
 def forget(settings: Settings, *, delete_data: bool) -> None:
     """After `down`: wait for the controller to end; remove all that is left but plugins' storage."""
     from orchestrator.app import background

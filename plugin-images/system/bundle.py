@@ -23,9 +23,11 @@ from ntp.oci.descriptor import Descriptor
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
+from ntp.oci.referrer import Attached, attached
 
 NOWHERE = "localhost/ntp"
 """Nobody can offer an image under this name: those that are loaded onto the nodes have it."""
+Found = tuple[Image, Sequence[Attached]]
 _MADE = f"{OWN}made"
 _BASE = "ntp-base"
 
@@ -48,21 +50,22 @@ def main() -> int:
         if error.fix:
             print(f"  fix: {error.fix}", file=sys.stderr)
         return 5
-    for name, image in found.items():
+    for name, (image, _) in found.items():
         print(f"{image.digest}  {name}")
     return 0
 
 
-def newest(layout: Layout, places: Sequence[Path]) -> dict[str, Image]:
-    """Bring the images into one layout; return them by what they are called."""
-    found: list[tuple[str, str, Image]] = []
+def newest(layout: Layout, places: Sequence[Path]) -> dict[str, Found]:
+    """Bring the images into one layout, with what is attached; return them by what they are called."""
+    found: list[tuple[str, str, Found]] = []
     for place in places:
         index = archive.take(place, layout) if place.is_file() else _brought(place, layout)
         for each in index:
             if each.artifact_type is None:
                 image = images.read(layout, each)
                 name = object_name(image.labels.get(f"{OCI}title", ""))
-                found.append((each.annotations.get(_MADE, ""), name, image))
+                about = attached(layout, image, index)
+                found.append((each.annotations.get(_MADE, ""), name, (image, about)))
     found.sort(key=lambda item: item[0])
     return {name: image for _, name, image in found if name and name != _BASE}
 
@@ -70,12 +73,17 @@ def newest(layout: Layout, places: Sequence[Path]) -> dict[str, Image]:
 def _brought(folder: Path, layout: Layout) -> Sequence[Descriptor]:
     other = Layout.open(folder)
     index = other.index()
+    wanted: list[Descriptor] = []
     for each in index:
         if each.artifact_type is None:
-            for blob in archive.blobs_of(images.read(other, each)):
-                if not layout.has(blob):
-                    _link(other.path(blob.digest), layout.path(blob.digest))
-                layout.check(blob)
+            image = images.read(other, each)
+            wanted += archive.blobs_of(image, attached(other, image, index))
+        else:
+            wanted.append(each)  # read to know what it is about
+    for blob in wanted:
+        if not layout.has(blob):
+            _link(other.path(blob.digest), layout.path(blob.digest))
+        layout.check(blob)
     return index
 
 
@@ -87,16 +95,18 @@ def _link(source: Path, target: Path) -> None:
         target.write_bytes(source.read_bytes())
 
 
-def write(layout: Layout, found: dict[str, Image], registry: str, output: Path) -> None:
+def write(layout: Layout, found: dict[str, Found], registry: str, output: Path) -> None:
     """Write archive and values. Both are replaced as wholes."""
     items = [
-        archive.Item(image, f"{registry}/{name}", image.labels[f"{OCI}version"].replace("+", "_"))
-        for name, image in sorted(found.items())
+        archive.Item(
+            image, f"{registry}/{name}", image.labels[f"{OCI}version"].replace("+", "_"), about
+        )
+        for name, (image, about) in sorted(found.items())
     ]
     with (output / "images.tar.new").open("wb") as out:
         archive.write(layout, items, out, by_digest=True)
     (output / "images.tar.new").replace(output / "images.tar")
-    digests = {name: image.digest for name, image in sorted(found.items())}
+    digests = {name: image.digest for name, (image, _) in sorted(found.items())}
     said = {"image": {"registry": registry, "digests": digests}}
     (output / "images.yaml").write_text(yaml.safe_dump(said, sort_keys=True))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ntp import __version__
 from ntp.oci import base_image, layer, sbom
 from ntp.oci import image as images
-from ntp.oci.base_image import OCI, OWN, WHEELS_FOLDER, Facts
+from ntp.oci.base_image import OCI, OWN, SDK_FOLDER, WHEELS_FOLDER, Facts
 from ntp.oci.descriptor import digest_of, dump
 from ntp.oci.fault import OciError
 from ntp.oci.image import Image
@@ -22,6 +22,7 @@ from ntp.package.interpreter import compile_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+SDK = ROOT / "plugin-images" / "sdk" / "ntp"
 REQUIREMENTS = HERE / "requirements.txt"
 NAME = "ntp-controller"
 FOLDER = "/opt/ntp/orchestrator"
@@ -45,10 +46,17 @@ def wheel(into: Path) -> Path:
     return next(into.glob("*.whl"))
 
 
+def _data() -> list[tuple[str, Path]]:
+    """Return what of the SDK is no module, which a base does not have: recordings of the local exchange, pages."""
+    every = (path for part in ("exchange", "page") for path in (SDK / part).rglob("*"))
+    found = [path for path in every if path.is_file() and path.suffix not in {".py", ".pyc"}]
+    return [(str(path.relative_to(SDK)), path) for path in sorted(found)]
+
+
 def key(base: Image, built: Path) -> str:
     """Return what the image follows from."""
     parts = [FORM, base.digest, digest_of(REQUIREMENTS.read_bytes()), digest_of(built.read_bytes())]
-    return digest_of(dump(parts))
+    return digest_of(dump([*parts, *(digest_of(path.read_bytes()) for _, path in _data())]))
 
 
 def make(
@@ -69,7 +77,8 @@ def make(
             _wheels(layout, base, pins, Path(scratch, "wheels")),
             layer.write(
                 layout,
-                layer.under(FOLDER, base_image.files(code)),
+                layer.under(FOLDER, base_image.files(code))
+                | layer.under(f"{SDK_FOLDER}/ntp", _data()),
                 FORM_OF_LAYERS,
                 comment=f"ntp: the orchestrator {__version__}",
             ),

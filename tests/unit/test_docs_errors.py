@@ -54,8 +54,6 @@ NO_REASON = {
     *("State", "SwapLimit", "Sysctls", "Target", "Test", "Tmpfs", "Tty", "Type", "UTSMode"),
     *("Ulimits", "UsernsMode", "Volumes", "Containers", "Driver", "ExtraHosts", "FirewallBackend"),
     *("NetworkSettings", "Networks", "Subnet"),
-    # kinds and fields of Kubernetes' API
-    *("NetworkPolicy", "Ingress", "Egress"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # kinds and fields of Kubernetes, and what its states say beside the reasons that we show
