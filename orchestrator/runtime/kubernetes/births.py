@@ -173,5 +173,6 @@ class Births:
 
 
 def _managers(body: Body) -> Iterable[str]:
+    """Who says how it has to be, as against how it is."""
     fields = body["metadata"].get("managedFields") or ()
-    return sorted({str(each.get("manager")) for each in fields})
+    return sorted({str(each.get("manager")) for each in fields if not each.get("subresource")})
