@@ -25,7 +25,6 @@ from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
-from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.identity import object_name
 from orchestrator.runtime.kubernetes.look import Look, Seen, replicas
 from orchestrator.runtime.kubernetes.objects import Ground
@@ -46,7 +45,6 @@ class Births:
         self._cluster = cluster
         self._look = look
         self._ground = ground
-        self._egress = Egress(project, cluster, ground)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
@@ -81,7 +79,6 @@ class Births:
         return False
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
-        launch = await self._egress.prepared(launch)
         workload = seen.workload
         if workload is None:
             await self._insist_free(launch)

@@ -50,8 +50,6 @@ class Ground:
         default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
     )
     """Labels of the pods of the egress proxy."""
-    proxy_address: str = ""
-    """host:port of the egress proxy, whose host is among `aliases`; empty: there is none."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Host -> address that pods know without a name server: of the broker, and of the proxy."""
     pull_secrets: tuple[str, ...] = ()
@@ -121,10 +119,8 @@ def secret(launch: Launch, owner: Body) -> Body:
     """Return the Secret that holds the files of a launch."""
     files = {**launch.files}
     if LAUNCH_FILE in files:
-        told = json.loads(files[LAUNCH_FILE])
-        if told.get("proxy") is None:
-            # Neither door nor proxy is there: the pod's network is a plain one, within its policy.
-            told["plain_network"] = True
+        # No door is there: the pod's network is a plain one, within its policy.
+        told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
         files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()
     # The kubelet mounts a file of its own over this one, for the runner's last words.
     files.setdefault(TERMINATION_FILE, b"")
