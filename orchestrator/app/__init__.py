@@ -298,6 +298,18 @@ def found_nats_in_secret(name: str, project: str) -> bool:
     return founding.into_secret(name, project)
 
 
+def try_release(project: str, *, progress: Callable[[str], None]) -> None:
+    """See that a tick becomes a signal in a release of the chart; what was run for it is removed.
+
+    Raises:
+        UnreachableError: the API server, or the leader, does not answer.
+        ActionError: no signal came in time, or what runs there is not ready.
+    """
+    from orchestrator.app import trying
+
+    trying.try_release(project, progress)
+
+
 def remove_release(project: str, *, keep_data: bool, progress: Callable[[str], None]) -> None:
     """End what a release of the chart runs on a cluster, and remove what its controller made.
 

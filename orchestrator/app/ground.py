@@ -1,44 +1,68 @@
 """What the chart says of the ground that plugins' pods stand on: settings of the controller's environment."""
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.bus.keys import write_private
 from orchestrator.spec import external_nats
 
 if TYPE_CHECKING:
     from orchestrator.runtime.kubernetes.objects import Ground
+    from orchestrator.runtime.kubernetes.tokens import Signer
 
 BROKER_PODS: Final = "NTP_BROKER_PODS"
 """Labels of the broker's pods, key=value,…; absent: it is outside of the namespace."""
+PROXY: Final = "NTP_PROXY"
+"""host:port of the egress proxy; absent: there is none."""
 PROXY_PODS: Final = "NTP_PROXY_PODS"
+SEED: Final = "egress.seed"
+"""File: of the key that signs what plugins show the proxy."""
 PULL_SECRETS: Final = "NTP_PULL_SECRETS"
 """Names of Secrets, separated by commas."""
 STORAGE_CLASS: Final = "NTP_STORAGE_CLASS"
 RESOLVE_S: Final = 5.0
 
 
-async def ground(environment: Mapping[str, str]) -> "Ground":
-    """Return it. The broker's names are looked up now: no pod of a plugin may ask a name server."""
-    from orchestrator.runtime.kubernetes.objects import Ground
+async def ground(environment: Mapping[str, str], keys: Path) -> "Ground":
+    """Return it. Names are looked up now: no pod of a plugin may ask a name server.
+
+    `keys`: the folder in which a key is made where it is not there yet.
+    """
+    from orchestrator.runtime.kubernetes.objects import Ground, Way
 
     said = Ground()
     broker = _labels(environment.get(BROKER_PODS, ""))
     return Ground(
         broker=broker or None,
         proxy=_labels(environment.get(PROXY_PODS, "")) or said.proxy,
+        way=Way(proxy, _signer(keys)) if (proxy := environment.get(PROXY, "").strip()) else None,
         aliases=await _aliases(environment),
         pull_secrets=tuple(_words(environment.get(PULL_SECRETS, ""))),
         storage_class=environment.get(STORAGE_CLASS) or None,
     )
 
 
+def _signer(keys: Path) -> "Signer":
+    from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
+
+    file = keys / SEED
+    try:
+        return Signer(file.read_bytes())
+    except FileNotFoundError:
+        made = Signer(secrets.token_bytes(SEED_BYTES))
+    write_private(file, made.seed)
+    return made
+
+
 async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:
     nats = external_nats.read(environment, [])
     found = {}
-    for each in (nats.address if nats else "").split(","):
-        host = each.rpartition(":")[0]
+    places = [*(nats.address if nats else "").split(","), environment.get(PROXY, "").strip()]
+    for host in (each.rpartition(":")[0] for each in places if each):
         try:
             async with asyncio.timeout(RESOLVE_S):
                 infos = await asyncio.get_running_loop().getaddrinfo(

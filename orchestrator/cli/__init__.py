@@ -77,7 +77,7 @@ COMMANDS = {
         "images",
         "Build the images of plugins, each once; list and prune those that are here.",
     ),
-    "release": ("release", "Remove what a release of the chart left on a cluster."),
+    "release": ("release", "See whether a release of the chart works; remove what it left."),
     "nats": ("nats", "Make the keys of a NATS that others run for a project."),
     "plugin": (
         "plugin",

@@ -1,6 +1,7 @@
 """The PluginSets of a namespace, as the files that are followed; and their names, fields and states."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,9 +73,14 @@ class PluginSets:
         self.now = tuple(self._set(name, body) for name, body in alive.items())
         return self.now
 
-    def changes(self) -> Any:
+    async def changes(self) -> AsyncIterator[None]:
         """Yield when something may have changed."""
-        return self._informer.changes()
+        changed = asyncio.Event()
+        with self._informer.listening(changed):
+            while True:
+                await changed.wait()
+                changed.clear()
+                yield None
 
     def take(self, body: Body) -> None:
         """Note what a write of ours returned."""
