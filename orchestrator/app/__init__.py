@@ -298,6 +298,23 @@ def found_nats_in_secret(name: str, project: str) -> bool:
     return founding.into_secret(name, project)
 
 
+def release_keys(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
+    """Create the Secrets of a release that are named here; return which were made, and not there already.
+
+    Raises:
+        UnreachableError: the API server does not answer.
+        ActionError: it refuses.
+    """
+    from orchestrator.app import founding
+
+    made = {}
+    if nats is not None:
+        made[nats] = founding.into_secret(nats, project)
+    if egress is not None:
+        made[egress] = founding.egress_into_secret(egress, project)
+    return made
+
+
 def try_release(project: str, *, progress: Callable[[str], None]) -> None:
     """See that a tick becomes a signal in a release of the chart; what was run for it is removed.
 

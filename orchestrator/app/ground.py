@@ -1,13 +1,12 @@
 """What the chart says of the ground that plugins' pods stand on: settings of the controller's environment."""
 
 import asyncio
-import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.bus.keys import write_private
+from orchestrator.errors import ConfigError, Problem
 from orchestrator.spec import external_nats
 
 if TYPE_CHECKING:
@@ -19,18 +18,19 @@ BROKER_PODS: Final = "NTP_BROKER_PODS"
 PROXY: Final = "NTP_PROXY"
 """host:port of the egress proxy; absent: there is none."""
 PROXY_PODS: Final = "NTP_PROXY_PODS"
-SEED: Final = "egress.seed"
-"""File: of the key that signs what plugins show the proxy."""
+PROXY_SEED: Final = "NTP_PROXY_SEED"
+"""File: the seed of the key that signs what plugins show the proxy."""
 PULL_SECRETS: Final = "NTP_PULL_SECRETS"
 """Names of Secrets, separated by commas."""
 STORAGE_CLASS: Final = "NTP_STORAGE_CLASS"
 RESOLVE_S: Final = 5.0
 
 
-async def ground(environment: Mapping[str, str], keys: Path) -> "Ground":
+async def ground(environment: Mapping[str, str]) -> "Ground":
     """Return it. Names are looked up now: no pod of a plugin may ask a name server.
 
-    `keys`: the folder in which a key is made where it is not there yet.
+    Raises:
+        ConfigError: there is a proxy, and no key for it.
     """
     from orchestrator.runtime.kubernetes.objects import Ground, Way
 
@@ -39,23 +39,26 @@ async def ground(environment: Mapping[str, str], keys: Path) -> "Ground":
     return Ground(
         broker=broker or None,
         proxy=_labels(environment.get(PROXY_PODS, "")) or said.proxy,
-        way=Way(proxy, _signer(keys)) if (proxy := environment.get(PROXY, "").strip()) else None,
+        way=Way(proxy, _signer(environment))
+        if (proxy := environment.get(PROXY, "").strip())
+        else None,
         aliases=await _aliases(environment),
         pull_secrets=tuple(_words(environment.get(PULL_SECRETS, ""))),
         storage_class=environment.get(STORAGE_CLASS) or None,
     )
 
 
-def _signer(keys: Path) -> "Signer":
-    from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
+def _signer(environment: Mapping[str, str]) -> "Signer":
+    from orchestrator.runtime.kubernetes.tokens import Signer
 
-    file = keys / SEED
+    named = environment.get(PROXY_SEED, "")
     try:
-        return Signer(file.read_bytes())
-    except FileNotFoundError:
-        made = Signer(secrets.token_bytes(SEED_BYTES))
-    write_private(file, made.seed)
-    return made
+        return Signer(Path(named).read_bytes())
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        message = f"{PROXY_SEED} was '{named}', which is no key for the egress proxy: {why}"
+        fix = "the chart sets it; `ntpctl release keys` makes one"
+        raise ConfigError([Problem("environment", 0, 0, message, fix)]) from error
 
 
 async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:

@@ -303,5 +303,5 @@ async def runtime(settings: Settings, cluster: Cluster) -> Runtime:
     return KubernetesRuntime(
         settings.project,
         cluster,
-        await ground(settings.environment, settings.state / "broker" / "keys"),
+        await ground(settings.environment),
     )

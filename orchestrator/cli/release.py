@@ -8,7 +8,7 @@ from orchestrator.cli.failure import say
 
 @click.group()
 def release() -> None:
-    """See whether a release of the chart works, or remove what it left on a cluster.
+    """Make the keys of a release of the chart, see whether it works, remove what it left on a cluster.
 
     \b
     Examples:
@@ -49,3 +49,18 @@ def test(project: str) -> None:
       ntpctl release test --project ntp
     """
     app.try_release(project, progress=say)
+
+
+@release.command()
+@click.option("--project", metavar="NAME", required=True, help="The release's name.")
+@click.option("--nats", metavar="SECRET", help="What to call the Secret with the keys of NATS.")
+@click.option("--egress", metavar="SECRET", help="What to call that with the egress proxy's key.")
+def keys(project: str, nats: str | None, egress: str | None) -> None:
+    """Make the keys of a release, each Secret once: one that is there stays. `helm install` runs it.
+
+    \b
+    Examples:
+      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-keys
+    """
+    for name, made in app.release_keys(project, nats=nats, egress=egress).items():
+        say(f"Secret {name}: {'made' if made else 'is there already, and stays'}")

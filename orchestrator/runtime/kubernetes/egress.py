@@ -1,7 +1,7 @@
-"""What the egress proxy of a release is told: whose tokens it trusts, and from which generation on each serves.
+"""What the egress proxy of a release is told: from which generation on the token of a plugin serves.
 
-Two ConfigMaps that it mounts. Only what a plugin could get wrong is written: one that never declared a
-host has no token that could be withdrawn.
+A ConfigMap that it mounts. One that never declared a host has no token that could be withdrawn, and is
+not in it. Whose tokens it trusts is given to it at its start, by the chart.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,7 @@ from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, tokens
 from orchestrator.runtime.kubernetes.objects import Way
 
-KEYS, SERVING = "egress-proxy-keys", "egress-proxy-serving"
-_FILE = "keys"
-TRUSTED = 2
-"""Keys of a project: a new one, and that of the tokens which still run."""
+SERVING = "egress-proxy-serving"
 
 
 class Egress:
@@ -31,7 +28,7 @@ class Egress:
         """Have tokens of older generations refused: before its pod can show a new one."""
         if self._way is None:
             return
-        known = await self._known(self._way)
+        known = await self._known()
         wanted = tokens.serving(launch)
         declares = bool(tokens.claims(launch).hosts)
         if wanted.items() <= known.items() or not (declares or known.keys() & wanted.keys()):
@@ -43,40 +40,27 @@ class Egress:
         if self._way is None:
             return
         key = f"{self._project}.{name}"
-        if (await self._known(self._way)).get(key, tokens.REMOVED) != tokens.REMOVED:
+        if (await self._known()).get(key, tokens.REMOVED) != tokens.REMOVED:
             await self._write({key: tokens.REMOVED})
 
     async def _write(self, entries: Mapping[str, str]) -> None:
-        await self._cluster.patch(CONFIG_MAP, self._name(SERVING), {"data": dict(entries)})
+        await self._cluster.patch(CONFIG_MAP, self._name, {"data": dict(entries)})
         assert self._serving is not None  # noqa: S101 - `_known` was asked
         self._serving |= entries
 
-    async def _known(self, way: Way) -> Mapping[str, str]:
+    async def _known(self) -> Mapping[str, str]:
         if self._serving is None:
-            await self._trust(way.signer.line(self._project))
-            body = CONFIG_MAP.body(self._name(SERVING), metadata=self._metadata())
-            written = await self._cluster.apply(CONFIG_MAP, body)
-            self._serving = dict(written.get("data") or {})
-        return self._serving
-
-    async def _trust(self, line: str) -> None:
-        before = await self._cluster.get(CONFIG_MAP, self._name(KEYS))
-        lines = str(((before or {}).get("data") or {}).get(_FILE, "")).splitlines()
-        kept = [line, *(each for each in lines if each != line)][:TRUSTED]
-        body = CONFIG_MAP.body(
-            self._name(KEYS), metadata=self._metadata(), data={_FILE: "\n".join(kept) + "\n"}
-        )
-        await self._cluster.apply(CONFIG_MAP, body)
-
-    def _name(self, what: str) -> str:
-        return f"{identity.object_name(self._project)}-{what}"
-
-    def _metadata(self) -> dict[str, dict[str, str]]:
-        return {
-            "labels": {
+            labels = {
                 identity.NAME: "ntp",
                 identity.INSTANCE: self._project,
                 identity.COMPONENT: "egress-proxy",
                 **identity.ours(self._project),
             }
-        }
+            body = CONFIG_MAP.body(self._name, metadata={"labels": labels})
+            written = await self._cluster.apply(CONFIG_MAP, body)
+            self._serving = dict(written.get("data") or {})
+        return self._serving
+
+    @property
+    def _name(self) -> str:
+        return f"{identity.object_name(self._project)}-{SERVING}"
