@@ -298,6 +298,35 @@ def found_nats_in_secret(name: str, project: str) -> bool:
     return founding.into_secret(name, project)
 
 
+def release_keys(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
+    """Create the Secrets of a release that are named here; return which were made, and not there already.
+
+    Raises:
+        UnreachableError: the API server does not answer.
+        ActionError: it refuses.
+    """
+    from orchestrator.app import founding
+
+    made = {}
+    if nats is not None:
+        made[nats] = founding.into_secret(nats, project)
+    if egress is not None:
+        made[egress] = founding.egress_into_secret(egress, project)
+    return made
+
+
+def try_release(project: str, *, progress: Callable[[str], None]) -> None:
+    """See that a tick becomes a signal in a release of the chart; what was run for it is removed.
+
+    Raises:
+        UnreachableError: the API server, or the leader, does not answer.
+        ActionError: no signal came in time, or what runs there is not ready.
+    """
+    from orchestrator.app import trying
+
+    trying.try_release(project, progress)
+
+
 def remove_release(project: str, *, keep_data: bool, progress: Callable[[str], None]) -> None:
     """End what a release of the chart runs on a cluster, and remove what its controller made.
 

@@ -1,6 +1,9 @@
-"""The keys of a NATS that is not ours, made once: into a folder, or into a Secret of the cluster."""
+"""Keys that are made once: of a NATS that is not ours, and for the egress proxy; into a folder, or into Secrets."""
 
 import asyncio
+import base64
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.bus import founding
@@ -8,6 +11,7 @@ from orchestrator.bus.keys import private_folder, write_private
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import SECRET
 from orchestrator.errors import ActionError, ConflictError
+from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
 
 
 def into_folder(folder: Path, project: str) -> list[Path]:
@@ -45,25 +49,35 @@ def into_secret(name: str, project: str) -> bool:
         UnreachableError: the API server does not answer.
         ActionError: it refuses.
     """
-    return asyncio.run(_create(name, project))
+    made = founding.found(project)
+    kept = {key: made[key] for key in made if key != founding.ROOT}
+    return asyncio.run(_create(name, project, "nats-keys", kept))
 
 
-async def _create(name: str, project: str) -> bool:
-    made = {key: text.decode() for key, text in founding.found(project).items()}
-    del made[founding.ROOT]
+def egress_into_secret(name: str, project: str) -> bool:
+    """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
+
+    `seed` is for the controller, `keys` for the proxy: what it has to know of the key, and no secret.
+    """
+    signer = Signer(secrets.token_bytes(SEED_BYTES))
+    made = {"seed": signer.seed, "keys": f"{signer.line(project)}\n".encode()}
+    return asyncio.run(_create(name, project, "egress-keys", made))
+
+
+async def _create(name: str, project: str, component: str, made: Mapping[str, bytes]) -> bool:
     body = SECRET.body(
         name,
         metadata={
             "labels": {
                 "app.kubernetes.io/name": "ntp",
                 "app.kubernetes.io/instance": project,
-                "app.kubernetes.io/component": "nats-keys",
+                "app.kubernetes.io/component": component,
                 "app.kubernetes.io/part-of": project,
                 "app.kubernetes.io/managed-by": "ntp",
             }
         },
         type="Opaque",
-        stringData=made,
+        data={key: base64.b64encode(content).decode() for key, content in made.items()},
     )
     async with Cluster() as cluster:
         try:

@@ -77,7 +77,10 @@ COMMANDS = {
         "images",
         "Build the images of plugins, each once; list and prune those that are here.",
     ),
-    "release": ("release", "Remove what a release of the chart left on a cluster."),
+    "release": (
+        "release",
+        "Make the keys of a release of the chart, see whether it works, remove what it left.",
+    ),
     "nats": ("nats", "Make the keys of a NATS that others run for a project."),
     "plugin": (
         "plugin",

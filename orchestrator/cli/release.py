@@ -8,10 +8,11 @@ from orchestrator.cli.failure import say
 
 @click.group()
 def release() -> None:
-    """Remove what a release of the chart left on a cluster.
+    """Make the keys of a release of the chart, see whether it works, remove what it left on a cluster.
 
     \b
     Examples:
+      ntpctl release test --project ntp
       ntpctl release remove --project ntp
       ntpctl release remove --project ntp --keep-data
     """
@@ -34,3 +35,32 @@ def remove(project: str, *, keep_data: bool) -> None:
       ntpctl release remove --project ntp --keep-data
     """
     app.remove_release(project, keep_data=keep_data, progress=say)
+
+
+@release.command()
+@click.option("--project", metavar="NAME", required=True, help="The release's name.")
+def test(project: str) -> None:
+    """Replay ticks to a strategy until it signals; then remove both. `helm test` runs it.
+
+    In a namespace that has plugins it adds none, for those would hear it: there all have to be ready.
+
+    \b
+    Examples:
+      ntpctl release test --project ntp
+    """
+    app.try_release(project, progress=say)
+
+
+@release.command()
+@click.option("--project", metavar="NAME", required=True, help="The release's name.")
+@click.option("--nats", metavar="SECRET", help="What to call the Secret with the keys of NATS.")
+@click.option("--egress", metavar="SECRET", help="What to call that with the egress proxy's key.")
+def keys(project: str, nats: str | None, egress: str | None) -> None:
+    """Make the keys of a release, each Secret once: one that is there stays. `helm install` runs it.
+
+    \b
+    Examples:
+      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-keys
+    """
+    for name, made in app.release_keys(project, nats=nats, egress=egress).items():
+        say(f"Secret {name}: {'made' if made else 'is there already, and stays'}")

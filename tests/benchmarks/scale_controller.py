@@ -147,7 +147,7 @@ async def main(count: int, namespace: str, folder: Path) -> None:
                 listening = tasks.create_task(_lags(cluster, lags := {}))
                 stalls: list[float] = []
                 watching = tasks.create_task(_stalls(stalls))
-                await _measure(controller, cluster, store, count, lags, stalls)
+                await _measure(controller, cluster, store, count, lags=lags, stalls=stalls)
                 for task in (running, listening, watching):
                     task.cancel()
 
@@ -157,6 +157,7 @@ async def _measure(
     cluster: Counted,
     store: ClusterStore,
     count: int,
+    *,
     lags: dict[str, float],
     stalls: list[float],
 ) -> None:

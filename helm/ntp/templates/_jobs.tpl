@@ -1,6 +1,6 @@
 {{/*
 A job that Helm runs at some moments, with an account and rights of its own that go with it.
-Give (dict "root" $ "component" "nats-keys" "hook" "pre-install,pre-upgrade" "rules" list "args" list).
+Give (dict "root" $ "component" "keys" "hook" "pre-install,pre-upgrade" "rules" list "args" list).
 */}}
 {{- define "ntp.hook" -}}
 helm.sh/hook: {{ .hook }}

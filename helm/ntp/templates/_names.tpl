@@ -51,6 +51,10 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{ .Values.nats.keysSecret | default (printf "%s-nats-keys" (include "ntp.project" .)) }}
 {{- end -}}
 
+{{- define "ntp.egressSecret" -}}
+{{ include "ntp.project" . }}-egress-keys
+{{- end -}}
+
 {{- define "ntp.secret" -}}
 {{ .Values.existingSecret | default (printf "%s-secrets" (include "ntp.project" .)) }}
 {{- end -}}

@@ -25,8 +25,9 @@ from orchestrator.cluster.kinds import (
 from orchestrator.errors import ActionError
 from orchestrator.launch import Launch
 from orchestrator.runtime import uids
-from orchestrator.runtime.kubernetes import identity, policies
+from orchestrator.runtime.kubernetes import identity, policies, tokens
 from orchestrator.runtime.kubernetes.identity import CONTAINER, object_name
+from orchestrator.runtime.kubernetes.tokens import Signer
 from orchestrator.runtime.view import STORAGE, environment
 from orchestrator.spec.model import Resources
 
@@ -41,6 +42,14 @@ HISTORY = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Out of the cluster: the egress proxy at `address` (host:port), and what signs tokens for it."""
+
+    address: str
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What all pods of a namespace have in common."""
 
@@ -50,6 +59,8 @@ class Ground:
         default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
     )
     """Labels of the pods of the egress proxy."""
+    way: Way | None = None
+    """None: there is no proxy."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Host -> address that pods know without a name server: of the broker, and of the proxy."""
     pull_secrets: tuple[str, ...] = ()
@@ -105,9 +116,10 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    # The API server drops empty lists, and would note a change each time that one is applied.
-    policy["spec"] = {name: value for name, value in policy["spec"].items() if value != []}
-    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
+    found: list[tuple[Kind, Body]] = [
+        (NETWORK_POLICY, policy),
+        (SECRET, secret(launch, owner, ground)),
+    ]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))
     if not launch.scheduling.get("evictable", True):
@@ -115,10 +127,13 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
     return found
 
 
-def secret(launch: Launch, owner: Body) -> Body:
+def secret(launch: Launch, owner: Body, ground: Ground) -> Body:
     """Return the Secret that holds the files of a launch."""
     files = {**launch.files}
-    if LAUNCH_FILE in files:
+    if LAUNCH_FILE in files and ground.way is not None:
+        way, bus = ground.way, ground.broker is None
+        files = tokens.files(launch, way.address, way.signer, bus=bus)
+    elif LAUNCH_FILE in files:
         # No door is there: the pod's network is a plain one, within its policy.
         told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
         files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()

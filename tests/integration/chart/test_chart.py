@@ -71,7 +71,7 @@ def test_rights_are_of_the_namespace_and_nothing_is_a_wildcard():
         if kind == "Role":
             for rule in body["rules"]:
                 assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], name
-    keys = found["Role", "ntp-nats-keys"]["rules"]
+    keys = found["Role", "ntp-keys"]["rules"]
     assert keys == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]
     kept = rendered({"keepData": True})["Role", "ntp-uninstall"]["rules"]
     assert not {"secrets", "persistentvolumeclaims"} & {
