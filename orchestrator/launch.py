@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestrator.decide.state import Hashes
 from orchestrator.spec.model import Detour, HostPort, Resources
@@ -79,6 +80,8 @@ class Launch:
     """Public hosts that it reaches over a network of its own, past the door; and no others."""
     inet: bool = False
     """May make AF_INET sockets (each connect goes through the door): only with declared egress."""
+    scheduling: Mapping[str, Any] = field(default_factory=dict)
+    """Where its pod runs: the entry's `kubernetes:` block."""
     timeout: timedelta = timedelta(seconds=30)
     grace: timedelta = timedelta(seconds=5)
     sandbox: bool = True

@@ -54,6 +54,8 @@ def parts() -> dict[str, str]:
         "risk": _whole_table("Risk", whole),
         "resources": _whole_table("Resources", whole),
         "network": _whole_table("Network", whole),
+        "kubernetes": _whole_table("Kubernetes", whole),
+        "toleration": _whole_table("Toleration", whole),
         "defaults": f"{', '.join(map(code, defaults))}\n",
         "later": _later({**common, **strategies}, kinds),
     }

@@ -57,11 +57,12 @@ def into_secret(name: str, project: str) -> bool:
 def egress_into_secret(name: str, project: str) -> bool:
     """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
 
-    `seed` is for the controller, `keys` for the proxy: what it has to know of the key, and no secret.
+    `seed` is for the controller (orchestrator/runtime/kubernetes/egress.py), `keys` for the proxy: what it has to
+    know of the key, and no secret.
     """
     signer = Signer(secrets.token_bytes(SEED_BYTES))
     made = {"seed": signer.seed, "keys": f"{signer.line(project)}\n".encode()}
-    return asyncio.run(_create(name, project, "egress-keys", made))
+    return asyncio.run(_create(name, project, "egress-proxy", made))
 
 
 async def _create(name: str, project: str, component: str, made: Mapping[str, bytes]) -> bool:

@@ -271,13 +271,7 @@ async def _look(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
 
 async def _follow(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
     """For ever: look when a PluginSet changed, and for secrets from time to time."""
-    changed = asyncio.Event()
-
-    async def hear() -> None:
-        async for _ in sets.changes():
-            changed.set()
-
-    async with beside(hear()):
+    with sets.listening() as changed:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
@@ -300,8 +294,4 @@ async def runtime(settings: Settings, cluster: Cluster) -> Runtime:
     """Return what runs plugins: workloads of the namespace."""
     from orchestrator.runtime.kubernetes.runtime import KubernetesRuntime
 
-    return KubernetesRuntime(
-        settings.project,
-        cluster,
-        await ground(settings.environment),
-    )
+    return KubernetesRuntime(settings.project, cluster, await ground(settings.environment))

@@ -60,7 +60,7 @@ def keys(project: str, nats: str | None, egress: str | None) -> None:
 
     \b
     Examples:
-      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-keys
+      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-proxy-seed
     """
     for name, made in app.release_keys(project, nats=nats, egress=egress).items():
         say(f"Secret {name}: {'made' if made else 'is there already, and stays'}")

@@ -7,9 +7,10 @@ connection: who has said all keeps it open until the answer is there.
 
 import asyncio
 import contextlib
-import os
+import socket
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,23 +36,37 @@ async def bridged(calls: Calls, namespace: str, pod: str, port: int) -> AsyncIte
         pass
     with tempfile.TemporaryDirectory(prefix="ntp-") as folder:
         path = Path(folder) / "forward.sock"  # the folder is ours alone (0700)
-        async with asyncio.TaskGroup() as group:
-            open_now: set[asyncio.Task[None]] = set()
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
+            listener.setblocking(False)
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen()
+            async with asyncio.TaskGroup() as group:
+                tasks: set[asyncio.Task[None]] = set()
+                loop = asyncio.get_running_loop()
 
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                work = _serve(calls, namespace, pod, port, (reader, writer))
-                task = group.create_task(work)
-                open_now.add(task)
-                task.add_done_callback(open_now.discard)
+                def accept() -> None:
+                    with contextlib.suppress(BlockingIOError, ConnectionError):
+                        connection, _ = listener.accept()
+                        connection.setblocking(False)
+                        task = group.create_task(_serve(calls, namespace, pod, port, connection))
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
+                        task.add_done_callback(partial(_hang_up, connection))
 
-            server = await asyncio.start_unix_server(accept, path)
-            os.chmod(path, 0o600)  # noqa: PTH101 - a socket, not a file's content
-            try:
-                yield path
-            finally:
-                server.close()
-                for task in open_now:
-                    task.cancel()
+                # Not asyncio's server: who connects while that is being closed hangs for ever (3.11).
+                loop.add_reader(listener, accept)
+                try:
+                    yield path
+                finally:
+                    loop.remove_reader(listener)
+                    for task in tasks:
+                        task.cancel()
+
+
+def _hang_up(connection: socket.socket, _: asyncio.Task[None]) -> None:
+    """Close also what was cancelled before it began."""
+    connection.close()
 
 
 def _channel(calls: Calls, namespace: str, pod: str, port: int) -> Any:
@@ -68,20 +83,21 @@ async def _serve(
     namespace: str,
     pod: str,
     port: int,
-    local: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    connection: socket.socket,
 ) -> None:
-    reader, writer = local
-    with contextlib.closing(writer):
-        try:
-            async with _channel(calls, namespace, pod, port) as remote, asyncio.TaskGroup() as both:
-                upwards = both.create_task(_up(reader, remote))
-                try:
-                    await _down(remote, writer)
-                finally:
-                    upwards.cancel()
-        except* (ConnectionError, NtpError) as broken:
-            cause = str(broken.exceptions[0])
-            log.warning("cluster.forward.broken", pod=pod, port=port, cause=cause)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    try:
+        async with _channel(calls, namespace, pod, port) as remote, asyncio.TaskGroup() as both:
+            upwards = both.create_task(_up(reader, remote))
+            try:
+                await _down(remote, writer)
+            finally:
+                upwards.cancel()
+    except* (ConnectionError, NtpError) as broken:
+        cause = str(broken.exceptions[0])
+        log.warning("cluster.forward.broken", pod=pod, port=port, cause=cause)
+    finally:
+        writer.close()
 
 
 async def _up(reader: asyncio.StreamReader, remote: Any) -> None:

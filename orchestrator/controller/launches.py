@@ -92,6 +92,7 @@ class Launches:
             private=brokers,
             detours=spec.detours,
             inet=bool(spec.egress),
+            scheduling=spec.kubernetes,
             timeout=spec.timeout,
             grace=spec.grace,
             sandbox=spec.sandbox,

@@ -51,6 +51,7 @@ def layers(
             "tmp": spec.resources.tmp,
             "sandbox": spec.sandbox,
             "egress": sorted(_reach(spec)),
+            **({"kubernetes": _plain(spec.kubernetes)} if spec.kubernetes else {}),
         },
         "resources": {
             "memory": spec.resources.memory,

@@ -226,7 +226,8 @@ def _ended(
         last_exit=end,
         failures=failures,
         not_before=end.at + wait,
-        gave_up=may_give_up and failures >= policy.give_up_after,
+        # Who is begun again by the platform is not ours to give up.
+        gave_up=may_give_up and not instance.begun_again and failures >= policy.give_up_after,
     )
 
 

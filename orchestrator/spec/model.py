@@ -106,6 +106,8 @@ class PluginSpec:
     risk: Mapping[str, Any] = field(default_factory=dict)
     sandbox: bool = True
     """False only by a named, confirmed exception (PLUGIN_SANDBOX=false); shown for as long as it lasts."""
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
+    """Where its pod runs, as `scheduling.Kubernetes` has it; plain JSON values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ DEFAULT_TMP = 16 * quantity.MIB
 EXECUTOR_STORAGE = 64 * quantity.MIB
 DEFAULT_HISTORY = 1000
 DEFAULT_CAPITAL = Decimal(10000)
-_OWN = frozenset({"storage", "timeout", "history", "capital", "short", "pyramid"})
+_OWN = frozenset({"storage", "timeout", "history", "capital", "short", "pyramid", "kubernetes"})
 """Fields that PluginSpec has as the entry says them."""
 
 
@@ -133,6 +133,7 @@ class _Resolving:
         if kind is Kind.STRATEGY:
             traded = self.defaults.keys() & {"short", "pyramid"}
             fields |= {name: self.defaults[name] for name in traded}
+        fields |= {name: self.defaults[name] for name in self.defaults.keys() & {"kubernetes"}}
         fields |= {
             "plugin": artifact.plugin,
             "version": artifact.version,

@@ -29,6 +29,7 @@ from orchestrator.spec.fields import (
     said,
 )
 from orchestrator.spec.risk import ExecutorRisk, StrategyRisk
+from orchestrator.spec.scheduling import Kubernetes
 from orchestrator.spec.values import IMAGE_PATTERN, Name, not_reserved
 
 # A section whose entries are all commented out is null in YAML; so is such a config.
@@ -36,6 +37,14 @@ _COMMENTED_OUT = BeforeValidator(lambda value: [] if value is None else value)
 Limits = Annotated[
     Resources,
     said("Hard limits", "write a mapping such as {memory: 512MB}", example={"memory": "1GiB"}),
+]
+Scheduling = Annotated[
+    Kubernetes,
+    said(
+        "Where its pod runs, on a cluster; nothing elsewhere",
+        "write a mapping such as {node_selector: {disk: ssd}}",
+        example={"node_selector": {"disk": "ssd"}},
+    ),
 ]
 _LIST_FIX = "write a list of entries: '- name: …', with a space after the '-'"
 
@@ -119,7 +128,7 @@ class Plugin(TypedDict, total=False):
     shard_by: Annotated[Any, *later()]
     update: Update
     restart: Restart
-    kubernetes: Annotated[Any, *later()]
+    kubernetes: Scheduling
 
 
 @closed
@@ -163,6 +172,7 @@ class Defaults(TypedDict, total=False):
     replicas: Replicas
     update: Update
     restart: Restart
+    kubernetes: Scheduling
 
 
 @closed

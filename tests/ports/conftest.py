@@ -363,7 +363,7 @@ def _parent(pid):
     return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
 
 
-def _worlds(runtimes):
+def _worlds(runtimes, *, rare):
     """The adapters to try here. An ordinary user has two kinds of process sandbox, root one."""
     if "process" in runtimes:
         yield pytest.param((ProcessWorld, {}), id="process")
@@ -372,15 +372,16 @@ def _worlds(runtimes):
     if "docker" in runtimes:
         yield pytest.param((DockerWorld, {}), id="docker", marks=pytest.mark.docker)
     if "kubernetes" in runtimes:
-        slow = pytest.mark.timeout(180)
-        yield pytest.param((KubernetesWorld, {}), id="kubernetes", marks=slow)
+        marks = [pytest.mark.timeout(180), *([pytest.mark.long] if rare else [])]
+        yield pytest.param((KubernetesWorld, {}), id="kubernetes", marks=marks)
 
 
 def pytest_generate_tests(metafunc):
     """A module that is about one runtime says so: RUNTIMES."""
     if "world" in metafunc.fixturenames:
         runtimes = getattr(metafunc.module, "RUNTIMES", ("process", "docker", "kubernetes"))
-        metafunc.parametrize("world", list(_worlds(runtimes)), indirect=True)
+        rare = metafunc.definition.get_closest_marker("rare") is not None
+        metafunc.parametrize("world", list(_worlds(runtimes, rare=rare)), indirect=True)
 
 
 @pytest.fixture

@@ -134,6 +134,7 @@ async def test_who_ignores_the_request_is_killed_when_the_grace_is_over(world):
     assert (end.signal, end.reason) == (signal.SIGKILL, "Stopped")
 
 
+@pytest.mark.rare
 async def test_a_second_more_impatient_stop_is_heard(world):
     await world.run("alpha", STUBBORN)
     async with asyncio.TaskGroup() as group:
@@ -191,6 +192,7 @@ open(f'{storage}/ledger', 'w').close()
         await world.runtime.remove("alpha", delete_data=delete)
 
 
+@pytest.mark.rare
 async def test_storage_that_a_plugin_closed_is_deleted_all_the_same(world):
     close = """
 import contextlib, json, os
@@ -248,6 +250,7 @@ async def test_the_end_of_an_instance_is_an_event(world):
         assert (seen.exit or seen.last_exit).signal == signal.SIGKILL
 
 
+@pytest.mark.rare
 async def test_the_end_is_an_event_also_when_somebody_has_looked_before_it(world):
     await world.run("alpha", WAIT)
     async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
@@ -257,6 +260,7 @@ async def test_the_end_is_an_event_also_when_somebody_has_looked_before_it(world
         await anext(events)
 
 
+@pytest.mark.rare
 async def test_a_start_and_the_end_of_what_was_started_are_events(world):
     async with asyncio.timeout(20), aclosing(world.runtime.events()) as events:
         await anext(events)

@@ -35,6 +35,7 @@ async def test_the_last_words_of_a_runner_are_told(world):
 
 
 @pytest.mark.parametrize("reason", ["OOMKilled", "Stopped", "a b", "\x1b[2J", "", 7, None])
+@pytest.mark.rare
 async def test_a_plugin_is_not_believed_what_only_the_runtime_can_know(world, reason):
     end = await end_with(world, json.dumps({"reason": reason, "message": "m\x1b"}).encode())
     assert (end.reason, end.message, end.oom, end.permanent) == ("", "m", False, False)
@@ -43,6 +44,7 @@ async def test_a_plugin_is_not_believed_what_only_the_runtime_can_know(world, re
 @pytest.mark.parametrize(
     "words", [b"", b"{", b"[]", b"\xff\0", b"[" * 50_000, b'{"reason": "Good"}', b"x" * 3_000_000]
 )
+@pytest.mark.rare
 async def test_nonsense_in_place_of_last_words_does_no_harm(world, words):
     end = await end_with(world, words[:20_000])
     assert (end.reason, end.permanent) == ("", False)
@@ -60,6 +62,7 @@ async def test_a_callback_that_does_not_return_is_named_with_its_place(world, tm
     assert "it was at stuck.py:6 in analyze; make it shorter" in end.message
 
 
+@pytest.mark.rare
 async def test_an_exit_code_that_shells_take_for_a_signal_is_not_called_one(world):
     words = json.dumps({"reason": "Exited", "message": "sys.exit(137) (a.py:5)"}).encode()
     code = WRITE.format(words=words).replace("sys.exit(1)", "sys.exit(137)")
@@ -69,6 +72,7 @@ async def test_an_exit_code_that_shells_take_for_a_signal_is_not_called_one(worl
     assert (end.reason, end.message) == ("Exited", "sys.exit(137) (a.py:5)")
 
 
+@pytest.mark.rare
 async def test_where_only_the_plugin_knows_both_are_told(world):
     await world.run("alpha", "import os; os._exit(137)")
     end = await world.ended("alpha")

@@ -64,6 +64,7 @@ async def test_who_eats_too_much_is_killed_alone_and_told_why(limited):
     assert (await limited.see("beta")).phase is Phase.RUNNING
 
 
+@pytest.mark.rare
 async def test_an_ordinary_end_is_not_taken_for_want_of_memory(limited):
     await limited.run("alpha", HUNGRY)
     await limited.ended("alpha")

@@ -27,6 +27,7 @@ async def test_lines_come_in_order_with_stream_and_time(world):
 
 
 @pytest.mark.parametrize(("tail", "expected"), [(2, ["8", "9"]), (0, []), (99, [*"0123456789"])])
+@pytest.mark.rare
 async def test_tail_gives_the_last_lines(world, tail, expected):
     await said(world, "for n in range(10): print(n)")
     assert await world.lines("alpha", tail=tail) == expected
@@ -36,15 +37,18 @@ async def test_there_are_no_lines_of_an_absent_instance(world):
     assert await world.lines("nobody") == []
 
 
+@pytest.mark.rare
 async def test_control_bytes_are_stripped_and_wrong_utf8_is_replaced(world):
     code = r"import sys; sys.stdout.buffer.write('\x1b[31mred\x07\x9b2J\u202egnp\t|'.encode() + b'\0\xff\n')"
     assert await said(world, code) == ["[31mred2Jgnp\t|\ufffd"]
 
 
+@pytest.mark.rare
 async def test_a_last_line_without_its_end_is_kept(world):
     assert await said(world, "import sys; sys.stdout.write('no newline')") == ["no newline"]
 
 
+@pytest.mark.rare
 async def test_a_long_line_is_split_and_loses_nothing(world):
     lines = await said(world, "print('x' * 100_000)")
     assert "".join(lines) == "x" * 100_000

@@ -8,7 +8,7 @@ from orchestrator.decide.actions import Start, Stop, StopReason, Wait
 from orchestrator.decide.changes import Do, changes, differs
 from orchestrator.decide.memory import beat_of, begin, is_ready, limited, remember
 from orchestrator.decide.push import runs
-from orchestrator.decide.state import Observed, Phase, Record
+from orchestrator.decide.state import Exit, Observed, Phase, Record
 from orchestrator.spec.model import HostPort
 from tests.worlds.simulation import CAN, Simulation
 from tests.worlds.specs import MIB, NOON, changed, desired, hashes_of, seconds, spec
@@ -45,6 +45,32 @@ def test_the_end_of_a_life_is_counted_once():
     made.now += seconds(5)
     made.remember()
     assert made.records["a"] == once
+
+
+def test_an_end_that_the_platform_followed_by_a_new_life_is_counted_once_and_never_given_up():
+    made = world()
+    old = made.instances["a"]
+    end = Exit(at=made.now, signal=9)
+    for number in range(20):
+        begun = {"id": f"life {number + 1}", "last_life": f"life {number}", "last_exit": end}
+        made.instances["a"] = replace(old, begun_again=True, started=made.now, **begun)
+        made.remember()
+        made.remember()
+        assert made.records["a"].restarts == number + 1
+    assert (made.records["a"].last_exit, made.records["a"].gave_up) == (end, False)
+    assert made.plan() == []
+
+
+def test_an_end_that_was_seen_is_not_counted_again_once_the_next_life_runs():
+    made = world()
+    old = made.instances["a"]
+    end = Exit(at=made.now, code=1)
+    made.instances["a"] = replace(old, begun_again=True, phase=Phase.EXITED, exit=end)
+    made.remember()
+    after = {"id": "next", "last_life": old.id, "last_exit": end, "started": made.now}
+    made.instances["a"] = replace(old, begun_again=True, **after)
+    made.remember()
+    assert made.records["a"].restarts == 1
 
 
 def test_an_end_of_another_generation_burdens_nobody():

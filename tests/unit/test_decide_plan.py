@@ -220,6 +220,17 @@ def test_a_platform_that_restarts_is_left_to_it():
     )
 
 
+@pytest.mark.parametrize("phase", [Phase.EXITED, Phase.CREATED])
+def test_who_would_be_begun_again_is_stopped_by_hand_all_the_same(phase):
+    world = settled(can=Capabilities(update_in_place=False, restarts_by_itself=True))
+    world.records["paper"] = replace(world.records["paper"], stopped_by_hand=True)
+    down = replace(world.instances["paper"], phase=phase)
+    world.instances["paper"] = replace(down, begun_again=True)
+    assert text(world.plan()) == "stop paper (ByHand): stopped by hand\n"
+    world.instances["paper"] = down
+    assert world.plan() == []
+
+
 def test_a_full_runtime_starts_no_more_than_it_holds():
     world = Simulation(
         desired(*(spec(f"s{n}") for n in range(4))),

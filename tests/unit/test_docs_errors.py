@@ -54,8 +54,6 @@ NO_REASON = {
     *("State", "SwapLimit", "Sysctls", "Target", "Test", "Tmpfs", "Tty", "Type", "UTSMode"),
     *("Ulimits", "UsernsMode", "Volumes", "Containers", "Driver", "ExtraHosts", "FirewallBackend"),
     *("NetworkSettings", "Networks", "Subnet"),
-    # kinds and fields of Kubernetes' API
-    *("NetworkPolicy", "Ingress", "Egress"),
     # headings of a page and of a table
     *("Drawdown", "Ended", "Equity", "Fees", "Fills", "Signals", "Ticks", "Result", "Broker"),
     # kinds and fields of Kubernetes, and what its states say beside the reasons that we show
@@ -65,7 +63,10 @@ NO_REASON = {
     *("ContainerCreating", "FallbackToLogsOnError", "Gi", "IfNotPresent", "Ingress", "Ki", "Mi"),
     *("None", "OnRootMismatch", "Opaque", "Parallel", "PodInitializing", "PodResizeInProgress"),
     *("PodResizePending", "PodScheduled", "ReadWriteOnce", "RuntimeDefault", "StartError"),
-    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff"),
+    *("Succeeded", "ValidatingAdmissionPolicy", "CrashLoopBackOff", "ScheduleAnyway"),
+    *("CustomResourceDefinition", "PluginSet", "List", "Namespaced", "Age", "Message", "Reason"),
+    # who owns objects of a cluster
+    *("Flux", "Helm"),
     # a note of `ntp data record`
     "NoConditions",
     # the end of exceptions' names, which is taken off

@@ -10,6 +10,7 @@ import structlog
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import (
     CLAIM,
+    DISRUPTION_BUDGET,
     EVENT,
     NETWORK_POLICY,
     POD,
@@ -36,18 +37,16 @@ PATIENCE_S = 5.0
 """For what may mend itself: a node that comes, an image that is there at the second try."""
 LOOK_S = 1.0
 """A wait looks again after so long even if nobody tells of a change."""
-BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM)
+BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
-    def __init__(
-        self, project: str, cluster: Cluster, look: Look, ground: Ground, egress: Egress
-    ) -> None:
+    def __init__(self, project: str, cluster: Cluster, look: Look, ground: Ground) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
         self._ground = ground
-        self._egress = egress
+        self._egress = Egress(project, cluster, ground)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
@@ -82,6 +81,7 @@ class Births:
         return False
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
+        launch = await self._egress.prepared(launch)
         workload = seen.workload
         if workload is None:
             await self._insist_free(launch)
@@ -89,9 +89,10 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        await self._egress.serves(launch)
         for kind, body in objects.belongings(launch, self._ground, workload):
             await self._apply(kind, body)
+        if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
+            await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
         told = [note for note in (identity.END, identity.STOPPING) if note in notes]
         if told:
@@ -172,5 +173,6 @@ class Births:
 
 
 def _managers(body: Body) -> Iterable[str]:
+    """Who says how it has to be, as against how it is."""
     fields = body["metadata"].get("managedFields") or ()
-    return sorted({str(each.get("manager")) for each in fields})
+    return sorted({str(each.get("manager")) for each in fields if not each.get("subresource")})

@@ -29,6 +29,8 @@ STOPPING = f"{PREFIX}stopping"
 """Annotation of a StatefulSet: why, written before it is stopped."""
 LIMITS = f"{PREFIX}limits"
 """Annotation of a StatefulSet: what we set last, which a resize changes."""
+HELD = f"{PREFIX}held"
+"""Annotation of a StatefulSet: it has a PodDisruptionBudget."""
 CONTAINER = "plugin"
 """The only container of a pod."""
 

@@ -13,13 +13,20 @@ from typing import Any
 import msgspec
 
 from ntp.contract.launch import FOLDER, LAUNCH_FILE, TERMINATION_FILE
-from orchestrator.cluster.kinds import CLAIM, NETWORK_POLICY, SECRET, STATEFUL_SET, Body, Kind
+from orchestrator.cluster.kinds import (
+    CLAIM,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    SECRET,
+    STATEFUL_SET,
+    Body,
+    Kind,
+)
 from orchestrator.errors import ActionError
 from orchestrator.launch import Launch
 from orchestrator.runtime import uids
-from orchestrator.runtime.kubernetes import identity, policies, tokens
+from orchestrator.runtime.kubernetes import identity, policies
 from orchestrator.runtime.kubernetes.identity import CONTAINER, object_name
-from orchestrator.runtime.kubernetes.tokens import Signer
 from orchestrator.runtime.view import STORAGE, environment
 from orchestrator.spec.model import Resources
 
@@ -34,14 +41,6 @@ HISTORY = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Out of the cluster: the egress proxy at `address` (host:port), and what signs tokens for it."""
-
-    address: str
-    signer: Signer
-
-
-@dataclass(frozen=True, slots=True)
 class Ground:
     """What all pods of a namespace have in common."""
 
@@ -51,8 +50,8 @@ class Ground:
         default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
     )
     """Labels of the pods of the egress proxy."""
-    way: Way | None = None
-    """None: there is no proxy."""
+    proxy_address: str = ""
+    """host:port of the egress proxy, whose host is among `aliases`; empty: there is none."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Host -> address that pods know without a name server: of the broker, and of the proxy."""
     pull_secrets: tuple[str, ...] = ()
@@ -70,6 +69,8 @@ def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
     name = object_name(launch.name)
     label = msgspec.json.encode(identity.label_of(launch)).decode()
     annotations = {identity.LABEL: label, identity.EPOCH: str(launch.epoch)}
+    if not launch.scheduling.get("evictable", True):
+        annotations[identity.HELD] = "true"
     limits = msgspec.json.encode(launch.resources).decode()
     return STATEFUL_SET.body(
         name,
@@ -106,24 +107,24 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    found: list[tuple[Kind, Body]] = [
-        (NETWORK_POLICY, policy),
-        (SECRET, secret(launch, owner, ground)),
-    ]
+    # The API server drops empty lists, and would note a change each time that one is applied.
+    policy["spec"] = {name: value for name, value in policy["spec"].items() if value != []}
+    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))
+    if not launch.scheduling.get("evictable", True):
+        found.append((DISRUPTION_BUDGET, _budget(launch, owner)))
     return found
 
 
-def secret(launch: Launch, owner: Body, ground: Ground) -> Body:
+def secret(launch: Launch, owner: Body) -> Body:
     """Return the Secret that holds the files of a launch."""
     files = {**launch.files}
-    if LAUNCH_FILE in files and ground.way is not None:
-        way, bus = ground.way, ground.broker is None
-        files = tokens.files(launch, way.address, way.signer, bus=bus)
-    elif LAUNCH_FILE in files:
-        # No door is there: the pod's network is a plain one, within its policy.
-        told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
+    if LAUNCH_FILE in files:
+        told = json.loads(files[LAUNCH_FILE])
+        if told.get("proxy") is None:
+            # Neither door nor proxy is there: the pod's network is a plain one, within its policy.
+            told["plain_network"] = True
         files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()
     # The kubelet mounts a file of its own over this one, for the runner's last words.
     files.setdefault(TERMINATION_FILE, b"")
@@ -229,7 +230,36 @@ def _pod(launch: Launch, ground: Ground) -> dict[str, Any]:
         },
         "containers": [_container(launch)],
         "volumes": volumes,
+        **_scheduling(launch),
     }
+
+
+def _scheduling(launch: Launch) -> dict[str, Any]:
+    said = launch.scheduling
+    kind = {**identity.ours(launch.project), identity.COMPONENT: labels(launch)[identity.COMPONENT]}
+    found = {
+        "priorityClassName": said.get("priority_class"),
+        "nodeSelector": dict(said.get("node_selector") or {}),
+        "tolerations": [dict(each) for each in said.get("tolerations") or ()],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": kind},
+            }
+            for key in said.get("spread") or ()
+        ],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _budget(launch: Launch, owner: Body) -> Body:
+    return DISRUPTION_BUDGET.body(
+        object_name(launch.name),
+        metadata=_common(launch, owner),
+        spec={"maxUnavailable": 0, "selector": {"matchLabels": policies.pod_labels(launch)}},
+    )
 
 
 def _container(launch: Launch) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The PluginSets of a namespace, as the files that are followed; and their names, fields and states."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -73,14 +74,12 @@ class PluginSets:
         self.now = tuple(self._set(name, body) for name, body in alive.items())
         return self.now
 
-    async def changes(self) -> AsyncIterator[None]:
-        """Yield when something may have changed."""
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set each time that something may have changed."""
         changed = asyncio.Event()
         with self._informer.listening(changed):
-            while True:
-                await changed.wait()
-                changed.clear()
-                yield None
+            yield changed
 
     def take(self, body: Body) -> None:
         """Note what a write of ours returned."""

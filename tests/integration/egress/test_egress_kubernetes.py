@@ -19,14 +19,16 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 KNOCK = """
 import json, socket, sys
-said = {}
-for place in sys.argv[1:]:
+from concurrent.futures import ThreadPoolExecutor
+def knock(place):
     host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 3).close()
-        said[place] = "answers"
+        return "answers"
     except OSError as error:
-        said[place] = type(error).__name__
+        return type(error).__name__
+with ThreadPoolExecutor(20) as pool:
+    said = dict(zip(sys.argv[1:], pool.map(knock, sys.argv[1:])))
 question = b"\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7exchange\\0\\0\\1\\0\\1"
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
     link.settimeout(3)
@@ -110,8 +112,8 @@ def source(stage):
     return made
 
 
-def knocked(stage, pod, source):
-    """What answers from inside a pod, by what it is."""
+def knocked(stage, pod, neighbour):
+    """What answers from inside a pod, by what it is; `neighbour`: another plugin's pod."""
     at = {
         "broker": f"{stage.address('service', 'ntp-nats')}:4222",
         "broker's monitor": f"{stage.address('service', 'ntp-nats')}:8222",
@@ -120,7 +122,7 @@ def knocked(stage, pod, source):
         "API server of the node": "10.88.0.1:6443",
         "kubelet": "10.88.0.1:10250",
         "name server": "10.96.0.10:53",
-        "another plugin": f"{stage.address('pod', source.name.replace('_', '-'))}:8080",
+        "another plugin": f"{stage.address('pod', neighbour)}:8080",
         "a pod without a policy": f"{stage.address('pod', 'free')}:8080",
         "metadata": "169.254.169.254:80",
         "internet": "1.1.1.1:443",
@@ -129,23 +131,48 @@ def knocked(stage, pod, source):
     return {what: said[place] for what, place in at.items()} | {"dns": said["dns"]}
 
 
-def test_only_the_broker_answers_a_strategy(stage, strategy, source):
-    free = knocked(stage, "free", source)
-    there = {"broker", "proxy", "API server", "API server of the node", "kubelet", "name server", "dns", "a pod without a policy"}  # fmt: skip
+NODE = {"API server", "API server of the node", "kubelet"}
+
+
+@pytest.fixture(scope="module")
+def uncovered(stage, strategy):
+    """What of the node answers a pod that may reach nobody at all: this cluster's network enforces nothing there."""
+    stage.apply(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "denied"},
+            "spec": {
+                "podSelector": {"matchLabels": {"ntp.test/is": "denied"}},
+                "policyTypes": ["Ingress", "Egress"],
+            },
+        },
+        stage.pod("denied", {"ntp.test/is": "denied"}),
+    )
+    stage.ready("denied")
+    answering = in_force(stage, "denied", strategy)
+    assert answering <= NODE, answering
+    return answering
+
+
+def in_force(stage, pod, neighbour):
+    """What answers a pod once its policy is in force, about a second after it began."""
+    said = until(lambda: (s := knocked(stage, pod, neighbour))["name server"] != "answers" and s)
+    return {what for what, word in said.items() if word == "answers"}
+
+
+def test_only_the_broker_answers_a_strategy(stage, strategy, source, uncovered):
+    free = knocked(stage, "free", "my-feed")
+    there = {"broker", "proxy", "name server", "dns", "a pod without a policy", *NODE}
     assert {what for what, said in free.items() if said == "answers"} >= there, free
-    # A policy is in force about a second after its pod: nothing is read from a race at its start.
-    found = until(
-        lambda: (said := knocked(stage, strategy, source))["API server"] != "answers" and said
-    )
-    assert {what for what, said in found.items() if said == "answers"} == {"broker"}, found
+    assert in_force(stage, strategy, "my-feed") - uncovered == {"broker"}
 
 
-def test_a_source_is_answered_by_broker_and_proxy_and_nobody_reaches_it(stage, source):
-    found = until(
-        lambda: (said := knocked(stage, "my-feed", source))["API server"] != "answers" and said
-    )
-    assert {what for what, said in found.items() if said == "answers"} == {"broker", "proxy"}, found
-    assert knocked(stage, "free", source)["another plugin"] != "answers"
+def test_a_source_is_answered_by_broker_and_proxy_and_nobody_reaches_it(
+    stage, source, strategy, uncovered
+):
+    assert in_force(stage, "my-feed", strategy) - uncovered == {"broker", "proxy"}
+    assert knocked(stage, "free", "my-feed")["another plugin"] != "answers"
 
 
 def test_a_strategy_that_asks_for_a_host_is_told_so_by_name(stage, strategy):
@@ -209,7 +236,7 @@ def test_the_proxy_itself_leads_nobody_to_the_cluster(stage, source):
         said = stage.run(
             "my-feed",
             SHOW,
-            stage.signer.token(replace(source, egress=(place,))).decode(),
+            stage.signer.token(replace(source, generation=9, egress=(place,))).decode(),
             place.host,
         )
         assert "10.96.0.1 is an address of this machine or its private network" in said
