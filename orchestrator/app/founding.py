@@ -54,6 +54,19 @@ def into_secret(name: str, project: str) -> bool:
     return asyncio.run(_create(name, project, "nats-keys", kept))
 
 
+def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
+    """Create the Secrets of a release that are named; return which were made, and not there already.
+
+    Raises as `into_secret`.
+    """
+    made = {}
+    if nats is not None:
+        made[nats] = into_secret(nats, project)
+    if egress is not None:
+        made[egress] = egress_into_secret(egress, project)
+    return made
+
+
 def egress_into_secret(name: str, project: str) -> bool:
     """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
 
