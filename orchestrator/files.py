@@ -5,6 +5,9 @@ import stat
 from pathlib import Path
 
 from orchestrator.errors import Problem
+from orchestrator.spec import environment
+
+_ENV_BYTES = 1024 * 1024
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -49,3 +52,17 @@ def read_setting(name: str, path: Path, limit: int, problems: list[Problem]) -> 
 def shown(path: Path, folder: Path) -> str:
     """Return a path as a message about the project in `folder` names it."""
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def read_dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
+    """Return what a .env says, nothing where there is none. Appends all problems."""
+    try:
+        content = read(path, _ENV_BYTES)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        problems.append(unreadable(path.name, error))
+        return {}
+    values, mistakes = environment.parse(content)
+    problems += mistakes
+    return values

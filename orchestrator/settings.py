@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ntp.contract.names import is_name
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.files import read, read_setting, shown, unreadable
+from orchestrator.files import read, read_dotenv, read_setting, shown, unreadable
 from orchestrator.spec import environment as dotenv
 from orchestrator.spec import external_nats, project_name
 from orchestrator.spec.external_nats import ExternalNats
@@ -27,7 +27,6 @@ SUFFIXES = (".yaml", ".yml")
 STDIN = "-"
 MAX_BYTES = 16 * 1024 * 1024
 """All files of a project together."""
-_ENV_BYTES = 1024 * 1024
 _CA_BYTES = 256 * 1024
 
 
@@ -164,13 +163,13 @@ def find(
     here = Path.cwd() if cwd is None else cwd
     # The .env of the working folder may name the file, and the file's own project has another .env.
     mistakes: list[Problem] = []
-    beside = _dotenv(here / ".env", mistakes)
+    beside = read_dotenv(here / ".env", mistakes)
     chosen = _chosen(files, process, beside, here)
     folder = _folder(chosen, here)
     env_file = _env_file(folder, chosen[0].parent)
     if env_file.parent != here:
         mistakes = []
-        beside = _dotenv(env_file, mistakes)
+        beside = read_dotenv(env_file, mistakes)
     problems += mistakes
     merged = {**beside, **process}
     declared = None if project else _declared_name(chosen, stdin)
@@ -252,19 +251,6 @@ def _declared_name(chosen: Sequence[Path], stdin: bytes | None) -> str | None:
 def _bad_project(name: str, *, given: bool) -> Problem:
     fix = "lower-case letters, digits, '_' and '-', a letter first, at most 40 characters"
     return Problem("--project" if given else "name", 0, 0, f"the project's name was '{name}'", fix)
-
-
-def _dotenv(path: Path, problems: list[Problem]) -> dict[str, str]:
-    try:
-        content = read(path, _ENV_BYTES)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        problems.append(unreadable(path.name, error))
-        return {}
-    values, mistakes = dotenv.parse(content)
-    problems += mistakes
-    return values
 
 
 def _root(merged: Mapping[str, str], what: str) -> Path:

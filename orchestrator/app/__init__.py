@@ -1,7 +1,7 @@
 """What the command line can do, each as one call. `app.house` alone names adapters."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ntp.contract.problem import Problem
 from orchestrator.app.declaration import Declaration as Declaration
 from orchestrator.app.declaration import confirm_sandbox as confirm_sandbox
 from orchestrator.app.declaration import declare as declare
+from orchestrator.app.declaration import prevented as prevented
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import ConfigError, ConflictError, UnreachableError
@@ -189,14 +190,6 @@ def apply(
     )
 
 
-def roll_back_on_cluster(settings: Settings, number: int, **terms: Any) -> Iterator[dict[str, Any]]:
-    """Write the PluginSets of a revision again; yield progress, and the outcome."""
-    from orchestrator.app import cluster_apply
-
-    revision = ask(settings, "revision", number=number)
-    return cluster_apply.rolled_back(settings, revision, **terms)
-
-
 def check(declared: Declaration) -> tuple[Sequence[Problem], Sequence[Problem]]:
     """Return every problem of the files, plugins' own config schemas included; and the missing secrets.
 
@@ -209,15 +202,6 @@ def check(declared: Declaration) -> tuple[Sequence[Problem], Sequence[Problem]]:
     from orchestrator.app import checking
 
     return checking.check(declared)
-
-
-def prevented(problems: Sequence[Problem]) -> dict[str, Any]:
-    """Return the preview of files that have problems, as the controller's protocol writes it."""
-    from msgspec import to_builtins
-
-    from orchestrator.decide.report import Preview
-
-    return to_builtins(Preview(problems=problems))  # type: ignore[no-any-return] # builtins of a dataclass
 
 
 def schemas() -> Mapping[str, bytes]:
@@ -275,70 +259,6 @@ def examine(settings: Settings, *, try_webhook: bool = False) -> dict[str, Any]:
     return examination.examine(settings, try_webhook=try_webhook)
 
 
-def found_nats(folder: Path, project: str) -> list[Path]:
-    """Write the keys of a new operator of NATS into a folder; return the files.
-
-    Raises:
-        ActionError: some are there already.
-    """
-    from orchestrator.app import founding
-
-    return founding.into_folder(folder, project)
-
-
-def found_nats_in_secret(name: str, project: str) -> bool:
-    """Create a Secret with the keys of a new operator of NATS; False: it is there, and stays as it is.
-
-    Raises:
-        UnreachableError: the API server does not answer.
-        ActionError: it refuses.
-    """
-    from orchestrator.app import founding
-
-    return founding.into_secret(name, project)
-
-
-def release_keys(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
-    """Create the Secrets of a release that are named here; return which were made, and not there already.
-
-    Raises:
-        UnreachableError: the API server does not answer.
-        ActionError: it refuses.
-    """
-    from orchestrator.app import founding
-
-    made = {}
-    if nats is not None:
-        made[nats] = founding.into_secret(nats, project)
-    if egress is not None:
-        made[egress] = founding.egress_into_secret(egress, project)
-    return made
-
-
-def try_release(project: str, *, progress: Callable[[str], None]) -> None:
-    """See that a tick becomes a signal in a release of the chart; what was run for it is removed.
-
-    Raises:
-        UnreachableError: the API server, or the leader, does not answer.
-        ActionError: no signal came in time, or what runs there is not ready.
-    """
-    from orchestrator.app import trying
-
-    trying.try_release(project, progress)
-
-
-def remove_release(project: str, *, keep_data: bool, progress: Callable[[str], None]) -> None:
-    """End what a release of the chart runs on a cluster, and remove what its controller made.
-
-    Raises:
-        UnreachableError: the API server does not answer, or pods do not end in time.
-        ActionError: it refuses.
-    """
-    from orchestrator.app import leaving
-
-    leaving.remove(project, keep_data=keep_data, progress=progress)
-
-
 def forget(settings: Settings, *, delete_data: bool) -> None:
     """After `down`: wait for the controller to end; remove all that is left but plugins' storage."""
     from orchestrator.app import background
@@ -374,31 +294,3 @@ def replaced(settings: Settings) -> str:
     from orchestrator.app.orphans import replaced as words
 
     return words(settings)
-
-
-def build_images(
-    settings: Settings, names: Sequence[str], base: str | None, told: Callable[[str, str], None]
-) -> list[dict[str, Any]]:
-    """Build what is missing of these plugins' images, or of all; return each, and whether it was built."""
-    from orchestrator.app import images
-
-    made = images.build(settings, names, base, told)
-    return [{**images.row(each), "built": each.made} for each in made]
-
-
-def listed_images(settings: Settings) -> list[dict[str, Any]]:
-    """Return the images that are here, whether each is the newest of its plugin, and who uses it."""
-    from orchestrator.app import house, image_use, images
-
-    used = image_use.use(house.image_store(settings)).applied
-    return [
-        {**images.row(each), "newest": newest, "used_by": list(used.get(each.digest, ()))}
-        for each, newest in images.listed(settings)
-    ]
-
-
-def prune_images(settings: Settings, *, dry_run: bool) -> dict[str, Any]:
-    """Remove the images that no applied or recorded state uses: see `image_use.prune`."""
-    from orchestrator.app import image_use
-
-    return image_use.prune(settings, dry_run=dry_run)

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import STDIN, Settings, find
@@ -79,6 +80,12 @@ def gather(
         except ConfigError as error:
             # Those of the setting itself are among them.
             mistakes += [each for each in error.problems if each not in mistakes]
+    if settings.runtime == "kubernetes" and settings.context is None:
+        fix = (
+            "name the cluster: `ntpctl --context NAME …`; or take NTP_RUNTIME away for this machine"
+        )
+        what = "NTP_RUNTIME was 'kubernetes', where `ntpctl serve` follows PluginSets and no files"
+        mistakes.append(Problem("environment", 0, 0, what, fix))
     if settings.runtime != "process":
         from orchestrator.app import unfit
 
@@ -142,3 +149,12 @@ def confirm_sandbox(declared: Declaration, *, confirmed: bool) -> None:
                 )
             ]
         )
+
+
+def prevented(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return the preview of files that have problems, as the controller's protocol writes it."""
+    from msgspec import to_builtins
+
+    from orchestrator.decide.report import Preview
+
+    return to_builtins(Preview(problems=problems))  # type: ignore[no-any-return] # builtins of a dataclass

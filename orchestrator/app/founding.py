@@ -54,14 +54,28 @@ def into_secret(name: str, project: str) -> bool:
     return asyncio.run(_create(name, project, "nats-keys", kept))
 
 
+def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
+    """Create the Secrets of a release that are named; return which were made, and not there already.
+
+    Raises as `into_secret`.
+    """
+    made = {}
+    if nats is not None:
+        made[nats] = into_secret(nats, project)
+    if egress is not None:
+        made[egress] = egress_into_secret(egress, project)
+    return made
+
+
 def egress_into_secret(name: str, project: str) -> bool:
     """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
 
-    `seed` is for the controller, `keys` for the proxy: what it has to know of the key, and no secret.
+    `seed` is for the controller (orchestrator/runtime/kubernetes/egress.py), `keys` for the proxy: what it has to
+    know of the key, and no secret.
     """
     signer = Signer(secrets.token_bytes(SEED_BYTES))
     made = {"seed": signer.seed, "keys": f"{signer.line(project)}\n".encode()}
-    return asyncio.run(_create(name, project, "egress-keys", made))
+    return asyncio.run(_create(name, project, "egress-proxy", made))
 
 
 async def _create(name: str, project: str, component: str, made: Mapping[str, bytes]) -> bool:

@@ -3,23 +3,18 @@
 import asyncio
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.errors import ConfigError, Problem
 from orchestrator.spec import external_nats
 
 if TYPE_CHECKING:
     from orchestrator.runtime.kubernetes.objects import Ground
-    from orchestrator.runtime.kubernetes.tokens import Signer
 
 BROKER_PODS: Final = "NTP_BROKER_PODS"
 """Labels of the broker's pods, key=value,…; absent: it is outside of the namespace."""
 PROXY: Final = "NTP_PROXY"
 """host:port of the egress proxy; absent: there is none."""
 PROXY_PODS: Final = "NTP_PROXY_PODS"
-PROXY_SEED: Final = "NTP_PROXY_SEED"
-"""File: the seed of the key that signs what plugins show the proxy."""
 PULL_SECRETS: Final = "NTP_PULL_SECRETS"
 """Names of Secrets, separated by commas."""
 STORAGE_CLASS: Final = "NTP_STORAGE_CLASS"
@@ -27,52 +22,33 @@ RESOLVE_S: Final = 5.0
 
 
 async def ground(environment: Mapping[str, str]) -> "Ground":
-    """Return it. Names are looked up now: no pod of a plugin may ask a name server.
-
-    Raises:
-        ConfigError: there is a proxy, and no key for it.
-    """
-    from orchestrator.runtime.kubernetes.objects import Ground, Way
+    """Return it. The names of broker and proxy are looked up now: no pod of a plugin may ask a name server."""
+    from orchestrator.runtime.kubernetes.objects import Ground
 
     said = Ground()
     broker = _labels(environment.get(BROKER_PODS, ""))
     return Ground(
         broker=broker or None,
         proxy=_labels(environment.get(PROXY_PODS, "")) or said.proxy,
-        way=Way(proxy, _signer(environment))
-        if (proxy := environment.get(PROXY, "").strip())
-        else None,
+        proxy_address=environment.get(PROXY, ""),
         aliases=await _aliases(environment),
         pull_secrets=tuple(_words(environment.get(PULL_SECRETS, ""))),
         storage_class=environment.get(STORAGE_CLASS) or None,
     )
 
 
-def _signer(environment: Mapping[str, str]) -> "Signer":
-    from orchestrator.runtime.kubernetes.tokens import Signer
-
-    named = environment.get(PROXY_SEED, "")
-    try:
-        return Signer(Path(named).read_bytes())
-    except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or str(error)).lower()
-        message = f"{PROXY_SEED} was '{named}', which is no key for the egress proxy: {why}"
-        fix = "the chart sets it; `ntpctl release keys` makes one"
-        raise ConfigError([Problem("environment", 0, 0, message, fix)]) from error
-
-
 async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:
     nats = external_nats.read(environment, [])
     found = {}
-    places = [*(nats.address if nats else "").split(","), environment.get(PROXY, "").strip()]
-    for host in (each.rpartition(":")[0] for each in places if each):
+    for each in (*(nats.address if nats else "").split(","), environment.get(PROXY, "")):
+        host = each.rpartition(":")[0]
         try:
             async with asyncio.timeout(RESOLVE_S):
                 infos = await asyncio.get_running_loop().getaddrinfo(
                     host, None, type=socket.SOCK_STREAM
                 )
         except (OSError, TimeoutError, UnicodeError):
-            continue  # the broker's own connection says what is wrong
+            continue  # who connects says what is wrong
         address = str(infos[0][4][0])
         if address != host:
             found[host] = address

@@ -294,8 +294,4 @@ async def runtime(settings: Settings, cluster: Cluster) -> Runtime:
     """Return what runs plugins: workloads of the namespace."""
     from orchestrator.runtime.kubernetes.runtime import KubernetesRuntime
 
-    return KubernetesRuntime(
-        settings.project,
-        cluster,
-        await ground(settings.environment),
-    )
+    return KubernetesRuntime(settings.project, cluster, await ground(settings.environment))

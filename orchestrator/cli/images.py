@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import click
 
-from orchestrator import app
+from orchestrator.app import listed_images
 from orchestrator.cli.failure import agreed, say
 from orchestrator.cli.options import located, project_options
 from orchestrator.cli.output import Column, console, emit, output_option, table
@@ -55,7 +55,7 @@ def build(
       ntpctl images build -o json
     """
     with _Progress() as progress:
-        rows = app.build_images(located(files, project), names, base, progress.tell)
+        rows = listed_images.build(located(files, project), names, base, progress.tell)
     _show(rows, output, last="built")
 
 
@@ -72,7 +72,7 @@ def list_(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl images list
       ntpctl images list -o json
     """
-    rows = app.listed_images(located(files, project))
+    rows = listed_images.rows(located(files, project))
     if not rows and output == "table":
         say("no image is here yet; `ntpctl images build` makes them")
         return
@@ -99,12 +99,12 @@ def prune(
     """
     where = located(files, project)
     if not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        told = app.prune_images(where, dry_run=True)
+        told = listed_images.prune(where, dry_run=True)
         _show_pruned(told)
         if not (told["images"] or told["freed"] or (told["engine"] or {}).get("images")):
             return
         agreed("Remove them?")
-    told = app.prune_images(where, dry_run=dry_run)
+    told = listed_images.prune(where, dry_run=dry_run)
     if output == "table":
         _show_pruned(told)
     else:

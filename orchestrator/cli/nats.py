@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from orchestrator import app
 from orchestrator.cli.failure import say
 
 
@@ -40,9 +39,11 @@ def init(folder: Path | None, secret: str | None, project: str) -> None:
     """
     if (folder is None) == (secret is None):
         raise click.UsageError("name a FOLDER, or --secret NAME")
+    from orchestrator.app import founding
+
     if folder is not None:
-        for file in app.found_nats(folder, project):
+        for file in founding.into_folder(folder, project):
             click.echo(str(file))
         return
-    made = app.found_nats_in_secret(str(secret), project)
+    made = founding.into_secret(str(secret), project)
     say(f"Secret {secret}: {'made' if made else 'is there already, and stays'}")

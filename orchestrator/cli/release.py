@@ -2,7 +2,6 @@
 
 import click
 
-from orchestrator import app
 from orchestrator.cli.failure import say
 
 
@@ -34,7 +33,9 @@ def remove(project: str, *, keep_data: bool) -> None:
       ntpctl release remove --project ntp
       ntpctl release remove --project ntp --keep-data
     """
-    app.remove_release(project, keep_data=keep_data, progress=say)
+    from orchestrator.app import leaving
+
+    leaving.remove(project, keep_data=keep_data, progress=say)
 
 
 @release.command()
@@ -48,7 +49,9 @@ def test(project: str) -> None:
     Examples:
       ntpctl release test --project ntp
     """
-    app.try_release(project, progress=say)
+    from orchestrator.app import trying
+
+    trying.try_release(project, progress=say)
 
 
 @release.command()
@@ -60,7 +63,9 @@ def keys(project: str, nats: str | None, egress: str | None) -> None:
 
     \b
     Examples:
-      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-keys
+      ntpctl release keys --project ntp --nats ntp-nats-keys --egress ntp-egress-proxy-seed
     """
-    for name, made in app.release_keys(project, nats=nats, egress=egress).items():
+    from orchestrator.app import founding
+
+    for name, made in founding.of_release(project, nats=nats, egress=egress).items():
         say(f"Secret {name}: {'made' if made else 'is there already, and stays'}")

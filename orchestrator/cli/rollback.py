@@ -69,10 +69,12 @@ def rollback(
 
 
 def _on_cluster(where: Settings, number: int | None, terms: Terms, output: str) -> None:
+    from orchestrator.app import cluster_apply
+
     chosen = number or past.before(where, past.applied(where))
-    rolled = app.roll_back_on_cluster(
+    rolled = cluster_apply.rolled_back(
         where,
-        chosen,
+        app.ask(where, "revision", number=chosen),
         allow_deletes=terms.allow_deletes,
         take_over=terms.take_over,
         wait=terms.wait,

@@ -41,6 +41,8 @@ def serve(
     With --install it runs nothing itself: it writes a systemd unit that does, with the same files and
     --watch or not. Of the system for root, else of the user.
 
+    With NTP_RUNTIME=kubernetes it follows the PluginSets of its namespace; of several that run, one leads.
+
     \b
     Examples:
       ntpctl serve
@@ -54,6 +56,10 @@ def serve(
         word = "--watch follows files" if watch else "--install is for files"
         raise click.UsageError(f"{word}, and '-' is none\n  fix: name the file with -f")
     where = located(files, project)
+    if where.runtime == "kubernetes" and (watch or install):
+        raise click.UsageError(
+            "--watch and --install are for one machine; on a cluster PluginSets are followed, and Helm installs"
+        )
     if install:
         _install(where, watch=watch, dry_run=dry_run, force=force)
         return

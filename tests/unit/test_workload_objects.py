@@ -44,7 +44,7 @@ def test_the_same_launch_gives_the_same_bytes():
     one, other = (json.dumps(objects.workload(LAUNCH, GROUND)) for _ in range(2))
     assert one == other
     shuffled = replace(LAUNCH, files=dict(reversed(LAUNCH.files.items())))
-    made = [json.dumps(objects.secret(each, OWNER, Ground())) for each in (LAUNCH, shuffled)]
+    made = [json.dumps(objects.secret(each, OWNER)) for each in (LAUNCH, shuffled)]
     assert made[0] == made[1]
 
 
@@ -65,7 +65,7 @@ def test_names_labels_and_what_is_needed_to_adopt():
 
 
 def test_files_of_a_launch_are_its_secret_and_say_that_no_door_is_there():
-    data = objects.secret(LAUNCH, OWNER, Ground())["data"]
+    data = objects.secret(LAUNCH, OWNER)["data"]
     told = json.loads(base64.b64decode(data["launch.json"]))
     assert told == {"instance": "binance_data", "plain_network": True}
     assert base64.b64decode(data["bus.creds"]) == b"\xff"

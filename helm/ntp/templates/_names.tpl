@@ -52,7 +52,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{- end -}}
 
 {{- define "ntp.egressSecret" -}}
-{{ include "ntp.project" . }}-egress-keys
+{{ include "ntp.project" . }}-egress-proxy-seed
 {{- end -}}
 
 {{- define "ntp.secret" -}}

@@ -41,14 +41,12 @@ BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
-    def __init__(
-        self, project: str, cluster: Cluster, look: Look, ground: Ground, egress: Egress
-    ) -> None:
+    def __init__(self, project: str, cluster: Cluster, look: Look, ground: Ground) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
         self._ground = ground
-        self._egress = egress
+        self._egress = Egress(project, cluster, ground)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
@@ -83,6 +81,7 @@ class Births:
         return False
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
+        launch = await self._egress.prepared(launch)
         workload = seen.workload
         if workload is None:
             await self._insist_free(launch)
@@ -90,7 +89,6 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        await self._egress.serves(launch)
         for kind, body in objects.belongings(launch, self._ground, workload):
             await self._apply(kind, body)
         if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):

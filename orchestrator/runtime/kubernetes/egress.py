@@ -1,66 +1,99 @@
-"""What the egress proxy of a release is told: from which generation on the token of a plugin serves.
+"""How plugins leave a cluster: the project's key, what the egress proxy is told of it, and each launch its token."""
 
-A ConfigMap that it mounts. One that never declared a host has no token that could be withdrawn, and is
-not in it. Whose tokens it trusts is given to it at its start, by the chart.
-"""
-
-from collections.abc import Mapping
+import asyncio
+import base64
+import secrets
+from dataclasses import replace
 
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.kinds import CONFIG_MAP
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, Body, Kind
+from orchestrator.errors import ActionError, ConflictError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, tokens
-from orchestrator.runtime.kubernetes.objects import Way
+from orchestrator.runtime.kubernetes.objects import Ground
+from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
 
-SERVING = "egress-proxy-serving"
+_SEED = "seed"
 
 
 class Egress:
-    """`way`: to the proxy; None: there is none, and nothing is written."""
+    """`ground.proxy_address`: where the proxy is; its host is what the proxy's own objects are named after."""
 
-    def __init__(self, project: str, cluster: Cluster, way: Way | None) -> None:
+    def __init__(self, project: str, cluster: Cluster, ground: Ground) -> None:
         self._project = project
         self._cluster = cluster
-        self._way = way
+        self._ground = ground
+        self._proxy = ground.proxy_address.rpartition(":")[0]
+        self._signer: Signer | None = None
+        self._opening = asyncio.Lock()
         self._serving: dict[str, str] | None = None
 
-    async def serves(self, launch: Launch) -> None:
-        """Have tokens of older generations refused: before its pod can show a new one."""
-        if self._way is None:
-            return
-        known = await self._known()
-        wanted = tokens.serving(launch)
-        declares = bool(tokens.claims(launch).hosts)
-        if wanted.items() <= known.items() or not (declares or known.keys() & wanted.keys()):
-            return
-        await self._write(wanted)
+    async def prepared(self, launch: Launch) -> Launch:
+        """Return the launch with what its pod needs to go where it may; the proxy knows of it then.
 
-    async def gone(self, name: str) -> None:
-        """Have every token of an instance refused."""
-        if self._way is None:
-            return
-        key = f"{self._project}.{name}"
-        if (await self._known()).get(key, tokens.REMOVED) != tokens.REMOVED:
-            await self._write({key: tokens.REMOVED})
+        Raises:
+            ActionError: it names hosts, and there is no proxy, or more than the proxy can be told.
+        """
+        bus = self._ground.broker is None
+        goes = bool(tokens.claims(launch, bus=bus).hosts)
+        if not self._proxy:
+            if goes:
+                raise ActionError(
+                    f"{launch.name} names hosts in network.egress, and this release has no egress proxy: "
+                    "egressProxy.enabled=true in the chart's values, or take the hosts away",
+                    reason="NoEgressProxy",
+                    permanent=True,
+                )
+            return launch
+        signer = await self._opened()
+        files = tokens.files(launch, self._ground.proxy_address, signer, bus=bus)
+        if goes:
+            await self._serve(launch)
+        return replace(launch, files=files)
 
-    async def _write(self, entries: Mapping[str, str]) -> None:
-        await self._cluster.patch(CONFIG_MAP, self._name, {"data": dict(entries)})
-        assert self._serving is not None  # noqa: S101 - `_known` was asked
-        self._serving |= entries
+    async def _opened(self) -> Signer:
+        """Return the project's key, made once for all of its controllers, and known to the proxy."""
+        async with self._opening:
+            if self._signer is None:
+                signer = await self._key()
+                keys = {"keys": signer.line(self._project)}
+                await self._cluster.apply(
+                    CONFIG_MAP, self._body(CONFIG_MAP, f"{self._proxy}-keys", data=keys), force=True
+                )
+                self._signer = signer
+        return self._signer
 
-    async def _known(self) -> Mapping[str, str]:
+    async def _key(self) -> Signer:
+        name = f"{self._proxy}-seed"
+        fresh = base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()
+        found = await self._cluster.get(SECRET, name)
+        if found is None:
+            body = self._body(SECRET, name, type="Opaque", data={_SEED: fresh})
+            try:
+                found = await self._cluster.create(SECRET, body)
+            except ConflictError:  # another controller was faster: its key is the project's
+                found = await self._cluster.get(SECRET, name)
+        try:
+            return Signer(base64.b64decode(((found or {}).get("data") or {})[_SEED], validate=True))
+        except (KeyError, ValueError) as error:
+            words = (
+                f"the Secret {name} holds no key of 32 bytes: delete it, and another one is made"
+            )
+            raise ActionError(words, reason="EgressKey", permanent=True) from error
+
+    async def _serve(self, launch: Launch) -> None:
+        """Have no older generation's token serve any more, as soon as the proxy has read that."""
+        name = f"{self._proxy}-serving"
         if self._serving is None:
-            labels = {
-                identity.NAME: "ntp",
-                identity.INSTANCE: self._project,
-                identity.COMPONENT: "egress-proxy",
-                **identity.ours(self._project),
-            }
-            body = CONFIG_MAP.body(self._name, metadata={"labels": labels})
-            written = await self._cluster.apply(CONFIG_MAP, body)
-            self._serving = dict(written.get("data") or {})
-        return self._serving
+            found = await self._cluster.get(CONFIG_MAP, name)
+            if found is None:
+                await self._cluster.apply(CONFIG_MAP, self._body(CONFIG_MAP, name), force=True)
+            self._serving = dict((found or {}).get("data") or {})
+        wanted = tokens.serving(launch)
+        if not wanted.items() <= self._serving.items():
+            await self._cluster.patch(CONFIG_MAP, name, {"data": wanted})
+            self._serving |= wanted
 
-    @property
-    def _name(self) -> str:
-        return f"{identity.object_name(self._project)}-{SERVING}"
+    def _body(self, kind: Kind, name: str, **fields: object) -> Body:
+        labels = {**identity.ours(self._project), identity.COMPONENT: "egress-proxy"}
+        return kind.body(name, metadata={"labels": labels}, **fields)

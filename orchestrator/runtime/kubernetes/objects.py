@@ -25,22 +25,13 @@ from orchestrator.cluster.kinds import (
 from orchestrator.errors import ActionError
 from orchestrator.launch import Launch
 from orchestrator.runtime import uids
-from orchestrator.runtime.kubernetes import identity, policies, tokens
+from orchestrator.runtime.kubernetes import identity, policies
 from orchestrator.runtime.kubernetes.container import container, scheduling
 from orchestrator.runtime.kubernetes.identity import object_name
-from orchestrator.runtime.kubernetes.tokens import Signer
 
 BOUND_IN_MEMORY = "Memory"
 """Medium of /tmp: only there the kernel itself holds the limit; on disk a pod is evicted minutes later."""
 HISTORY = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Out of the cluster: the egress proxy at `address` (host:port), and what signs tokens for it."""
-
-    address: str
-    signer: Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +44,8 @@ class Ground:
         default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
     )
     """Labels of the pods of the egress proxy."""
-    way: Way | None = None
-    """None: there is no proxy."""
+    proxy_address: str = ""
+    """host:port of the egress proxy, whose host is among `aliases`; empty: there is none."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Host -> address that pods know without a name server: of the broker, and of the proxy."""
     pull_secrets: tuple[str, ...] = ()
@@ -110,10 +101,7 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    found: list[tuple[Kind, Body]] = [
-        (NETWORK_POLICY, policy),
-        (SECRET, secret(launch, owner, ground)),
-    ]
+    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))
     if not launch.scheduling.get("evictable", True):
@@ -121,15 +109,14 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
     return found
 
 
-def secret(launch: Launch, owner: Body, ground: Ground) -> Body:
+def secret(launch: Launch, owner: Body) -> Body:
     """Return the Secret that holds the files of a launch."""
     files = {**launch.files}
-    if LAUNCH_FILE in files and ground.way is not None:
-        way, bus = ground.way, ground.broker is None
-        files = tokens.files(launch, way.address, way.signer, bus=bus)
-    elif LAUNCH_FILE in files:
-        # No door is there: the pod's network is a plain one, within its policy.
-        told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
+    if LAUNCH_FILE in files:
+        told = json.loads(files[LAUNCH_FILE])
+        if told.get("proxy") is None:
+            # Neither door nor proxy is there: the pod's network is a plain one, within its policy.
+            told["plain_network"] = True
         files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()
     # The kubelet mounts a file of its own over this one, for the runner's last words.
     files.setdefault(TERMINATION_FILE, b"")

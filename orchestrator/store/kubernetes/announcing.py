@@ -23,6 +23,7 @@ from orchestrator.store.kubernetes.plugin_sets import PLUGIN_SET, Set
 WAITING: Final = 200
 EACH_S: Final = 1.0
 BURST: Final = 25
+KNOWN: Final = 1_000
 LONGEST: Final = 1024
 """Characters of a message, as the API server allows."""
 WORTH: Final = frozenset({"Applied", "GaveUp", "StoppedByHand", "StartAsked", "Halted", "Resumed"})
@@ -35,6 +36,8 @@ class Announcing:
         self._release = release
         self._sets = sets
         self._queue: deque[Event] = deque(maxlen=WAITING)
+        self._counts: dict[str, int] = {}
+        """Of those that we made, the newest last."""
         self._wake = asyncio.Event()
         self._tokens, self._at = float(BURST), time.monotonic()
 
@@ -80,10 +83,14 @@ class Announcing:
         body = self._body(name, event, one, message, at)
         try:
             await self._cluster.create(EVENT, body)
+            self._counts[name] = event.count
         except ConflictError:
-            known = await self._cluster.get(EVENT, name)
-            count = int((known or {}).get("count") or 1) + event.count
+            # Of one that the controller before us made it is not known how often: twice at least.
+            count = self._counts.pop(name, 1) + event.count
+            self._counts[name] = count
             await self._cluster.patch(EVENT, name, {"count": count, "lastTimestamp": _time(at)})
+        while len(self._counts) > KNOWN:
+            del self._counts[next(iter(self._counts))]
 
     def _body(self, name: str, event: Event, one: Set, message: str, at: datetime) -> Any:
         return EVENT.body(

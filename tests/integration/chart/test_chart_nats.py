@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from ntp.contract.names import Kind
-from orchestrator import app
+from orchestrator.app import founding
 from orchestrator.bus import server_binary
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.external import read_keys
@@ -30,7 +30,7 @@ def configured(folder, values, port):
         "0.0.0.0:6222": "127.0.0.1:-1",
     }.items():
         text = text.replace(theirs, ours)
-    app.found_nats(folder / "keys", "desk")
+    founding.into_folder(folder / "keys", "desk")
     (folder / "server.conf").write_text(text)
     return folder / "server.conf"
 

@@ -369,6 +369,28 @@ def test_a_tag_of_a_registry_is_refused_with_the_digest_that_it_means_now(
     assert (tmp_path / "x.tar").read_bytes() == (tmp_path / "y.tar").read_bytes()
 
 
+def test_it_is_pushed_and_the_file_says_its_digest(tmp_path, plain, base, shelf):
+    from tests.worlds.registry import registry
+
+    file = tmp_path / "plugins.yaml"
+    file.write_text("plugins:\n  strategies:\n  - name: mine  # ours\n    source: mine\n")
+    before = file.read_text()
+    asked = (plain, "--base", base, "--pin", "-f", file)
+    with registry(tmp_path / "registry") as host:
+        run = _package(*asked, "--push", f"{host}/desk", "--output", "json", shelf=shelf)
+        told = json.loads(run.stdout)
+        assert told["pushed"] == f"{host}/desk/mine:1.2.0@{told['digest']}"
+        assert (told["file"], told["pinned"]) == (None, ["mine"])
+        assert file.read_text() == before.replace("source: mine", f"image: {told['pushed']}")
+        _package(*asked, "--push", f"{host}/desk", shelf=shelf)  # again: the same
+    assert told["pushed"] in file.read_text()
+    assert not list(tmp_path.glob("*.tar"))
+    gone = _package(*asked, "--push", f"{host}/desk", shelf=shelf, code=3)
+    assert host in gone.stderr
+    told = _package(plain, "--base", base, "--pin", shelf=shelf, code=2).stderr
+    assert "--pin and -f belong to --push" in told
+
+
 @pytest.fixture
 def silent():
     """A registry of packages that takes every call and never answers."""

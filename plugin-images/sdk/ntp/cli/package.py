@@ -1,7 +1,9 @@
 """`ntp plugin package`: a plugin as an image."""
 
+import contextlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ from ntp.cli.output import output_option
 
 if TYPE_CHECKING:
     from ntp.oci.packing import Packed
+
+_USUAL = [Path("config", "plugins.yaml"), Path("plugins.yaml")]
 
 
 @click.command()
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
 @click.option("--revision", metavar="TEXT", help="Of the source; default: git's, where nothing differs from it.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE", help="What `ntp plugin test` said of it, as JSON: attached, and signed with the image.")  # fmt: skip
 @click.option("--sign", metavar="KEY", help="Sign the image and all that is attached with this key: `ntp keys list`.")  # fmt: skip
+@click.option("--push", metavar="REGISTRY/PATH", help="Send it there, as REGISTRY/PATH/NAME:VERSION, with all that is attached; no file is left here but the one that -o names.")  # fmt: skip
+@click.option("--pin", is_flag=True, help="With --push: write the image by its digest into the plugin's entries of plugins.yaml, in place of `source:`.")  # fmt: skip
+@click.option("-f", "--file", "config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --pin: which plugins.yaml; default: $PLUGIN_CONFIG, config/plugins.yaml, plugins.yaml.")  # fmt: skip
 @output_option("what was made")
 def package(
     path: Path,
@@ -54,6 +61,9 @@ def package(
     revision: str | None,
     report: Path | None,
     sign: str | None,
+    push: str | None,
+    pin: bool,
+    config: Path | None,
     output: str,
 ) -> None:
     """Build the image of the plugin in PATH, a folder with a plugin.yaml or a .py file. No engine is needed.
@@ -69,6 +79,7 @@ def package(
       ntp plugin package my_strategy.py --base dist/base -o my.tar && docker load -i my.tar
       ntp plugin package my_strategy --base dist/base --report report.json --sign me
       ntp plugin package my_strategy --base registry.example.com/ntp/base@sha256:0a1b…
+      ntp plugin package my_strategy --push registry.example.com/desk --pin
       NTP_BASE=dist/base ntp plugin package my_strategy --format oci-layout -o image --output json
     """
     from dataclasses import replace
@@ -79,11 +90,12 @@ def package(
     from ntp.oci.packing import Order, pack
     from ntp.package.author import look
 
+    pinned = _to_pin(config, push=push, pin=pin)
     if not path.exists():
         raise click.UsageError(
             f"{path} was not found\n  fix: name a plugin's folder or its .py file"
         )
-    with guard():
+    with guard(), contextlib.ExitStack() as scratch:
         base = base_of(base)
         found = look(path)
         if revision is not None:
@@ -92,7 +104,7 @@ def package(
             Order(
                 plugin=found,
                 base=base,
-                out=out,
+                out=out if out is not None or push is None else _scratch(scratch),
                 as_archive=form == "oci-archive",
                 form=Form(_epoch(os.environ.get("SOURCE_DATE_EPOCH")), compress),
                 environment=os.environ,
@@ -102,12 +114,57 @@ def package(
             say,
         )
         remember(base)
+        pushed = _push(packed, push) if push is not None else None
+        names = _pin(packed, pushed, pinned, path) if pushed and pinned else []
     if packed.lock is not None:
         say(f"wrote {packed.lock}: keep it with the plugin")
     if output == "json":
-        click.echo(json.dumps(_document(packed, form), indent=2, ensure_ascii=False))
+        kept = push is None or out is not None
+        told = {**_document(packed, form, kept=kept), "pushed": pushed, "pinned": names}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        _tell(packed)
+        _tell(packed, pushed)
+    if names:
+        say(f"{pinned}: {', '.join(names)} run{'s' if len(names) == 1 else ''} that image now")
+
+
+def _to_pin(config: Path | None, *, push: str | None, pin: bool) -> Path | None:
+    """Return the plugins.yaml to write into; None: none."""
+    if (pin or config is not None) and push is None:
+        raise click.UsageError("--pin and -f belong to --push: a node of a cluster pulls by name")
+    if not pin:
+        return None
+    named = os.environ.get("PLUGIN_CONFIG")
+    places = [config] if config else [Path(named)] if named else _USUAL
+    found = next((each for each in places if each.is_file()), None)
+    if found is None:
+        told = " or ".join(map(str, places))
+        raise click.UsageError(f"{told} was not found\n  fix: name plugins.yaml with -f")
+    return found
+
+
+def _scratch(stack: contextlib.ExitStack) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="ntp-package-")
+    return Path(stack.enter_context(folder)) / "image"
+
+
+def _push(packed: "Packed", place: str) -> str:
+    from ntp.oci import pushing
+
+    to = pushing.target(place, packed.plugin.name, packed.plugin.version)
+    return str(pushing.push(packed.out, to, environment=os.environ, progress=say))
+
+
+def _pin(packed: "Packed", image: str, file: Path, path: Path) -> list[str]:
+    from ntp.package import pinning
+
+    text = file.read_text(encoding="utf-8")
+    fresh, names = pinning.pin(text, image, plugin=packed.plugin.name, path=path, file=file)
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(fresh, encoding="utf-8")
+    new.chmod(file.stat().st_mode & 0o777)
+    new.replace(file)
+    return names
 
 
 def _epoch(text: str | None) -> int:
@@ -120,9 +177,11 @@ def _epoch(text: str | None) -> int:
     return int(text)
 
 
-def _tell(packed: "Packed") -> None:
+def _tell(packed: "Packed", pushed: str | None) -> None:
     image = packed.built.image
-    click.echo(f"{packed.out}: {packed.plugin.name} {packed.plugin.version}, {_mib(image.size)}")
+    click.echo(
+        f"{pushed or packed.out}: {packed.plugin.name} {packed.plugin.version}, {_mib(image.size)}"
+    )
     below = len(packed.base.image.layers)
     click.echo(f"  digest   {image.digest}")
     click.echo(f"  image id {image.id}")
@@ -140,13 +199,13 @@ def _mib(size: int) -> str:
     return f"{size / 1024**2:.1f} MiB"
 
 
-def _document(packed: "Packed", form: str) -> dict[str, Any]:
+def _document(packed: "Packed", form: str, *, kept: bool) -> dict[str, Any]:
     image, below = packed.built.image, len(packed.base.image.layers)
     return {
         "plugin": packed.plugin.name,
         "version": packed.plugin.version,
         "revision": packed.plugin.revision,
-        "file": str(packed.out),
+        "file": str(packed.out) if kept else None,
         "format": form,
         "tag": packed.tag,
         "digest": image.digest,

@@ -1,0 +1,38 @@
+"""Private files are kept as they change, and are there for the next controller."""
+
+import stat
+
+from orchestrator.store.kubernetes.kept_folder import KeptFolder
+from orchestrator.store.kubernetes.store import ClusterStore
+
+
+def test_what_changes_is_kept_and_what_goes_is_forgotten(tmp_path):
+    store = ClusterStore()
+    kept = KeptFolder(tmp_path / "keys", store)
+    kept.restore()
+    (tmp_path / "keys" / "account.rsi.nk").write_bytes(b"SA\n")
+    (tmp_path / "keys" / "user.rsi.jwt").write_bytes(b"\xff\x00")
+    (tmp_path / "keys" / ".user.rsi.nk.1234").write_bytes(b"half")
+    kept.keep()
+    assert store.files() == {"account.rsi.nk": b"SA\n", "user.rsi.jwt": b"\xff\x00"}
+    (tmp_path / "keys" / "user.rsi.jwt").unlink()
+    (tmp_path / "keys" / "account.rsi.nk").write_bytes(b"SB\n")
+    kept.keep()
+    assert store.files() == {"account.rsi.nk": b"SB\n"}
+
+
+def test_the_next_controller_finds_them_and_no_others(tmp_path):
+    store = ClusterStore()
+    store.keep_files({"account.rsi.nk": b"SA\n", "../outside": b"x"})
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (folder / "account.old.nk").write_bytes(b"of another leader")
+    kept = KeptFolder(folder, store)
+    kept.restore()
+    assert {each.name for each in folder.iterdir()} == {"account.rsi.nk"}
+    assert (folder / "account.rsi.nk").read_bytes() == b"SA\n"
+    assert stat.S_IMODE((folder / "account.rsi.nk").stat().st_mode) == 0o600
+    assert not (tmp_path / "outside").exists()
+    before = store.files()
+    kept.keep()
+    assert store.files() == before
