@@ -143,6 +143,9 @@ def test_an_apply_waits_for_whoever_takes_over(one, controller, ntpctl, file):
     one.process.send_signal(signal.SIGCONT)
     assert one.told() == "leads no longer"
     assert ntpctl("status", name="two").returncode == 0
+    two.process.terminate()
+    assert two.told() == "leads no longer"
+    assert one.told() == "leads 3", "it waited its turn, and a lease that was given back is free"
 
 
 def test_a_kubeconfig_that_is_wrong_is_told_with_a_fix(ntpctl, namespace):
