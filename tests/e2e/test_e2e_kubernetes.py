@@ -30,6 +30,8 @@ DEMO = {
 }
 TIMID = {"name": "momentum_strategy", "config": {"lookback": 5, "threshold": 0.6}}
 
+GLUTTON = {"name": "glutton", "plugin": "momentum_strategy", "resources": {"memory": "20MB"}}
+
 
 @pytest.fixture(scope="module")
 def release(cluster, tmp_path_factory):
@@ -65,6 +67,12 @@ def test_a_release_trades_and_ends_without_a_trace(release):
     assert {name for name in before if before[name] != last.get(name)} == {"momentum-strategy-0"}
     release.until_ready(4)
 
+    # One that takes too much is killed, and says so in the words of Docker; the others go on.
+    release.upgrade({**DEMO, "plugins": {**DEMO["plugins"], "strategies": [*DEMO["plugins"]["strategies"], GLUTTON]}})  # fmt: skip
+    killed = release.until(lambda: _state(release, "glutton", "OOMKilled"))
+    assert "limit 20 MiB" in killed["message"]
+    assert release.plugins()["momentum_strategy"]["ready"]
+
     release.helm("uninstall", "ntp")
     release.until(lambda: not release.left())
 
@@ -79,3 +87,8 @@ def _traded(release):
 def _with_another(release, before, name):
     now = release.pods()
     return now if now.get(name, before[name]) != before[name] else None
+
+
+def _state(release, name, state):
+    found = release.plugins().get(name)
+    return found if found and found["state"] == state else None
