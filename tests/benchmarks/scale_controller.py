@@ -9,7 +9,6 @@ controller. Simulated: the node (tests.benchmarks.fake_node, another process), b
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, name_of, selector
 from orchestrator.cluster.place import Place
 from orchestrator.controller.controller import Controller
-from orchestrator.controller.outside import Outside, Tempo
+from orchestrator.controller.outside import Outside
 from orchestrator.decide.report import Outcome
 from orchestrator.decide.state import Phase
 from orchestrator.launch import Environment, Image
@@ -143,7 +142,6 @@ async def main(count: int, namespace: str, folder: Path) -> None:
                     store=store,
                     secrets=LocalSecrets(folder, folder=folder, environment={}),
                     lease=lease,
-                    tempo=Tempo(starts=int(os.environ.get("STARTS", "4"))),
                 )
             )
             async with asyncio.TaskGroup() as tasks:

@@ -21,6 +21,9 @@ from orchestrator.runtime.kubernetes.resizing import Resizing
 from orchestrator.runtime.kubernetes.stops import Stops
 from orchestrator.spec.model import Resources
 
+AT_ONCE = 64
+"""Starts that wait for their pods at a time: nodes do the work, and a wait costs nothing."""
+
 
 class KubernetesRuntime:
     """Instances of one project as workloads of one namespace.
@@ -50,6 +53,7 @@ class KubernetesRuntime:
             bounds_storage=False,
             keeps_output=False,
             runs_folders=False,
+            at_once=AT_ONCE,
         )
 
     async def observe(self) -> Mapping[str, Instance]:
