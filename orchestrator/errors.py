@@ -11,7 +11,15 @@ from collections.abc import Sequence
 
 from ntp.contract.problem import Problem
 
-__all__ = ["ActionError", "ConfigError", "ConflictError", "NtpError", "Problem", "UnreachableError"]
+__all__ = [
+    "ActionError",
+    "ConfigError",
+    "ConflictError",
+    "NtpError",
+    "Problem",
+    "UnreachableError",
+    "first",
+]
 
 
 class NtpError(Exception):
@@ -56,3 +64,14 @@ class ActionError(NtpError):
         self.reason = reason
         self.permanent = permanent
         self.problem = problem
+
+
+def first(group: BaseExceptionGroup) -> NtpError | None:
+    """Return the first of the errors that a group of tasks ended with; None: one of them is a bug."""
+    ours, others = group.split(NtpError)
+    if ours is None or others is not None:
+        return None
+    found: BaseException = ours
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, NtpError) else None

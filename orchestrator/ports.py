@@ -39,6 +39,8 @@ class Capabilities:
     """Of all lives and by stream, in a bounded place of ours; else what the platform keeps of the last."""
     runs_folders: bool = True
     """`Launch.code` is a folder here; else all code has to be in the image."""
+    at_once: int | None = None
+    """How many starts, and how many stops, it takes at once; None: what is good for one machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,20 @@
 """The PluginSets of a namespace as what `serve` follows; and what became of each edit."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import structlog
 
 from orchestrator.controller.outside import Edit
 from orchestrator.errors import ActionError, ConfigError, NtpError
 from orchestrator.ports import Store
-from orchestrator.store.kubernetes.plugin_sets import Set, gone, sources_of
-from orchestrator.store.kubernetes.secrets import Values
+from orchestrator.store.kubernetes.beside import beside
+from orchestrator.store.kubernetes.plugin_sets import PluginSets, Set, gone, sources_of
+from orchestrator.store.kubernetes.secrets import EVERY_S, Values
 from orchestrator.store.kubernetes.set_status import Decision
+
+log = structlog.get_logger()
 
 
 class ClusterEdits:
@@ -55,3 +62,42 @@ def decided(take: Callable[[Decision], None]) -> Callable[[Edit, NtpError | None
                 take(Decision(edit.sources, type(error).__name__.removesuffix("Error"), str(error)))
 
     return told
+
+
+@contextlib.asynccontextmanager
+async def following(
+    sets: PluginSets, values: Values, said: Mapping[str, str], store: Store
+) -> AsyncIterator[ClusterEdits]:
+    """Yield what is followed, kept up to date as long as the block lasts.
+
+    Args:
+        sets: of the namespace.
+        values: of secrets.
+        said: what else decides how PluginSets are read.
+        store: knows what was applied last.
+    """
+    edits = ClusterEdits(said, values, store)
+    await _look(sets, values, edits)
+    async with beside(_follow(sets, values, edits)):
+        yield edits
+
+
+async def _look(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
+    found = await sets.look()
+    await values.read([each.text for each in found])
+    edits.seen(found)
+
+
+async def _follow(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
+    """For ever: look when a PluginSet changed, and for secrets from time to time."""
+    with sets.listening() as changed:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await changed.wait()
+            changed.clear()
+            try:
+                await _look(sets, values, edits)
+            except NtpError as error:
+                # Blind: what was seen last stays.
+                log.warning("pluginsets.unseen", cause=str(error))

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 
 from ntp.contract.names import object_name
 from orchestrator.app import house
-from orchestrator.app.cluster_edits import ClusterEdits, decided
+from orchestrator.app.cluster_edits import decided, following
 from orchestrator.app.ground import ground
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -31,17 +31,23 @@ from orchestrator.control.server import serving, serving_pod
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
 from orchestrator.decide.report import Condition, Figures, ProjectStatus
-from orchestrator.errors import ConfigError, ConflictError, NtpError, Problem
+from orchestrator.errors import (
+    ConfigError,
+    ConflictError,
+    Problem,
+    UnreachableError,
+    first,
+)
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
-from orchestrator.ports import Runtime, Store
+from orchestrator.ports import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.kubernetes.announcing import Announcing
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.kept_folder import KeptFolder
-from orchestrator.store.kubernetes.lease import ClusterLease, pod_name
+from orchestrator.store.kubernetes.lease import ClusterLease, identity
 from orchestrator.store.kubernetes.plugin_sets import PluginSets
-from orchestrator.store.kubernetes.secrets import EVERY_S, ClusterSecrets, Values
+from orchestrator.store.kubernetes.secrets import ClusterSecrets, Values
 from orchestrator.store.kubernetes.set_status import Decision
 from orchestrator.store.kubernetes.store import ClusterStore
 from orchestrator.store.kubernetes.telling_sets import TellingSets
@@ -50,6 +56,8 @@ log = structlog.get_logger()
 NAMESPACE, SECRET, IN_POD = "NTP_NAMESPACE", "NTP_SECRET", "NTP_POD"
 """Settings: of the release's objects; the name of the Secret that has the variables; who we are."""
 
+PAUSE_S = 1.0
+"""Between two turns."""
 
 Opened = Callable[
     [Cluster, ClusterLease], contextlib.AbstractAsyncContextManager[tuple[Outside, PluginSets]]
@@ -124,18 +132,33 @@ async def take_turns(settings: Settings, opened: Opened) -> None:
         monitoring(monitor, address(settings.environment)),
     ):
         release = object_name(settings.project)
+        who = identity(settings.environment)
         while True:
-            lease = ClusterLease(own, release, identity=pod_name(settings.environment))
+            lease = ClusterLease(own, release, identity=who)
             standing.lease = lease
             try:
-                async with lease:
-                    if await _lead(settings, opened, lease, standing):
-                        return
-            except ConflictError as error:
-                # Nothing of what we did goes on. Somebody else leads, and we wait our turn.
+                if await _turn(settings, opened, lease, standing):
+                    return
+            except (ConflictError, UnreachableError) as error:
+                # Nothing of what we did goes on. Somebody else leads, or nobody can, and we wait our turn.
                 log.warning("controller.follows", project=settings.project, cause=str(error))
+                await asyncio.sleep(PAUSE_S)
             finally:
                 standing.controller = None
+
+
+async def _turn(
+    settings: Settings, opened: Opened, lease: ClusterLease, standing: Standing
+) -> bool:
+    """As `_lead`, once it is our turn; what is raised comes out of the groups of tasks that it was in."""
+    try:
+        async with lease:
+            return await _lead(settings, opened, lease, standing)
+    except BaseExceptionGroup as group:
+        found = first(group)
+        if found is None:
+            raise
+        raise found from group
 
 
 async def _lead(
@@ -171,17 +194,11 @@ async def _while_held(controller: Controller, lease: ClusterLease) -> bool:
         await lease.lost()
         lease.check()
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watch())
-            await controller.run()
-            watching.cancel()
-            return True
-    except* NtpError as group:
-        found: BaseException = group
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        raise found from group
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch())
+        await controller.run()
+        watching.cancel()
+        return True
 
 
 @contextlib.asynccontextmanager
@@ -243,45 +260,6 @@ async def stored(
         if store.repaired:
             log.error("store.damaged", cause=store.repaired)
         yield store
-
-
-@contextlib.asynccontextmanager
-async def following(
-    sets: PluginSets, values: Values, said: Mapping[str, str], store: Store
-) -> AsyncIterator[ClusterEdits]:
-    """Yield what is followed, kept up to date as long as the block lasts.
-
-    Args:
-        sets: of the namespace.
-        values: of secrets.
-        said: what else decides how PluginSets are read.
-        store: knows what was applied last.
-    """
-    edits = ClusterEdits(said, values, store)
-    await _look(sets, values, edits)
-    async with beside(_follow(sets, values, edits)):
-        yield edits
-
-
-async def _look(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
-    found = await sets.look()
-    await values.read([each.text for each in found])
-    edits.seen(found)
-
-
-async def _follow(sets: PluginSets, values: Values, edits: ClusterEdits) -> None:
-    """For ever: look when a PluginSet changed, and for secrets from time to time."""
-    with sets.listening() as changed:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S):
-                    await changed.wait()
-            changed.clear()
-            try:
-                await _look(sets, values, edits)
-            except NtpError as error:
-                # Blind: what was seen last stays.
-                log.warning("pluginsets.unseen", cause=str(error))
 
 
 def _catalog(settings: Settings, images: dict[str, str]) -> ClusterCatalog:

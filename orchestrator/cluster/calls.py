@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,9 @@ AT_ONCE = 32
 """Requests under way; what follows something (a watch, a log) is not counted."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Of a watch or a log, bytes. An object of the API server has at most 1.5 MiB."""
+READ_AHEAD = 2 * 1024 * 1024
+CLOSING_STEPS = 3
+"""Of the loop, in which connections that were closed let go of their sockets."""
 MANAGER = "ntp"
 """Who we are among the managers of fields."""
 
@@ -32,13 +36,26 @@ class Calls:
 
     async def open(self) -> None:
         """Read who and where; raises as `place.find` does."""
+        from aiohttp import ClientSession, TCPConnector
+
         self._found = await find(self._place)
-        # A watch keeps its connection: the library's limit would make requests wait for nothing.
-        self._found.api.rest_client.maxsize = 0
+        client = self._found.api.rest_client
+        connector = TCPConnector(
+            # A watch keeps its connection: a limit would make requests wait for nothing.
+            limit=0,
+            ssl=client.ssl_context,
+            # Before 3.12.7 a TLS connection whose other side says nothing is never closed (gh-118950).
+            enable_cleanup_closed=sys.version_info < (3, 12, 7),
+        )
+        client.pool_manager = ClientSession(
+            connector=connector, trust_env=True, read_bufsize=READ_AHEAD
+        )
 
     async def close(self) -> None:
         if self._found is not None:
             await self._found.api.close()
+            for _ in range(CLOSING_STEPS):
+                await asyncio.sleep(0)
 
     @property
     def found(self) -> Found:
@@ -114,8 +131,7 @@ class Calls:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(within_s):
                     url, headers = await self._address("GET", path, query)
-                    session = self._session()
-                    socket = session.ws_connect(
+                    socket = self.found.api.rest_client.pool_manager.ws_connect(
                         url,
                         headers=headers,
                         protocols=("v4.channel.k8s.io",),
@@ -126,12 +142,6 @@ class Calls:
                     )
                     opened = await stack.enter_async_context(socket)
                 yield opened
-
-    def _session(self) -> Any:
-        client = self.found.api.rest_client
-        if client.pool_manager is None:
-            client.pool_manager = client._create_pool_manager()  # noqa: SLF001 - the library has no other way to it
-        return client.pool_manager
 
     async def _address(
         self, method: str, path: str, query: Mapping[str, object] | None

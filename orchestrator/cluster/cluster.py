@@ -258,8 +258,8 @@ class Cluster:
         answer = await self._calls.ask("GET", "/version", what=what, deadline_s=CALL_S)
         return str(parsed(answer, what).get("gitVersion", ""))
 
-    async def serves(self, kind: Kind) -> bool:
-        """Tell whether the API server knows a kind: a custom one may not be installed."""
+    async def serves(self, kind: Kind, subresource: str = "") -> bool:
+        """Tell whether the API server knows a kind, or a part of it: not all are everywhere."""
         group = kind.path("").split("/namespaces/")[0].rsplit(f"/{kind.plural}", 1)[0]
         what = f"tell whether it knows {kind.kind}"
         try:
@@ -269,7 +269,8 @@ class Cluster:
                 return False
             raise
         known = parsed(answer, what).get("resources") or ()
-        return any(each.get("name") == kind.plural for each in known)
+        wanted = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        return any(each.get("name") == wanted for each in known)
 
     async def _one(
         self,

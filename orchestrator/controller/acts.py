@@ -66,9 +66,10 @@ class Acts:
         self._rights = rights
         self._launches = launches
         self._halts = halts
-        self._starting = asyncio.Semaphore(outside.tempo.starts)
-        self._stopping = asyncio.Semaphore(outside.tempo.stops)
-        self._parting = asyncio.Semaphore(outside.tempo.farewells)
+        tempo, at_once = outside.tempo, outside.runtime.capabilities.at_once
+        self._starting = asyncio.Semaphore(at_once or tempo.starts)
+        self._stopping = asyncio.Semaphore(at_once or tempo.stops)
+        self._parting = asyncio.Semaphore(at_once or tempo.farewells)
 
     async def carry_out(self, action: Action, instance: Instance | None, *, say: Say) -> None:
         """Do it. A start or a change that is refused is remembered, and no error.

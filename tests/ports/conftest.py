@@ -321,7 +321,12 @@ class KubernetesWorld(ProcessWorld):
             for status in each["status"].get("containerStatuses", ())
             if status.get("containerID")
         ]
-        return [path for each in ids for path in Path("/sys/fs/cgroup").rglob(f"*{each}*")]
+        tops = [
+            *Path("/sys/fs/cgroup").glob("*/kubepods*"),
+            *Path("/sys/fs/cgroup").glob("kubepods*"),
+        ]
+        folders = [folder for top in tops for folder, _, _ in os.walk(top)]
+        return [Path(folder) for each in ids for folder in folders if each in folder]
 
     def attendants(self, name):  # noqa: ARG002
         return set()

@@ -95,7 +95,9 @@ async def test_a_name_that_is_somebody_elses_is_left_alone_and_its_owner_named(w
     before = await world.connected.get(kind, "alpha")
     with pytest.raises(ConflictError, match=r"not ours, it belongs to kubectl"):
         await world.runtime.start(world.launch("alpha", WAIT))
-    assert await world.connected.get(kind, "alpha") == before
+    after = await world.connected.get(kind, "alpha")
+    assert (after.get("spec"), after.get("data")) == (before.get("spec"), before.get("data"))
+    assert "labels" not in after["metadata"]
     assert await versions(world) == {}
     world.cluster.kubectl("delete", kind.plural, "alpha", "-n", world.connected.namespace)
 

@@ -16,7 +16,7 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP, LEASE
 from orchestrator.cluster.place import Place
 from orchestrator.errors import ConflictError
-from orchestrator.store.kubernetes.lease import ClusterLease, Tempo
+from orchestrator.store.kubernetes.lease import ClusterLease, Identity, Tempo
 
 QUICK = Tempo(timedelta(seconds=3), timedelta(seconds=2), timedelta(seconds=0.4))
 WITHIN_S = 40.0
@@ -31,13 +31,13 @@ HOLDER = textwrap.dedent(
     from orchestrator.cluster.kinds import CONFIG_MAP
     from orchestrator.cluster.place import Place
     from orchestrator.errors import NtpError
-    from orchestrator.store.kubernetes.lease import ClusterLease, Tempo
+    from orchestrator.store.kubernetes.lease import ClusterLease, Identity, Tempo
 
     async def main(namespace, name, lasts, within, retry):
         place = Place(namespace=namespace)
         tempo = Tempo(*(timedelta(seconds=float(each)) for each in (lasts, within, retry)))
         async with Cluster(place) as own:
-            lease = ClusterLease(own, "desk", identity=name, tempo=tempo)
+            lease = ClusterLease(own, "desk", identity=Identity(name, alone=False), tempo=tempo)
             async with lease, Cluster(place, guard=lease.check) as guarded:
                 print("held", lease.epoch, flush=True)
                 count = 0
@@ -83,6 +83,10 @@ def holder(cluster, namespace):
     return holder
 
 
+def pod(name):
+    return Identity(name, alone=True)
+
+
 async def told(process):
     async with asyncio.timeout(WITHIN_S):
         return (await asyncio.to_thread(process.stdout.readline)).split()
@@ -91,7 +95,7 @@ async def told(process):
 async def test_each_holder_has_a_larger_epoch_and_one_that_leaves_is_not_waited_for(there):
     began, epochs = time.monotonic(), []
     for number in range(3):
-        async with ClusterLease(there, "desk", identity=f"pod{number}") as lease:
+        async with ClusterLease(there, "desk", identity=pod(f"pod{number}")) as lease:
             assert lease.held()
             epochs.append(lease.epoch)
         assert not lease.held()
@@ -100,8 +104,8 @@ async def test_each_holder_has_a_larger_epoch_and_one_that_leaves_is_not_waited_
 
 
 async def test_a_second_one_waits_and_says_who_holds_it(there):
-    async with ClusterLease(there, "desk", identity="first", tempo=QUICK) as first:
-        second = ClusterLease(there, "desk", identity="second", tempo=QUICK)
+    async with ClusterLease(there, "desk", identity=pod("first"), tempo=QUICK) as first:
+        second = ClusterLease(there, "desk", identity=pod("second"), tempo=QUICK)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5.0), second:
                 pass
@@ -111,17 +115,31 @@ async def test_a_second_one_waits_and_says_who_holds_it(there):
 
 
 async def test_a_container_that_was_started_anew_in_its_pod_waits_for_nobody(there):
-    old = ClusterLease(there, "desk", identity="pod", tempo=QUICK)
+    old = ClusterLease(there, "desk", identity=pod("pod"), tempo=QUICK)
     await old.__aenter__()
-    async with asyncio.timeout(5.0), ClusterLease(there, "desk", identity="pod") as lease:
+    async with asyncio.timeout(5.0), ClusterLease(there, "desk", identity=pod("pod")) as lease:
         assert lease.epoch == 2
         async with asyncio.timeout(5.0):
             await old.lost()
     await old.__aexit__()
 
 
+async def test_two_on_one_machine_are_two_and_one_process_is_one(there):
+    first, second = (Identity("laptop", alone=False) for _ in range(2))
+    async with ClusterLease(there, "desk", identity=first, tempo=QUICK) as lease:
+        waiting = ClusterLease(there, "desk", identity=second, tempo=QUICK)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(4.0), waiting:
+                pass
+        assert lease.held()
+        # Its own lease of before, that it lost without giving it back.
+        again = ClusterLease(there, "desk", identity=first, tempo=QUICK)
+        async with asyncio.timeout(2.0), again:
+            assert again.epoch == 2
+
+
 async def test_a_label_that_somebody_puts_on_it_takes_it_from_nobody(there):
-    async with ClusterLease(there, "desk", identity="pod", tempo=QUICK) as lease:
+    async with ClusterLease(there, "desk", identity=pod("pod"), tempo=QUICK) as lease:
         await there.patch(LEASE, "desk", {"metadata": {"labels": {"team": "fx"}}})
         await asyncio.sleep(2.5)
         assert lease.held()
@@ -130,23 +148,23 @@ async def test_a_label_that_somebody_puts_on_it_takes_it_from_nobody(there):
 
 
 async def test_a_lease_that_is_deleted_is_lost_and_the_next_epoch_can_be_raised(there):
-    async with ClusterLease(there, "desk", identity="pod", tempo=QUICK) as lease:
+    async with ClusterLease(there, "desk", identity=pod("pod"), tempo=QUICK) as lease:
         await there.delete(LEASE, "desk")
         async with asyncio.timeout(10.0):
             await lease.lost()
         with pytest.raises(ConflictError, match="nothing is changed any more"):
             lease.check()
-    async with ClusterLease(there, "desk", identity="other", tempo=QUICK) as lease:
+    async with ClusterLease(there, "desk", identity=pod("other"), tempo=QUICK) as lease:
         await lease.raise_to(8)
         assert lease.epoch == 8
-    async with ClusterLease(there, "desk", identity="third", tempo=QUICK) as lease:
+    async with ClusterLease(there, "desk", identity=pod("third"), tempo=QUICK) as lease:
         assert lease.epoch == 9
 
 
 async def test_a_holder_that_cannot_renew_stops_acting_before_anybody_may_take_it(there):
     now = [100.0]
     async with ClusterLease(
-        there, "desk", identity="pod", clock=lambda: now[0]
+        there, "desk", identity=pod("pod"), clock=lambda: now[0]
     ) as lease:  # 15, 10, 2 s
         now[0] += 9.9
         assert lease.held()

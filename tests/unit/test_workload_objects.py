@@ -10,7 +10,7 @@ import pytest
 from orchestrator.decide.state import Hashes
 from orchestrator.errors import ActionError
 from orchestrator.launch import Environment, Image, Launch
-from orchestrator.runtime.kubernetes import identity, objects
+from orchestrator.runtime.kubernetes import container, identity, objects
 from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.spec.model import HostPort, Resources
 
@@ -72,7 +72,7 @@ def test_files_of_a_launch_are_its_secret_and_say_that_no_door_is_there():
 
 
 def test_memory_is_asked_for_in_full_and_a_tenth_of_the_cpu():
-    assert objects.limits(LAUNCH.resources) == {
+    assert container.limits(LAUNCH.resources) == {
         "requests": {"cpu": "50m", "memory": "67108864"},
         "limits": {"cpu": "500m", "memory": "67108864"},
     }
@@ -80,7 +80,7 @@ def test_memory_is_asked_for_in_full_and_a_tenth_of_the_cpu():
 
 @pytest.mark.parametrize("cpu", [0.001, 0.01, 1, 64])
 def test_a_resize_never_changes_the_class_of_service(cpu):
-    made = objects.limits(replace(LAUNCH.resources, cpu=cpu))
+    made = container.limits(replace(LAUNCH.resources, cpu=cpu))
     assert made["requests"]["cpu"] != made["limits"]["cpu"]
 
 

@@ -15,9 +15,11 @@ import structlog
 
 from ntp.contract.names import object_name
 from orchestrator.app import on_cluster
+from orchestrator.app.cluster_edits import following
 from orchestrator.controller.outside import Outside
 from orchestrator.settings import find
 from orchestrator.store.kubernetes.announcing import Announcing
+from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.lease import ClusterLease
 from orchestrator.store.kubernetes.plugin_sets import PluginSets
 from orchestrator.store.kubernetes.secrets import ClusterSecrets, Values
@@ -40,10 +42,10 @@ def main(project):
             sets = PluginSets(cluster)
             announcing = Announcing(cluster, release, lambda: sets.now)
             store.told = announcing.offer
-            await stack.enter_async_context(on_cluster.beside(announcing.run()))
+            await stack.enter_async_context(beside(announcing.run()))
             values = Values(cluster, f"{release}-secrets")
             said = {"project": project}
-            edits = await stack.enter_async_context(on_cluster.following(sets, values, said, store))
+            edits = await stack.enter_async_context(following(sets, values, said, store))
             catalog = MemoryCatalog(Path(settings.state))
             given = Outside(
                 project=project,

@@ -22,7 +22,7 @@ from orchestrator.cluster.kinds import (
 )
 from orchestrator.cluster.refusals import OwnedError, reason_of
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConflictError, UnreachableError
+from orchestrator.errors import ActionError, ConflictError, UnreachableError, first
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
 from orchestrator.runtime.kubernetes.egress import Egress
@@ -121,14 +121,21 @@ class Births:
     async def _insist_free(self, launch: Launch) -> None:
         """Raise ConflictError where something that is not ours has the name of one of our objects."""
         name = object_name(launch.name)
-        for kind in (STATEFUL_SET, *BELONGINGS):
-            found = await self._cluster.get(kind, name)
-            if found is not None and not identity.is_ours(found, self._project):
-                raise ConflictError(
-                    f"the {kind.kind} {name} of this namespace is not ours, it belongs to "
-                    f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
-                    "or remove it"
-                )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for kind in (STATEFUL_SET, *BELONGINGS):
+                    group.create_task(self._insist_ours(kind, name))
+        except BaseExceptionGroup as failed:
+            raise first(failed) or failed from None
+
+    async def _insist_ours(self, kind: Kind, name: str) -> None:
+        found = await self._cluster.get(kind, name)
+        if found is not None and not identity.is_ours(found, self._project):
+            raise ConflictError(
+                f"the {kind.kind} {name} of this namespace is not ours, it belongs to "
+                f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
+                "or remove it"
+            )
 
     async def _until_begun(self, launch: Launch) -> None:
         began = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ntp.contract.launch import FOLDER, LAUNCH_FILE, TERMINATION_FILE
+from ntp.contract.launch import LAUNCH_FILE, TERMINATION_FILE
 from orchestrator.cluster.kinds import (
     CLAIM,
     DISRUPTION_BUDGET,
@@ -26,17 +26,11 @@ from orchestrator.errors import ActionError
 from orchestrator.launch import Launch
 from orchestrator.runtime import uids
 from orchestrator.runtime.kubernetes import identity, policies
-from orchestrator.runtime.kubernetes.identity import CONTAINER, object_name
-from orchestrator.runtime.view import STORAGE, environment
-from orchestrator.spec.model import Resources
+from orchestrator.runtime.kubernetes.container import container, scheduling
+from orchestrator.runtime.kubernetes.identity import object_name
 
-TMP = "/tmp"  # noqa: S108 - the pod's own
 BOUND_IN_MEMORY = "Memory"
 """Medium of /tmp: only there the kernel itself holds the limit; on disk a pod is evicted minutes later."""
-SHARE_OF_CPU = 10
-"""A plugin asks for a tenth of its CPU limit: it sleeps between ticks. To ask for all of it would
-reserve cores that nobody uses; memory is asked for in full, since it cannot be taken back."""
-LEAST_CPU = 1
 HISTORY = 1
 
 
@@ -144,18 +138,6 @@ def labels(launch: Launch) -> dict[str, str]:
     }
 
 
-def limits(resources: Resources) -> dict[str, dict[str, str]]:
-    """Return requests and limits. Always another request of CPU than its limit, so that the class of
-    service stays the same (Burstable) whatever a resize does; the cluster refuses to change it.
-    """
-    cpu = max(LEAST_CPU + 1, round(resources.cpu * 1000))
-    memory = str(resources.memory)
-    return {
-        "requests": {"cpu": f"{max(LEAST_CPU, cpu // SHARE_OF_CPU)}m", "memory": memory},
-        "limits": {"cpu": f"{cpu}m", "memory": memory},
-    }
-
-
 def refuse(launch: Launch) -> None:
     """Raise ActionError where no pod can run a launch: retrying cannot help."""
     name = launch.name
@@ -228,30 +210,10 @@ def _pod(launch: Launch, ground: Ground) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(launch)],
+        "containers": [container(launch)],
         "volumes": volumes,
-        **_scheduling(launch),
+        **scheduling(launch, labels(launch)),
     }
-
-
-def _scheduling(launch: Launch) -> dict[str, Any]:
-    said = launch.scheduling
-    kind = {**identity.ours(launch.project), identity.COMPONENT: labels(launch)[identity.COMPONENT]}
-    found = {
-        "priorityClassName": said.get("priority_class"),
-        "nodeSelector": dict(said.get("node_selector") or {}),
-        "tolerations": [dict(each) for each in said.get("tolerations") or ()],
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": key,
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": kind},
-            }
-            for key in said.get("spread") or ()
-        ],
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def _budget(launch: Launch, owner: Body) -> Body:
@@ -260,38 +222,6 @@ def _budget(launch: Launch, owner: Body) -> Body:
         metadata=_common(launch, owner),
         spec={"maxUnavailable": 0, "selector": {"matchLabels": policies.pod_labels(launch)}},
     )
-
-
-def _container(launch: Launch) -> dict[str, Any]:
-    assert launch.environment is not None and launch.environment.image is not None  # noqa: PT018, S101 - `refuse` was asked
-    mounts = [
-        {"name": "launch", "mountPath": FOLDER, "readOnly": True},
-        {"name": "tmp", "mountPath": TMP},
-    ]
-    if launch.storage:
-        mounts.append({"name": "storage", "mountPath": STORAGE})
-    return {
-        "name": CONTAINER,
-        "image": launch.environment.image.reference,
-        "imagePullPolicy": "IfNotPresent",
-        "command": [str(launch.environment.python), *launch.argv],
-        "workingDir": TMP,
-        "env": [
-            {"name": name, "value": value}
-            for name, value in environment(launch, tmp=TMP, files=FOLDER).items()
-        ],
-        "resources": limits(launch.resources),
-        "terminationMessagePath": f"{FOLDER}/{TERMINATION_FILE}",
-        # Without last words of its own the last lines of its output are kept.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-        },
-        "volumeMounts": mounts,
-    }
 
 
 def _claim(launch: Launch, ground: Ground) -> Body:

@@ -37,9 +37,7 @@ async def read(
         yield line
     last = recent[-1].at if recent else None
     # Without a line to go on after, what is said from now on is what is new.
-    since = last or (seen.workload and datetime.now(UTC)) or None
-    if tail != 0:
-        since = last
+    since = last if tail != 0 else datetime.now(UTC)
     while follow and (await look.of(name)).workload is not None:
         async for line in _lines(cluster, name, follow=True, since=since):
             if last is None or line.at > last:

@@ -12,7 +12,7 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import POD, STATEFUL_SET, name_of
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError
-from orchestrator.runtime.kubernetes import identity, objects, pods
+from orchestrator.runtime.kubernetes import container, identity, pods
 from orchestrator.runtime.kubernetes.look import Look, Seen, set_limits
 from orchestrator.spec.model import Resources
 
@@ -65,7 +65,7 @@ class Resizing:
 
     async def _until_held(self, name: str, resources: Resources) -> None:
         end = time.monotonic() + RESIZE_S
-        wanted = objects.limits(resources)["limits"]
+        wanted = container.limits(resources)["limits"]
         ours = round(pods.quantity(wanted["memory"])), pods.quantity(wanted["cpu"])
         with self._look.listening() as changed:
             while True:
@@ -89,7 +89,7 @@ class Resizing:
 
 
 def _step(path: str, resources: Resources) -> Mapping[str, Any]:
-    return {"op": "replace", "path": path, "value": objects.limits(resources)}
+    return {"op": "replace", "path": path, "value": container.limits(resources)}
 
 
 def _words(resources: Resources) -> str:

@@ -3,9 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import POD
 from orchestrator.decide.state import Instance, Isolation
 from orchestrator.errors import Problem
 from orchestrator.launch import Launch
@@ -17,6 +19,9 @@ from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.runtime.kubernetes.resizing import Resizing
 from orchestrator.runtime.kubernetes.stops import Stops
 from orchestrator.spec.model import Resources
+
+AT_ONCE = 64
+"""Starts that wait for their pods at a time: nodes do the work, and a wait costs nothing."""
 
 
 class KubernetesRuntime:
@@ -37,6 +42,7 @@ class KubernetesRuntime:
         self._stops = Stops(project, cluster, self._look)
         self._resizing = Resizing(cluster, self._look)
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._knows = False
         self.capabilities = Capabilities(
             update_in_place=True,
             restarts_by_itself=True,
@@ -45,10 +51,16 @@ class KubernetesRuntime:
             bounds_storage=False,
             keeps_output=False,
             runs_folders=False,
+            at_once=AT_ONCE,
         )
 
     async def observe(self) -> Mapping[str, Instance]:
         """Return every instance of this project: no call where nothing changed."""
+        if not self._knows:
+            # Before any plan is made of it. Kubernetes resizes pods since 1.33.
+            can = await self._cluster.serves(POD, "resize")
+            self.capabilities = replace(self.capabilities, update_in_place=can)
+            self._knows = True
         return await self._look.now()
 
     async def start(self, launch: Launch) -> None:

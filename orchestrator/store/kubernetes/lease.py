@@ -49,23 +49,41 @@ def boottime() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+class Identity:
+    """Who asks for a lease: one for each process.
+
+    Args:
+        name: of the pod, which the command line looks for; elsewhere of the machine.
+        alone: at most one process has that name at a time, as the container of a pod does: the one
+            before this one has ended.
+    """
+
+    def __init__(self, name: str, *, alone: bool) -> None:
+        self._name = name
+        self._alone = alone
+        # A container that was started anew is another holder than the one before it.
+        self.text = f"{name}_{uuid.uuid4().hex[:8]}"
+
+    def was(self, holder: str) -> bool:
+        """Tell whether a holder was this process, or one that has ended since."""
+        return holder == self.text or (self._alone and holder.partition("_")[0] == self._name)
+
+
 class ClusterLease:
-    """Entering waits until it is held. `identity`: the pod, which the command line looks for."""
+    """Entering waits until it is held."""
 
     def __init__(
         self,
         cluster: Cluster,
         release: str,
         *,
-        identity: str,
+        identity: Identity,
         tempo: Tempo | None = None,
         clock: Callable[[], float] = boottime,
     ) -> None:
         self._cluster = cluster
         self._release = release
-        self._pod = identity
-        # A container that was started anew is another holder than the one before it.
-        self._identity = f"{identity}_{uuid.uuid4().hex[:8]}"
+        self._identity = identity
         self._tempo = tempo or Tempo()
         self._clock = clock
         self._body: Body | None = None
@@ -145,8 +163,7 @@ class ClusterLease:
         before, self.holder = self.holder, str(spec.get("holderIdentity") or "")
         if self.holder != before and self.holder:
             log.info("lease.waiting", release=self._release, holder=self.holder)
-        # A pod has one container of ours at a time: the one before this process has ended.
-        if not self.holder or self.holder.partition("_")[0] == self._pod:
+        if not self.holder or self._identity.was(self.holder):
             return True
         said = (self.holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if self._seen is None or self._seen[0] != said:
@@ -158,8 +175,10 @@ class ClusterLease:
         spec = (body or {}).get("spec") or {}
         self.epoch = int(spec.get("leaseTransitions") or 0) + 1
         self._body = body
-        await self._write(self._spec(holder=self._identity, transitions=self.epoch, taken=True))
-        self.holder = self._identity
+        await self._write(
+            self._spec(holder=self._identity.text, transitions=self.epoch, taken=True)
+        )
+        self.holder = self._identity.text
 
     async def _keep(self) -> None:
         """Renew until that was not possible for too long, or somebody else holds it."""
@@ -184,14 +203,14 @@ class ClusterLease:
     async def _renew(self) -> None:
         """Raises ConflictError where somebody else holds it, or it is gone."""
         try:
-            await self._write(self._spec(holder=self._identity, transitions=self.epoch))
+            await self._write(self._spec(holder=self._identity.text, transitions=self.epoch))
         except ConflictError:
             # Somebody has put a label on it, or taken it.
             body = await self._cluster.get(LEASE, self._release)
-            if body is None or body["spec"].get("holderIdentity") != self._identity:
+            if body is None or body["spec"].get("holderIdentity") != self._identity.text:
                 raise
             self._body = body
-            await self._write(self._spec(holder=self._identity, transitions=self.epoch))
+            await self._write(self._spec(holder=self._identity.text, transitions=self.epoch))
 
     async def _write(self, spec: Body) -> None:
         if self._body is None:
@@ -227,6 +246,7 @@ class ClusterLease:
         self._lost.set()
 
 
-def pod_name(environment: Mapping[str, str]) -> str:
-    """Return what this process is called in its cluster (NTP_POD); elsewhere its host's name."""
-    return environment.get("NTP_POD") or socket.gethostname()
+def identity(environment: Mapping[str, str]) -> Identity:
+    """Return who this process is: its pod (NTP_POD); elsewhere one of several on its machine."""
+    pod = environment.get("NTP_POD")
+    return Identity(pod or socket.gethostname(), alone=bool(pod))

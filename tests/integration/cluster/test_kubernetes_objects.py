@@ -111,6 +111,8 @@ async def test_a_version_that_is_gone_says_so(there):
 
 async def test_it_knows_which_kinds_are_served(there):
     assert await there.serves(CONFIG_MAP)
+    assert await there.serves(POD, "resize")
+    assert not await there.serves(POD, "nothing")
     assert not await there.serves(Kind("nothing.example/v1", "Thing", "things"))
     assert (await there.version()).startswith("v1.")
 
