@@ -13,6 +13,8 @@ from orchestrator.cluster.kinds import POD, Body, name_of
 from orchestrator.errors import NtpError
 
 SCHEDULER = "simulated-node"
+SIMULATED = "simulated"
+"""Image of containers that nobody runs."""
 TOUCHED = "ntp.dev/touched"
 """Annotation: the monotonic clock of this machine just before it was written."""
 AT_ONCE = 8
@@ -58,8 +60,8 @@ class FakeNode:
             "containerStatuses": [
                 {
                     "name": container["name"],
-                    "image": container["image"],
-                    "imageID": container["image"],
+                    "image": SIMULATED,
+                    "imageID": SIMULATED,
                     "containerID": f"simulated://{pod['metadata']['uid']}",
                     "ready": True,
                     "started": True,

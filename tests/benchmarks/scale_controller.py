@@ -9,7 +9,6 @@ controller. Simulated: the node (tests.benchmarks.fake_node, another process), b
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -26,11 +25,11 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, name_of, selector
 from orchestrator.cluster.place import Place
 from orchestrator.controller.controller import Controller
-from orchestrator.controller.outside import Outside, Tempo
+from orchestrator.controller.outside import Outside
 from orchestrator.decide.report import Outcome
 from orchestrator.decide.state import Phase
 from orchestrator.launch import Environment, Image
-from orchestrator.runtime.kubernetes import identity
+from orchestrator.runtime.kubernetes import identity, pods
 from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.runtime.kubernetes.runtime import KubernetesRuntime
 from orchestrator.spec.model import Artifact
@@ -80,29 +79,33 @@ class Counted(Cluster):
 class SimulatedBus:
     """Hears a beat of everybody who runs, as their node says."""
 
-    def __init__(self, runtime: KubernetesRuntime) -> None:
-        self._runtime = runtime
+    def __init__(self, cluster: Cluster) -> None:
+        self._pods = cluster.informer(POD, selector(identity.ours(PROJECT)))
         self.listening_since: datetime | None = datetime.now(UTC)
         self._beats: dict[str, Beat] = {}
+        self._lives: set[str] = set()
 
     def beats(self) -> Mapping[str, tuple[Beat, datetime]]:
         now = datetime.now(UTC)
         return {name: (beat, now) for name, beat in self._beats.items()}
 
     async def changes(self) -> AsyncIterator[str]:
-        while True:
-            for name, instance in (await self._runtime.observe()).items():
-                known = self._beats.get(name)
-                if instance.phase is Phase.RUNNING and (
-                    known is None or known.incarnation != instance.id
-                ):
-                    at = instance.started or datetime.now(UTC)
-                    given = {"at": at, "started": at, "stage": Stage.READY, "number": 1}
-                    self._beats[name] = Beat(
-                        name, "strategy", instance.id, instance.generation, **given
-                    )
-                    yield name
-            await asyncio.sleep(0.2)
+        changed = asyncio.Event()
+        with self._pods.listening(changed):
+            while True:
+                changed.clear()
+                for pod in [*(await self._pods.objects()).values()]:
+                    life, label = pods.life(pod), None
+                    if life not in self._lives and pods.phase(pod) is Phase.RUNNING:
+                        self._lives.add(life)
+                        label = identity.read(pod)
+                    if label is not None:
+                        at = pods.started(pod) or datetime.now(UTC)
+                        given = {"at": at, "started": at, "stage": Stage.READY, "number": 1}
+                        beat = Beat(label.name, label.kind, life, label.generation, **given)
+                        self._beats[label.name] = beat
+                        yield label.name
+                await changed.wait()
 
     def attend(self, *, closely: bool) -> None:
         """Nobody beats here."""
@@ -134,12 +137,11 @@ async def main(count: int, namespace: str, folder: Path) -> None:
                     project=PROJECT,
                     runtime=runtime,
                     broker=MemoryBroker(Machine(), external=True),
-                    bus=SimulatedBus(runtime),
+                    bus=SimulatedBus(cluster),
                     catalog=lambda _: catalog,
                     store=store,
                     secrets=LocalSecrets(folder, folder=folder, environment={}),
                     lease=lease,
-                    tempo=Tempo(starts=int(os.environ.get("STARTS", "4"))),
                 )
             )
             async with asyncio.TaskGroup() as tasks:
@@ -147,7 +149,7 @@ async def main(count: int, namespace: str, folder: Path) -> None:
                 listening = tasks.create_task(_lags(cluster, lags := {}))
                 stalls: list[float] = []
                 watching = tasks.create_task(_stalls(stalls))
-                await _measure(controller, cluster, store, count, lags, stalls)
+                await _measure(controller, cluster, store, count, lags=lags, stalls=stalls)
                 for task in (running, listening, watching):
                     task.cancel()
 
@@ -157,6 +159,7 @@ async def _measure(
     cluster: Counted,
     store: ClusterStore,
     count: int,
+    *,
     lags: dict[str, float],
     stalls: list[float],
 ) -> None:
@@ -198,14 +201,14 @@ async def _stalls(stalls: list[float]) -> None:
 
 async def _lags(cluster: Cluster, lags: dict[str, float]) -> None:
     """Note how long after the node began to write it, each touch is in the controller's copy."""
-    pods = cluster.informer(POD, selector(identity.ours(PROJECT)))
+    found = cluster.informer(POD, selector(identity.ours(PROJECT)))
     changed = asyncio.Event()
-    with pods.listening(changed):
+    with found.listening(changed):
         while True:
             await changed.wait()
             changed.clear()
             now = time.monotonic()
-            for pod in (await pods.objects()).values():
+            for pod in (await found.objects()).values():
                 at = (pod["metadata"].get("annotations") or {}).get(TOUCHED)
                 key = f"{name_of(pod)} {at}"
                 if at is not None and key not in lags:

@@ -41,12 +41,14 @@ BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
-    def __init__(self, project: str, cluster: Cluster, look: Look, ground: Ground) -> None:
+    def __init__(
+        self, project: str, cluster: Cluster, look: Look, ground: Ground, egress: Egress
+    ) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
         self._ground = ground
-        self._egress = Egress(project, cluster, ground)
+        self._egress = egress
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""

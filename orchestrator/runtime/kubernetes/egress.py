@@ -81,18 +81,34 @@ class Egress:
             )
             raise ActionError(words, reason="EgressKey", permanent=True) from error
 
+    async def gone(self, name: str) -> None:
+        """Have no token of an instance serve any more, until it is started again."""
+        key = f"{self._project}.{name}"
+        if self._proxy and (await self._told()).get(key, tokens.REMOVED) != tokens.REMOVED:
+            await self._tell({key: tokens.REMOVED})
+
     async def _serve(self, launch: Launch) -> None:
         """Have no older generation's token serve any more, as soon as the proxy has read that."""
-        name = f"{self._proxy}-serving"
-        if self._serving is None:
-            found = await self._cluster.get(CONFIG_MAP, name)
-            if found is None:
-                await self._cluster.apply(CONFIG_MAP, self._body(CONFIG_MAP, name), force=True)
-            self._serving = dict((found or {}).get("data") or {})
         wanted = tokens.serving(launch)
-        if not wanted.items() <= self._serving.items():
-            await self._cluster.patch(CONFIG_MAP, name, {"data": wanted})
-            self._serving |= wanted
+        if not wanted.items() <= (await self._told()).items():
+            await self._tell(wanted)
+
+    async def _told(self) -> dict[str, str]:
+        if self._serving is None:
+            found = await self._cluster.get(CONFIG_MAP, self._serving_name)
+            if found is None:
+                body = self._body(CONFIG_MAP, self._serving_name)
+                found = await self._cluster.apply(CONFIG_MAP, body, force=True)
+            self._serving = dict(found.get("data") or {})
+        return self._serving
+
+    async def _tell(self, entries: dict[str, str]) -> None:
+        await self._cluster.patch(CONFIG_MAP, self._serving_name, {"data": entries})
+        (await self._told()).update(entries)
+
+    @property
+    def _serving_name(self) -> str:
+        return f"{self._proxy}-serving"
 
     def _body(self, kind: Kind, name: str, **fields: object) -> Body:
         labels = {**identity.ours(self._project), identity.COMPONENT: "egress-proxy"}

@@ -101,8 +101,6 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    # The API server drops empty lists, and would note a change each time that one is applied.
-    policy["spec"] = {name: value for name, value in policy["spec"].items() if value != []}
     found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))

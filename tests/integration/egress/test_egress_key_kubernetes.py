@@ -16,7 +16,7 @@ from orchestrator.cluster.place import Place
 from orchestrator.errors import ActionError
 from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.objects import Ground
-from orchestrator.runtime.kubernetes.tokens import Signer
+from orchestrator.runtime.kubernetes.tokens import REMOVED, Signer
 from orchestrator.spec.model import HostPort
 from tests.worlds.pods import launch
 
@@ -84,6 +84,21 @@ async def test_who_names_no_host_has_no_token_and_costs_no_write_once_the_key_is
     calm = launch("my_strategy", files=dict(FEED.files))
     assert EGRESS_TOKEN_FILE not in (await egress.prepared(calm)).files
     assert writes[before:] == []
+
+
+async def test_who_is_removed_has_no_token_that_serves_until_it_comes_back(there, writes):
+    egress = Egress("shop", there, GROUND)
+    await egress.prepared(FEED)
+    await egress.gone("feed")
+    told = (await there.get(CONFIG_MAP, "shop-egress-proxy-serving"))["data"]
+    assert told == {"shop.feed": REMOVED}
+    before = len(writes)
+    await egress.gone("feed")
+    await egress.gone("never_named_a_host")
+    assert writes[before:] == []
+    await egress.prepared(replace(FEED, generation=1))
+    told = (await there.get(CONFIG_MAP, "shop-egress-proxy-serving"))["data"]
+    assert told == {"shop.feed": "1"}
 
 
 async def test_a_damaged_key_is_told_with_what_to_do(there):

@@ -1,6 +1,8 @@
 """On a real cluster, from inside a plugin's pod: who answers it, and where the proxy leads it."""
 
+import contextlib
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,3 +242,18 @@ def test_the_proxy_itself_leads_nobody_to_the_cluster(stage, source):
             place.host,
         )
         assert "10.96.0.1 is an address of this machine or its private network" in said
+
+
+def test_a_proxy_that_crashed_serves_again(stage, source):
+    """What it left in its pod's shared memory is no obstacle."""
+    crash = "import os, signal; os.kill(1, signal.SIGABRT)"
+    with contextlib.suppress(subprocess.CalledProcessError):  # the container goes under it
+        stage.kubectl("exec", "proxy", "--", "python3", "-c", crash)
+
+    def restarted():
+        [container] = stage.cluster.get("-n", stage.namespace, "pod", "proxy")["status"]["containerStatuses"]  # fmt: skip
+        return container["restartCount"] == 1 and container["ready"]
+
+    until(restarted)
+    newest = stage.signer.token(replace(source, generation=9)).decode()
+    assert stage.run("my-feed", SHOW, newest, "exchange.test") == "connected"

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -27,7 +28,7 @@ def echo():
                     link, _ = server.accept()
                 except OSError:
                     return
-                with link:
+                with link, suppress(OSError):  # who asked may be gone
                     link.sendall(b"hello")
                     link.sendall(link.recv(100))
 
@@ -206,3 +207,15 @@ def test_a_token_says_what_was_launched_and_is_the_same_each_time(asker):
     read, _, _ = egress_token.read(asker.signer.token(asker.launch).decode())
     assert (read.project, read.instance, read.generation) == ("shop", "feed", 3)
     assert claims(asker.launch, bus=True).hosts[0] == "ntp-nats:4222"
+
+
+def test_a_probe_that_only_knocks_is_not_told(asker):
+    host, _, port = asker.proxy.address.rpartition(":")
+    before = len(asker.proxy.said())
+    for _ in range(3):
+        socket.create_connection((host, int(port)), WITHIN_S).close()
+    with pytest.raises(DoorRefusedError):
+        asker.may(EXCHANGE).connect("after-knocking.test", 443, WITHIN_S)
+    assert told(asker.proxy, "after-knocking.test:443") == {"shop/feed"}
+    lines = [each for each in asker.proxy.said()[before:].splitlines() if "storeLate" not in each]
+    assert len(lines) == 1, lines
