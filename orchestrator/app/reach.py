@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.control import client
 from orchestrator.control.protocol import PORT, SOCKET
-from orchestrator.errors import ConflictError, UnreachableError
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,6 +58,27 @@ class Reached:
             return asyncio.run_coroutine_threadsafe(done(), self._loop).result()
         except TimeoutError as error:
             raise UnreachableError(f"the cluster did not answer in {WITHIN_S:.0f} s") from error
+        except UnreachableError as error:
+            if "fix:" in str(error):
+                raise
+            raise UnreachableError(f"{error}\n  {self._try('version')}") from error
+        except ActionError as error:
+            raise self._fixed(error) from error
+
+    def _try(self, words: str) -> str:
+        named = f" --context {self._context}" if self._context else ""
+        return f"fix: see whether `kubectl{named} {words}` works: network, VPN, and the kubeconfig's address"
+
+    def _fixed(self, error: ActionError) -> ActionError:
+        """Return a refusal with what to do about it."""
+        fixes = {
+            "Unauthorized": "fix: log in to the cluster again; `kubectl auth whoami` says as whom you are known",
+            "Forbidden": "fix: ask for the rights that docs/pluginset.md lists; `kubectl auth can-i --list` has yours",
+            "NotFound": "fix: is the chart installed there (the kind PluginSet is a part of it), and the namespace right?",
+        }
+        fix = fixes.get(error.reason, "")
+        told = f"{error}\n  {fix}" if fix else str(error)
+        return ActionError(told, reason=error.reason, permanent=error.permanent)
 
     @property
     def namespace(self) -> str:

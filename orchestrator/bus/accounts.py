@@ -10,7 +10,7 @@ from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.bus.keys import ACCOUNT, Key, make
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.errors import ActionError, UnreachableError, first
 from orchestrator.spec.model import Import, Rights
 
 _AT_ONCE = 16
@@ -79,8 +79,8 @@ class Accounts:
                     for item in rights:
                         if item.kind == kind:
                             tasks.create_task(one(item))
-            except* (UnreachableError, ActionError) as group:
-                raise group.exceptions[0] from None
+            except BaseExceptionGroup as group:
+                raise first(group) or group from None
 
     async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
         key = self._authority.account(rights.instance)
@@ -112,8 +112,8 @@ class Accounts:
             async with asyncio.TaskGroup() as tasks:
                 for token in self._told.values():
                     tasks.create_task(one(token))
-        except* (UnreachableError, ActionError) as group:
-            raise group.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise first(group) or group from None
         gone = {key: key for key in self._authority.buried() if key not in self._told}
         if gone:
             await self._delete(gone)

@@ -20,7 +20,7 @@ from orchestrator.catalog.extraction import Limits
 from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, available, find
 from orchestrator.catalog.lying import Lying, look
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, first
 from orchestrator.launch import Environment
 from orchestrator.spec.model import Artifact, Wanted
 
@@ -92,9 +92,9 @@ class LocalCatalog:
             async with asyncio.TaskGroup() as tasks:
                 for group in groups.values():
                     tasks.create_task(answer(group))
-        except* ActionError as errors:
+        except BaseExceptionGroup as errors:
             # The cache itself: one reason is enough, and it is the same for all.
-            raise errors.exceptions[0] from None
+            raise first(errors) or errors from None
         return artifacts, sorted(set(problems))
 
     def look(self, wanted: Sequence[Wanted]) -> Mapping[str, Lying]:

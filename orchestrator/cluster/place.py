@@ -138,6 +138,16 @@ def _insist_readable(place: Place) -> None:
 
 
 def _problem(place: Place, error: Exception) -> Problem:
+    from kubernetes.aio import config
+
+    if not isinstance(error, config.ConfigException):
+        what = "the file is no kubeconfig: " + (
+            " ".join(str(error).split()) or type(error).__name__
+        )
+        if isinstance(error, KeyError | TypeError | AttributeError):
+            what = "the file is no kubeconfig"  # the library fell over what is missing
+        fix = "see whether `kubectl config view` reads it; ask your platform team for another"
+        return Problem(place.files, 0, 0, what, fix)
     if place.context is not None:
         fix = "name one of those that `kubectl config get-contexts` lists"
         return Problem(place.files, 0, 0, f"context '{place.context}' cannot be used: {error}", fix)

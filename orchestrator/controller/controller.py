@@ -36,7 +36,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Tap,
 )
-from orchestrator.errors import NtpError
+from orchestrator.errors import first
 from orchestrator.letters import LetterOperations
 from orchestrator.ports import Event, LogLine, Revision
 
@@ -105,8 +105,8 @@ class Controller:
                 finally:
                     for each in beside:
                         each.cancel()
-        except* NtpError as group:
-            raise _first(group) from group
+        except BaseExceptionGroup as group:
+            raise first(group) or group from None
         return await self._taking_down.finish()
 
     @property
@@ -285,10 +285,3 @@ class Controller:
     def _look_at(self, name: str) -> None:
         self._loop.parking.release(name)
         self._loop.agenda.mark(name)
-
-
-def _first(group: BaseExceptionGroup[NtpError]) -> NtpError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found if isinstance(found, NtpError) else NtpError(str(found))

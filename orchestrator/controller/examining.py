@@ -21,7 +21,7 @@ from orchestrator.decide.memory import NOBODY
 from orchestrator.decide.push import runs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConfigError
+from orchestrator.errors import first
 from orchestrator.ports import Catalog, Secrets
 from orchestrator.spec.model import Unusable
 
@@ -119,8 +119,8 @@ class Examining:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._telling.refreshed(within=within))
                 declared = await self.understand(readable, catalog)
-        except* (ConfigError, ActionError) as group:
-            raise group.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise first(group) or group from None
         return declared
 
     async def understand(self, readable: Readable, catalog: Catalog) -> Declared:

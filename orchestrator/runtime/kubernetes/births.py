@@ -22,7 +22,7 @@ from orchestrator.cluster.kinds import (
 )
 from orchestrator.cluster.refusals import OwnedError, reason_of
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConflictError, NtpError, UnreachableError
+from orchestrator.errors import ActionError, ConflictError, UnreachableError, first
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
 from orchestrator.runtime.kubernetes.egress import Egress
@@ -127,8 +127,8 @@ class Births:
             async with asyncio.TaskGroup() as group:
                 for kind in (STATEFUL_SET, *BELONGINGS):
                     group.create_task(self._insist_ours(kind, name))
-        except* NtpError as failed:
-            raise failed.exceptions[0] from None
+        except BaseExceptionGroup as failed:
+            raise first(failed) or failed from None
 
     async def _insist_ours(self, kind: Kind, name: str) -> None:
         found = await self._cluster.get(kind, name)

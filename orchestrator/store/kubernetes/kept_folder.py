@@ -37,10 +37,13 @@ class KeptFolder:
         self._known = self._states()
 
     async def run(self) -> None:
-        """For ever."""
-        while True:
+        """For ever; what changed last is kept at the end, too."""
+        try:
+            while True:
+                self.keep()
+                await asyncio.sleep(EVERY_S)
+        finally:
             self.keep()
-            await asyncio.sleep(EVERY_S)
 
     def keep(self) -> None:
         """Keep what changed since the last look."""

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+import yaml
 
 from tests.integration.pluginset.conftest import FLEET, eventually
 
@@ -148,12 +149,43 @@ def test_an_apply_waits_for_whoever_takes_over(one, controller, ntpctl, file):
     assert one.told() == "leads 3", "it waited its turn, and a lease that was given back is free"
 
 
-def test_a_kubeconfig_that_is_wrong_is_told_with_a_fix(ntpctl, namespace):
+def test_a_kubeconfig_that_is_wrong_is_told_with_a_fix(
+    ntpctl, knowing, environment, tmp_path, kubectl
+):
     none = ntpctl("--context", "nowhere", "status", code=2).stderr
     assert "context 'nowhere' cannot be used" in none
     assert "fix: name one of those that `kubectl config get-contexts` lists" in none
     nobody = ntpctl("status", code=3).stderr
-    assert f"no controller of ntp was ever in namespace '{namespace}'" in nobody
+    assert f"ever in namespace '{environment['NTP_NAMESPACE']}'" in nobody
     assert "fix: `helm install ntp helm/ntp`" in nobody
     other = ntpctl("demo", code=2).stderr
     assert "'demo' is for this machine" in other
+    with open(knowing.kubeconfig, encoding="utf-8") as file:  # noqa: PTH123
+        good = file.read()
+    own = tmp_path / "kubeconfig"
+    environment["KUBECONFIG"] = str(own)
+    kubectl("create", "serviceaccount", "poor")
+    token = kubectl("create", "token", "poor").strip()
+    for text, code, words, fix in (
+        ("", 2, "the file is no kubeconfig", "`kubectl config view`"),
+        ("a: [", 2, "the file is no kubeconfig: while parsing", "`kubectl config view`"),
+        (elsewhere(good), 3, "cannot be reached", "`kubectl --context local version`"),
+        (as_token(good, "nonsense"), 5, "Unauthorized", "log in to the cluster again"),
+        (as_token(good, token), 5, "cannot list resource", "`kubectl auth can-i --list`"),
+    ):
+        own.write_text(text)
+        told = ntpctl("status", code=code).stderr
+        assert words in told
+        assert fix in told
+
+
+def elsewhere(text):
+    config = yaml.safe_load(text)
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    return yaml.safe_dump(config)
+
+
+def as_token(text, token):
+    config = yaml.safe_load(text)
+    config["users"][0]["user"] = {"token": token}
+    return yaml.safe_dump(config)
