@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-long test-v2 crash lint docs bench lock clean dist images
+.PHONY: help setup demo test test-long test-v2 crash lint docs bench lock clean dist images cluster-images
 
 help:
 	@echo "make demo       the main job on recorded market data (under two minutes, the first time too)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff, mypy, import-linter, generated files"
 	@echo "make docs       write the generated files: schemas/, docs/reference/"
 	@echo "make images     test, pack and compare the images of all bundled plugins"
+	@echo "make cluster-images  what helm/ntp runs, as one archive: dist/cluster/images.tar, and values"
 	@echo "make bench      the figures of docs/benchmarks.md"
 
 setup: $(READY)
@@ -64,6 +65,7 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/ntpctl schema --check
 	@$(BIN)/python -m docs.generator --check
+	@$(BIN)/python .ci/manifests.py --check
 
 docs: $(READY)
 	@$(BIN)/ntpctl schema --write
@@ -81,6 +83,9 @@ dist: $(READY)
 
 images: $(READY)
 	@.ci/images
+
+cluster-images: $(READY)
+	@.ci/cluster-images
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from docs.generator import commands, plugins_yaml
+from docs.generator import chart_values, commands, plugins_yaml
 from docs.generator.regions import filled
 from orchestrator.spec import custom_resource
 
@@ -12,9 +12,11 @@ DOCS = Path(__file__).parents[1]
 PAGES: Mapping[str, Callable[[], dict[str, str]]] = {
     "reference/plugins-yaml.md": plugins_yaml.parts,
     "reference/cli.md": commands.parts,
+    "kubernetes.md": chart_values.parts,
 }
 FILES: Mapping[str, Callable[[], bytes]] = {
     f"helm/ntp/crds/{custom_resource.FILE}": custom_resource.render,
+    "helm/ntp/values.schema.json": chart_values.render,
 }
 """Those that are generated as a whole; from the root."""
 

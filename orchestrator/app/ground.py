@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 BROKER_PODS: Final = "NTP_BROKER_PODS"
 """Labels of the broker's pods, key=value,…; absent: it is outside of the namespace."""
+PROXY: Final = "NTP_PROXY"
+"""host:port of the egress proxy; absent: there is none."""
 PROXY_PODS: Final = "NTP_PROXY_PODS"
 PULL_SECRETS: Final = "NTP_PULL_SECRETS"
 """Names of Secrets, separated by commas."""
@@ -20,7 +22,7 @@ RESOLVE_S: Final = 5.0
 
 
 async def ground(environment: Mapping[str, str]) -> "Ground":
-    """Return it. The broker's names are looked up now: no pod of a plugin may ask a name server."""
+    """Return it. The names of broker and proxy are looked up now: no pod of a plugin may ask a name server."""
     from orchestrator.runtime.kubernetes.objects import Ground
 
     said = Ground()
@@ -28,6 +30,7 @@ async def ground(environment: Mapping[str, str]) -> "Ground":
     return Ground(
         broker=broker or None,
         proxy=_labels(environment.get(PROXY_PODS, "")) or said.proxy,
+        proxy_address=environment.get(PROXY, ""),
         aliases=await _aliases(environment),
         pull_secrets=tuple(_words(environment.get(PULL_SECRETS, ""))),
         storage_class=environment.get(STORAGE_CLASS) or None,
@@ -37,7 +40,7 @@ async def ground(environment: Mapping[str, str]) -> "Ground":
 async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:
     nats = external_nats.read(environment, [])
     found = {}
-    for each in (nats.address if nats else "").split(","):
+    for each in (*(nats.address if nats else "").split(","), environment.get(PROXY, "")):
         host = each.rpartition(":")[0]
         try:
             async with asyncio.timeout(RESOLVE_S):
@@ -45,7 +48,7 @@ async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:
                     host, None, type=socket.SOCK_STREAM
                 )
         except (OSError, TimeoutError, UnicodeError):
-            continue  # the broker's own connection says what is wrong
+            continue  # who connects says what is wrong
         address = str(infos[0][4][0])
         if address != host:
             found[host] = address

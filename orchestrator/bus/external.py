@@ -62,7 +62,7 @@ def _objection(folder: Path) -> str:
 
 def _take(file: Path, check: Callable[[bytes], bytes], problems: list[Problem]) -> bytes:
     try:
-        mode, content = _read(file)
+        mode, given, content = _read(file)
     except FileNotFoundError:
         fix = f"put it there: {_WANTED[file.name]}"
         problems.append(Problem(str(file), 0, 0, "the file does not exist", fix))
@@ -72,7 +72,7 @@ def _take(file: Path, check: Callable[[bytes], bytes], problems: list[Problem]) 
         fix = "make it a regular file that the controller's user may read"
         problems.append(Problem(str(file), 0, 0, message, fix))
         return b""
-    if mode & 0o077:
+    if mode & (0o037 if given else 0o077):
         # As our own keys are kept: whoever has this one may do what he likes on that NATS.
         message = f"the file holds a key, and others may read or change it (mode {mode:04o})"
         problems.append(Problem(str(file), 0, 0, message, f"chmod 600 {file}"))
@@ -83,14 +83,16 @@ def _take(file: Path, check: Callable[[bytes], bytes], problems: list[Problem]) 
     return b""
 
 
-def _read(file: Path) -> tuple[int, bytes]:
+def _read(file: Path) -> tuple[int, bool, bytes]:
+    """Return its mode, whether root let us read it by our group (as a pod is given a Secret), and its content."""
     # Without O_NONBLOCK the open of a FIFO waits for a writer, for ever.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError("it is no regular file")
-        return stat.S_IMODE(mode), os.read(descriptor, LONGEST)
+        given = found.st_uid == 0 != os.geteuid() and found.st_gid in os.getgroups()
+        return stat.S_IMODE(found.st_mode), given, os.read(descriptor, LONGEST)
     finally:
         os.close(descriptor)
 

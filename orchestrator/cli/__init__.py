@@ -78,6 +78,11 @@ COMMANDS = {
         "images",
         "Build the images of plugins, each once; list and prune those that are here.",
     ),
+    "release": (
+        "release",
+        "Make the keys of a release of the chart, see whether it works, remove what it left.",
+    ),
+    "nats": ("nats", "Make the keys of a NATS that others run for a project."),
     "plugin": (
         "plugin",
         "Find plugins in marketplaces, look at what they ask for, and install them.",

@@ -146,7 +146,7 @@ def _network(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if written in row["egress"]:
             times += (
                 ", for its name led to this machine or a private network; "
-                "if that is meant, allow the address itself"
+                "if that is meant, allow the address itself (on a cluster: egressProxy.private of its chart)"
             )
         elif host:
             missing.append(written)

@@ -113,7 +113,11 @@ def status(
         report=beat.report if beat else {},
         egress=tuple(written(host) for host in spec.egress),
         egress_mapped=mapped(spec.detours),
-        egress_refused=dict(instance.refused) if instance else {},
+        # A door tells the runtime; of a proxy, which serves many, the plugin itself knows what it asked for.
+        egress_refused={
+            **(instance.refused if instance else {}),
+            **(beat.egress_refused if beat else {}),
+        },
         halted=halted,
         halt_pending=waits,
     )

@@ -59,8 +59,8 @@ class DebianError(Exception):
     """apt does not give what is needed; the message says what to do."""
 
 
-def closure(roots: list[str]) -> list[Package]:
-    """Return the packages that these need, with themselves, by name."""
+def closure(roots: list[str], *, without: frozenset[str] = NOT_NEEDED) -> list[Package]:
+    """Return the packages that these need, with themselves, by name; those of `without` are left out."""
     found: dict[str, Package] = {}
     waiting = list(roots)
     while waiting:
@@ -71,7 +71,7 @@ def closure(roots: list[str]) -> list[Package]:
             waiting += [
                 name
                 for name in _depends(package.control)
-                if name not in found and name not in NOT_NEEDED and name not in waiting
+                if name not in found and name not in without and name not in waiting
             ]
     return [found[name] for name in sorted(found)]
 
@@ -97,8 +97,10 @@ def fetch(packages: list[Package], folder: Path) -> None:
         raise DebianError(f"{', '.join(wrong)} cannot be fetched: {last}\n  fix: apt-get update")
 
 
-def entries(packages: list[Package], folder: Path) -> dict[str, Entry]:
-    """Return the files that a plugin's Python needs, by their path in the image."""
+def entries(
+    packages: list[Package], folder: Path, *, kept: re.Pattern[str] = _KEPT
+) -> dict[str, Entry]:
+    """Return the files that are needed, by their path in the image; as given, a plugin's Python's."""
     found: dict[str, Entry] = {
         "/lib": Link("usr/lib"),
         "/lib64": Link("usr/lib64"),
@@ -106,7 +108,7 @@ def entries(packages: list[Package], folder: Path) -> dict[str, Entry]:
     }
     for package in packages:
         for path, entry in _unpacked(folder / package.file):
-            if _KEPT.match(path) and not _WITHOUT_THEM.match(path):
+            if kept.match(path) and not _WITHOUT_THEM.match(path):
                 found[f"/{path}"] = entry
         # Where scanners look for what is installed in an image without dpkg.
         found[f"/var/lib/dpkg/status.d/{package.name}"] = File(Held(package.control.encode()))

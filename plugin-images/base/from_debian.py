@@ -75,12 +75,16 @@ def main() -> int:
     return 0
 
 
+def roots(python: str) -> list[str]:
+    """Return the packages that a base is asked for."""
+    return [f"{python}-minimal", f"lib{python}-stdlib", "libstdc++6", "ca-certificates", "tzdata"]
+
+
 def make(layout: Layout, scratch: Path) -> tuple[Image, bool, int]:
     """Return the image, whether it was made now, and of how many packages."""
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    roots = [f"{python}-minimal", f"lib{python}-stdlib", "libstdc++6", "ca-certificates", "tzdata"]
     try:
-        packages = closure(roots)
+        packages = closure(roots(python))
     except DebianError as error:
         raise DebianError(
             f"{error}, or run this with the Python that Debian has here: compiled files of one "

@@ -21,6 +21,7 @@ ROOMS = (
     "marketplace",
     "compose",
     "author_test",
+    "scale",
 )
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks

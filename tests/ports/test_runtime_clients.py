@@ -18,8 +18,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 NAMES = {"websockets", "httpx", "aiohttp", "requests", "ccxt"}
 VISIT = """
 import asyncio, json, os, sys
-from ntp.confine import door_client
-door_client.install(os.environ['NTP_LAUNCH'] + '/door.sock')  # as the runner does
+from ntp.confine import door_client, ways
+ways.install(door_client.Door(os.environ['NTP_LAUNCH'] + '/door.sock'))  # as the runner does
 exec(open(os.environ['NTP_LAUNCH'] + '/clients.py').read())
 for place in json.loads(sys.argv[1]):
     print(json.dumps(asyncio.run(visit(place))))

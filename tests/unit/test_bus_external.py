@@ -112,3 +112,34 @@ def test_nothing_is_waited_for_and_no_descriptor_is_left(folder):
         (SYSTEM, "the file cannot be read: it is no regular file"),
     ]
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("mode", "groups", "taken"), [(0o440, [7001], True), (0o460, [7001], False), (0o444, [7001], False), (0o440, [], False)])  # fmt: skip
+def test_a_key_that_root_lets_our_group_read_is_taken_as_a_pod_is_given_it(
+    folder, mode, groups, taken
+):
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o005 != 0o005:
+            parent.chmod(parent.stat().st_mode | 0o005)
+    for name in (OPERATOR, SYSTEM):
+        os.chown(folder / name, 0, 7001)
+        (folder / name).chmod(mode)
+    reading, answer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups(groups)
+            os.setgid(7000)
+            os.setuid(7000)
+            read_keys("127.0.0.1:4222", folder)
+            os.write(answer, b"taken")
+        except ConfigError as error:
+            os.write(answer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(answer)
+    with os.fdopen(reading, "rb") as said:
+        words = said.read().decode()
+    os.waitpid(child, 0)
+    assert (words == "taken") is taken, words

@@ -46,6 +46,15 @@ def condition(status, type_):
     return next(each for each in status.conditions if each.type == type_)
 
 
+def test_what_a_proxy_refused_is_told_by_the_plugin_itself():
+    made = world()
+    observed = made.observed()
+    beat = msgspec.structs.replace(observed.beats["a"], egress_refused={"x.test:443": 2})
+    observed = replace(observed, beats={**observed.beats, "a": beat})
+    found = statuses(made.desired, observed, made.plan(), now=made.now)
+    assert {each.name: each.egress_refused for each in found} == {"a": {"x.test:443": 2}, "b": {}}
+
+
 def test_a_ready_plugin_is_running():
     status = told(world())["a"]
     assert (status.state, status.message, status.ready, status.generation) == (

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def docs(tmp_path) -> Path:
     shutil.copytree(ROOT / "docs" / "reference", tmp_path / "reference")
+    shutil.copy(ROOT / "docs" / "kubernetes.md", tmp_path)
     return tmp_path
 
 

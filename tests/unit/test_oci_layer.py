@@ -190,6 +190,23 @@ def test_the_archive_is_what_docker_load_reads(tmp_path):
     assert json.loads(config)["rootfs"]["diff_ids"] == [unpacked] == [made.diff_id]
 
 
+def test_containerd_is_told_the_name_by_digest_and_the_host_that_is_in_a_name(tmp_path):
+    layout, _, built = _made(tmp_path)
+    out = io.BytesIO()
+    items = [Item(built, "localhost/ntp/x", "1.0.0"), Item(built, "ntp/y", "2")]
+    archive.write(layout, items, out, by_digest=True)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        listed = json.load(tar.extractfile("index.json"))["manifests"]
+    assert [each["annotations"]["io.containerd.image.name"] for each in listed] == [
+        "localhost/ntp/x:1.0.0",
+        f"localhost/ntp/x@{built.digest}",
+        "docker.io/ntp/y:2",
+        f"docker.io/ntp/y@{built.digest}",
+    ]
+    assert {each["digest"] for each in listed} == {built.digest}
+
+
 def test_an_archive_with_an_altered_blob_is_refused(tmp_path):
     layout, _, built = _made(tmp_path / "from")
     file = tmp_path / "image.tar"

@@ -23,6 +23,7 @@ from tests.worlds.engine import base
 
 REPOSITORY = Path(__file__).parents[2]
 STARTER = REPOSITORY.parent / "shared" / "k8s"
+STATE = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s"))
 NAMED = "NTP_TEST_KUBECONFIG"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -96,9 +97,24 @@ class Cluster:
         """Have the node know the images of an archive."""
         self.run(STARTER / "load", file, within_s=300)
 
+    def recycle(self):
+        """Offer again the volumes whose claims are gone: the node has eight, and keeps what was in them."""
+        with (Path(tempfile.gettempdir()) / "ntp-test-volumes.lock").open("w") as alone:
+            fcntl.flock(alone, fcntl.LOCK_EX)
+            for volume in self.get("persistentvolumes")["items"]:
+                folder = Path(volume["spec"].get("local", {}).get("path", ""))
+                if volume["status"]["phase"] != "Released" or not folder.is_relative_to(STATE):
+                    continue
+                for each in folder.iterdir():
+                    self.run("rm", "-rf", each)
+                patch = [{"op": "remove", "path": "/spec/claimRef"}]
+                words = ("patch", "pv", volume["metadata"]["name"], "--type=json", "-p")
+                self.kubectl(*words, json.dumps(patch))
+
     @contextmanager
     def namespace(self, labels=RESTRICTED):
         """A namespace that is gone afterwards, with all that is in it."""
+        self.recycle()
         name = f"ntp-test-{uuid.uuid4().hex[:8]}"
         made = {
             "apiVersion": "v1",
@@ -162,5 +178,5 @@ def _ours(used):
 
 
 def _programs():
-    folder = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s")) / "bin"
+    folder = STATE / "bin"
     return folder if folder.is_dir() else None

@@ -25,6 +25,7 @@ from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError, first
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
+from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.identity import object_name
 from orchestrator.runtime.kubernetes.look import Look, Seen, replicas
 from orchestrator.runtime.kubernetes.objects import Ground
@@ -40,11 +41,14 @@ BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
-    def __init__(self, project: str, cluster: Cluster, look: Look, ground: Ground) -> None:
+    def __init__(
+        self, project: str, cluster: Cluster, look: Look, ground: Ground, egress: Egress
+    ) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
         self._ground = ground
+        self._egress = egress
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
@@ -79,6 +83,7 @@ class Births:
         return False
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
+        launch = await self._egress.prepared(launch)
         workload = seen.workload
         if workload is None:
             await self._insist_free(launch)

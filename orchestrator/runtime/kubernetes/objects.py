@@ -44,6 +44,8 @@ class Ground:
         default_factory=lambda: {"app.kubernetes.io/component": "egress-proxy"}
     )
     """Labels of the pods of the egress proxy."""
+    proxy_address: str = ""
+    """host:port of the egress proxy, whose host is among `aliases`; empty: there is none."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Host -> address that pods know without a name server: of the broker, and of the proxy."""
     pull_secrets: tuple[str, ...] = ()
@@ -99,8 +101,6 @@ def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, 
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    # The API server drops empty lists, and would note a change each time that one is applied.
-    policy["spec"] = {name: value for name, value in policy["spec"].items() if value != []}
     found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
     if launch.storage:
         found.append((CLAIM, _claim(launch, ground)))
@@ -113,8 +113,10 @@ def secret(launch: Launch, owner: Body) -> Body:
     """Return the Secret that holds the files of a launch."""
     files = {**launch.files}
     if LAUNCH_FILE in files:
-        # No door is there: the pod's network is a plain one, within its policy.
-        told = {**json.loads(files[LAUNCH_FILE]), "plain_network": True}
+        told = json.loads(files[LAUNCH_FILE])
+        if told.get("proxy") is None:
+            # Neither door nor proxy is there: the pod's network is a plain one, within its policy.
+            told["plain_network"] = True
         files[LAUNCH_FILE] = json.dumps(told, sort_keys=True).encode()
     # The kubelet mounts a file of its own over this one, for the runner's last words.
     files.setdefault(TERMINATION_FILE, b"")

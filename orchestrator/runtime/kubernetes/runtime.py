@@ -14,6 +14,7 @@ from orchestrator.launch import Launch
 from orchestrator.ports import Capabilities, LogLine
 from orchestrator.runtime.kubernetes import look, output, policies
 from orchestrator.runtime.kubernetes.births import Births
+from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.look import Look
 from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.runtime.kubernetes.resizing import Resizing
@@ -38,7 +39,8 @@ class KubernetesRuntime:
     def __init__(self, project: str, cluster: Cluster, ground: Ground) -> None:
         self._cluster = cluster
         self._look = Look(project, cluster)
-        self._births = Births(project, cluster, self._look, ground)
+        self._egress = Egress(project, cluster, ground)
+        self._births = Births(project, cluster, self._look, ground, self._egress)
         self._stops = Stops(project, cluster, self._look)
         self._resizing = Resizing(cluster, self._look)
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -79,6 +81,7 @@ class KubernetesRuntime:
     async def remove(self, name: str, *, delete_data: bool) -> None:
         """Forget a stopped instance. ActionError (StillRunning) if it runs: stop it first."""
         await self._stops.remove(name, delete_data=delete_data)
+        await self._egress.gone(name)
 
     async def update(self, name: str, resources: Resources) -> None:
         """Change memory and CPU of a running pod in place; its processes are not limited."""

@@ -22,7 +22,10 @@ from nats.aio.subscription import Subscription
 
 from ntp.bucket import Bucket
 from ntp.capture import FLEETING, captured
-from ntp.contract.launch import DOOR_SOCKET, BusAddress
+from ntp.confine.door_client import Door
+from ntp.confine.proxy_client import Direct, Proxy
+from ntp.confine.ways import Way
+from ntp.contract.launch import DOOR_SOCKET, BusAddress, ProxyAddress
 from ntp.error_log import ErrorLog
 from ntp.inbox import Callback, Inbox, Together
 from ntp.link_stats import Stats
@@ -42,8 +45,8 @@ INSIST = 1.0
 class Link:
     """Made by `connect`. Only one loop may use it."""
 
-    def __init__(self, door: Path | None, on_error: Callable[[str], None]) -> None:
-        self._transport = Transport(door)
+    def __init__(self, way: Way | None, on_error: Callable[[str], None]) -> None:
+        self._transport = Transport(way)
         self._client = LeanClient(self._transport)
         self._on_error = on_error
         self._inbox = Inbox()
@@ -268,18 +271,19 @@ async def connect(
     *,
     plain: bool,
     name: str,
+    proxy: ProxyAddress | None = None,
     on_error: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Link]:
     """Connect, waiting as long as it takes; stay connected until the block ends.
 
-    `folder` holds the credentials and, unless `plain`, the door's socket. `name` is shown by the
+    `folder` holds the credentials and, unless `plain`, the door's socket; `proxy`: no door is there, and
+    the bus is reached past the proxy, or through it where it says so. `name` is shown by the
     broker's tools. `on_error` is told in words whatever went wrong and was survived: a lost
     connection, a refused subject, a repeated signal; it runs in the loop and must be quick.
 
     Leaving the block closes at once; `drain` before it where nothing may be lost.
     """
-    door = folder / DOOR_SOCKET
-    link = Link(None if plain or not door.exists() else door, on_error)
+    link = Link(None if plain else _way(folder, proxy), on_error)
     credentials = None if bus.credentials is None else folder / bus.credentials
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -297,3 +301,10 @@ async def connect(
         raise
     finally:
         await link._close()  # noqa: SLF001
+
+
+def _way(folder: Path, proxy: ProxyAddress | None) -> Way | None:
+    if proxy is not None:
+        return Proxy(proxy.address, folder / proxy.token) if proxy.bus else Direct()
+    door = folder / DOOR_SOCKET
+    return Door(str(door)) if door.exists() else None

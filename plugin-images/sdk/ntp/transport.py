@@ -24,7 +24,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
-from ntp.confine import door_client
+from ntp.confine.ways import Way
 from ntp.frames import Frames
 
 Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
@@ -42,11 +42,11 @@ _CREDENTIALS_LIMIT = 16 * 1024
 
 
 class Transport(TcpTransport):
-    """TCP, handed out by the door where there is one; pauses longer after each failure in a row."""
+    """TCP, by the way out where there is one; pauses longer after each failure in a row."""
 
-    def __init__(self, door: Path | None) -> None:
+    def __init__(self, way: Way | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # nats-py's
-        self._door = door
+        self._way = way
         self._pause = 0.0
 
     def __bool__(self) -> bool:
@@ -63,10 +63,10 @@ class Transport(TcpTransport):
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
         host, port = uri.hostname or "localhost", uri.port or 4222
         async with asyncio.timeout(connect_timeout):
-            if self._door is None:
+            if self._way is None:
                 reader, writer = await asyncio.open_connection(host, port, limit=READ)
             else:
-                handed = await door_client.open_async(str(self._door), host, port)
+                handed = await self._way.open_async(host, port)
                 reader, writer = await asyncio.open_connection(sock=handed, limit=READ)
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

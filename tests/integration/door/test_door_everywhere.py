@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ntp.confine import door_everywhere, door_nowhere
+from ntp.confine import door_client, door_everywhere, door_nowhere
 
 TLS = Path(__file__).parents[2] / "fixtures" / "tls"
 
@@ -59,7 +59,7 @@ def through_door(open_door, exchange) -> Iterator[object]:
     names = {"exchange.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]}
     allow = [f"exchange.test:{exchange}", f"other.test:{exchange}", f"127.0.0.1:{exchange}"]
     door = open_door(*allow, private=allow, names=names)
-    undo = door_everywhere.install(door.path)
+    undo = door_everywhere.install(door_client.Door(door.path))
     yield door
     undo()
 
@@ -96,7 +96,7 @@ async def test_asyncio_streams_over_tls(through_door, exchange, trust):
 
 async def test_the_loop_lives_while_the_door_is_asked(open_door, exchange):
     door = open_door("hangs.test:443", names={"hangs.test": None})
-    undo = door_everywhere.install(door.path)
+    undo = door_everywhere.install(door_client.Door(door.path))
     turns = 0
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -146,7 +146,7 @@ def test_who_asks_name_servers_by_itself_is_not_to_be_had(open_door, tmp_path, m
     (tmp_path / "aiodns.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("aiodns")  # by somebody before us
-    undo = door_everywhere.install(open_door("exchange.test:443").path)
+    undo = door_everywhere.install(door_client.Door(open_door("exchange.test:443").path))
     try:
         with pytest.raises(ImportError):
             importlib.import_module("aiodns")
@@ -177,7 +177,7 @@ def test_the_book_forgets_the_oldest_names():
 
 def test_who_may_reach_nobody_is_told_so_and_counted(open_door, exchange):
     door = open_door(f"127.0.0.1:{exchange}")
-    undo = door_nowhere.install(door.path)
+    undo = door_nowhere.install(door_client.Door(door.path))
     try:
         with pytest.raises(urllib.error.URLError, match=r"exchange\.test:8080 is refused: "):
             urllib.request.urlopen("http://exchange.test:8080/", timeout=10)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from ntp.confine import door_client
+from ntp.confine import door_client, ways
 from ntp.live import reach
 from ntp.live.backoff import Backoff
 from ntp.live.line import Line
@@ -31,12 +31,12 @@ def behind(open_door):
 
     def through(*allow, **names):
         door = open_door(*allow, private=allow, names=names)
-        undone.append(door_client.install(door.path))
+        undone.append(ways.install(door_client.Door(door.path)))
 
     yield through
     for undo in undone:
         undo()
-    assert not door_client.installed()
+    assert not ways.installed()
 
 
 async def test_a_place_that_is_not_allowed(behind):

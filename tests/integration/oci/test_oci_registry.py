@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ntp.oci import archive, image, layer, reference
 from ntp.oci.descriptor import CONFIG, LAYER, MANIFEST, digest_of, dump
@@ -155,6 +156,40 @@ def test_what_was_packed_is_published_with_what_is_attached(host, tmp_path):
     (listed,) = there.referrers(reference.parse(run.stdout.strip()))
     assert listed.digest == about.descriptor.digest
     assert listed.artifact_type == "application/vnd.cyclonedx+json"
+    there.close()
+
+
+def test_archives_of_two_architectures_are_published_as_one_index_by_whose_digest_values_ask(
+    host, tmp_path
+):
+    made, files = {}, []
+    for name in ("amd64", "arm64"):
+        layout = Layout.create(tmp_path / name)
+        added = layer.write(layout, {"/which": File(Held(name.encode()))})
+        settings = {"Labels": {"org.opencontainers.image.title": "one_of_all"}}
+        built = image.build(layout, base=None, layers=[added], settings=settings, annotations={}, architecture=name)  # fmt: skip
+        other = image.build(layout, base=None, layers=[added], settings={"Labels": {"org.opencontainers.image.title": "other"}}, annotations={}, architecture=name)  # fmt: skip
+        made[name] = built
+        file = tmp_path / f"{name}.tar"
+        with file.open("wb") as out:
+            items = [archive.Item(built, "l/one-of-all", "1"), archive.Item(other, "l/other", "1")]
+            archive.write(layout, items, out, by_digest=True)
+        files.append(file)
+    program = [sys.executable, ROOT / ".ci" / "publish_images.py", "--values", tmp_path / "v.yaml"]
+    run = subprocess.run(
+        [*program, f"{host}/team", "v1", *files], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    one, _ = run.stdout.split()
+    digest = one.partition("@")[2]
+    values = yaml.safe_load((tmp_path / "v.yaml").read_text())["image"]
+    assert values["registry"] == f"{host}/team"
+    assert values["digests"]["one-of-all"] == digest
+    assert one == f"{host}/team/one-of-all:v1@{digest}"
+    there = Registry(host)
+    for name, built in made.items():
+        into = Layout.create(tmp_path / f"back-{name}")
+        assert there.pull(reference.parse(one), into, architecture=name).digest == built.digest
     there.close()
 
 

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATH_LIMIT = 107
@@ -19,11 +19,24 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _REFUSAL = " is refused: "
 """Stands in the door's answer where it said no itself; a failed connect has the system's words."""
 
-_installed = False
-
 
 class DoorRefusedError(ConnectionRefusedError):
-    """The door does not allow it; the text says what to add where."""
+    """The door, or the egress proxy, does not allow it; the text says what to add where."""
+
+
+class Door:
+    """A door as the way out of this process (`ntp.confine.ways`)."""
+
+    name = "door"
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def connect(self, host: str, port: int, timeout: float | None) -> socket.socket:
+        return connect(self._path, host, port, timeout)
+
+    async def open_async(self, host: str, port: int) -> socket.socket:
+        return await open_async(self._path, host, port)
 
 
 def connect(door: str, host: str, port: int, timeout: float | None) -> socket.socket:
@@ -80,27 +93,6 @@ def port_number(port: bytes | str | int | None) -> int:
         raise socket.gaierror(socket.EAI_SERVICE, f"{text} is no service") from error
 
 
-def install(door: str) -> Callable[[], None]:
-    """Have unmodified code use the door from now on (ntp.confine.door_everywhere); returns the way back."""
-    global _installed  # noqa: PLW0603 - a process has one network
-    from ntp.confine import door_everywhere
-
-    undo = door_everywhere.install(door)
-    _installed = True
-
-    def back() -> None:
-        global _installed  # noqa: PLW0603
-        undo()
-        _installed = False
-
-    return back
-
-
-def installed() -> bool:
-    """Whether every connection of this process goes through a door."""
-    return _installed
-
-
 @contextmanager
 def _bell(door: str, *, blocking: bool = True) -> Iterator[socket.socket]:
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -127,12 +119,19 @@ def _short(path: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _question(host: str, port: int) -> bytes:
+def ascii_name(host: str) -> str:
+    """Return a host as it is asked for.
+
+    Raises:
+        socket.gaierror: it is none.
+    """
     if not host or any(c.isspace() or not c.isprintable() for c in host):
         raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is no host name")
-    if not host.isascii():
-        host = host.encode("idna").decode()
-    return f"{host} {port}".encode()
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _question(host: str, port: int) -> bytes:
+    return f"{ascii_name(host)} {port}".encode()
 
 
 def _answer(bell: socket.socket, host: str, port: int) -> socket.socket:

@@ -1,8 +1,8 @@
-"""Have unmodified code use the door: `websockets`, aiohttp, httpx, requests, urllib and their like.
+"""Have unmodified code use the door, or another way out: `websockets`, aiohttp, httpx, requests, urllib and their like.
 
 Three things are replaced at the lowest level, before an author's code is imported: `getaddrinfo`
 (and `gethostbyname`) gives each name an address of its own out of 240.0.0.0/4, which nobody has;
-connecting a socket to such an address asks the door for the name and puts the handed socket in its
+connecting a socket to such an address asks the way out for the name and puts the handed socket in its
 place; and so does the event loop's `sock_connect`, without blocking the loop. TLS goes on as ever:
 the name is checked against the certificate by the client library. uvloop bypasses Python's sockets
 and is not served. aiodns, which ccxt brings along and aiohttp then prefers, asks name servers by
@@ -19,8 +19,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ntp.confine import door_client, door_lookups
+from ntp.confine import door_lookups
 from ntp.confine.door_lookups import Question
+from ntp.confine.ways import Way
 
 DEADLINE = 30.0
 """Seconds for a door that neither answers nor closes; its own deadlines are shorter."""
@@ -57,8 +58,8 @@ class Book:
             return self._by_address.get(address, address)
 
 
-def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions that share one book)
-    """Send every outgoing connection of this process through the door; return what undoes it."""
+def install(way: Way) -> Callable[[], None]:  # noqa: C901 (short functions that share one book)
+    """Send every outgoing connection of this process that way; return what undoes it."""
     book = Book()
     real = (
         socket.socket.connect,
@@ -74,7 +75,7 @@ def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions tha
         if self.family not in _INET:
             return real_connect(self, address)
         timeout = self.gettimeout()
-        handed = door_client.connect(door, book.name(address[0]), address[1], timeout or DEADLINE)
+        handed = way.connect(book.name(address[0]), address[1], timeout or DEADLINE)
         return _take(self, handed)
 
     def connect_ex(self: socket.socket, address: Any) -> int:
@@ -96,7 +97,7 @@ def install(door: str) -> Callable[[], None]:  # noqa: C901 (short functions tha
         if sock.family not in _INET:
             return await real_sock_connect(self, sock, address)
         async with asyncio.timeout(DEADLINE):
-            handed = await door_client.open_async(door, book.name(address[0]), address[1])
+            handed = await way.open_async(book.name(address[0]), address[1])
         return _take(sock, handed)
 
     look_up_as_before = door_lookups.install(partial(_resolve, book), by_name)
@@ -133,9 +134,9 @@ def _put(connect: Any, connect_ex: Any, sock_connect: Any) -> None:
 def _resolve(book: Book, question: Question) -> list[Any]:
     name, flags = question.host, question.flags
     if question.family not in {socket.AF_UNSPEC, socket.AF_INET}:
-        raise socket.gaierror(socket.EAI_ADDRFAMILY, "the door hands out IPv4 sockets")
+        raise socket.gaierror(socket.EAI_ADDRFAMILY, "a plugin is handed IPv4 sockets")
     if question.kind not in {0, socket.SOCK_STREAM}:
-        raise socket.gaierror(socket.EAI_SOCKTYPE, "the door hands out TCP connections only")
+        raise socket.gaierror(socket.EAI_SOCKTYPE, "a plugin is handed TCP connections only")
     written = _written(name)
     if flags & socket.AI_NUMERICHOST and written is None:
         raise socket.gaierror(socket.EAI_NONAME, f"{name} is no address")

@@ -23,14 +23,14 @@ class Names:
     `bell` is readable when there are answers.
     """
 
-    def __init__(self, look_up: LookUp | None) -> None:
+    def __init__(self, look_up: LookUp | None, resolvers: int = RESOLVERS) -> None:
         self._look_up = look_up or by_system
         self._asked: SimpleQueue[tuple[Any, str, int]] = SimpleQueue()
         self._found: SimpleQueue[tuple[Any, Addresses, int, str]] = SimpleQueue()
         self.bell, self._ring = socket.socketpair()
         self.bell.setblocking(False)
         self._ring.setblocking(False)
-        for _ in range(RESOLVERS):
+        for _ in range(resolvers):
             threading.Thread(target=self._work, daemon=True).start()
 
     def ask(self, asker: Any, host: str, port: int) -> bool:

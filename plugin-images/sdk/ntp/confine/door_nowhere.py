@@ -9,29 +9,30 @@ import errno
 from collections.abc import Callable
 from typing import NoReturn
 
-from ntp.confine import door_client, door_lookups
+from ntp.confine import door_lookups
 from ntp.confine.door_lookups import Question
+from ntp.confine.ways import Way
 
 DEADLINE = 30.0
 """Seconds for a door that neither answers nor closes."""
 
 
-def install(door: str) -> Callable[[], None]:
-    """Have every look-up of a host in this process refused by the door; return what undoes it."""
+def install(way: Way) -> Callable[[], None]:
+    """Have every look-up of a host in this process refused there; return what undoes it."""
 
     def answer(question: Question) -> NoReturn:
-        _ask(door, question.host, question.port)
+        _ask(way, question.host, question.port)
 
     def by_name(hostname: str) -> NoReturn:
-        _ask(door, hostname, 0)
+        _ask(way, hostname, 0)
 
     return door_lookups.install(answer, by_name)
 
 
-def _ask(door: str, host: str, port: int) -> NoReturn:
+def _ask(way: Way, host: str, port: int) -> NoReturn:
     if port:
         # Refused here; only the broker would be let in, which the runner reaches and its plugin does not.
-        door_client.connect(door, host, port, DEADLINE).close()
+        way.connect(host, port, DEADLINE).close()
     raise ConnectionRefusedError(
         errno.ECONNREFUSED, f"{host} is refused: network.egress of its entry names no host"
     )

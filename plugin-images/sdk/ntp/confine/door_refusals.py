@@ -1,4 +1,4 @@
-"""What the door refused, counted by place, in a file that the runtime reads."""
+"""What was refused, counted by place; a door keeps it in a file that the runtime reads."""
 
 import os
 
@@ -7,12 +7,24 @@ KEYS = 64
 _REST = "(others)"
 
 
-class Refusals:
-    """Counts by place, written through to a file at each change."""
+class Counts:
+    """Counts by place, of a bounded number of places."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def count(self, place: str) -> None:
+        if place not in self.counts and len(self.counts) >= KEYS:
+            place = _REST
+        self.counts[place] = self.counts.get(place, 0) + 1
+
+
+class Refusals(Counts):
+    """Written through to a file at each change."""
 
     def __init__(self, file: int) -> None:
+        super().__init__()
         self._file = file
-        self.counts: dict[str, int] = {}
         content = os.pread(file, 1 << 20, 0)
         if content:  # a door before us, in the same life of the plugin
             import json
@@ -23,9 +35,7 @@ class Refusals:
                 self.counts = {}
 
     def count(self, place: str) -> None:
-        if place not in self.counts and len(self.counts) >= KEYS:
-            place = _REST
-        self.counts[place] = self.counts.get(place, 0) + 1
+        super().count(place)
         # Places hold neither quotes nor backslashes (`_parse`), so this is JSON.
         text = ", ".join(f'"{key}": {count}' for key, count in self.counts.items())
         content = f"{{{text}}}\n".encode()

@@ -110,6 +110,8 @@ class Beat(msgspec.Struct, frozen=True):
     refused: Count = 0
     """Results of the plugin that were refused at the border: NaN price, confidence outside [0, 1], …"""
     last_refusal: str = ""
+    egress_refused: dict[str, Count] = {}
+    """Connections that the egress proxy refused in this life, host:port -> count; a door counts by itself."""
     dead: Count = 0
     """Messages that became dead letters in this life."""
     skew_s: float | None = None

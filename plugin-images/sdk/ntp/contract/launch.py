@@ -18,6 +18,8 @@ CREDENTIALS_FILE = "bus.creds"
 CA_FILE = "ca.pem"
 """Where a host leads somewhere else: the certificates to trust, named by SSL_CERT_FILE."""
 DOOR_SOCKET = "door.sock"
+EGRESS_TOKEN_FILE = "egress.token"  # noqa: S105 - a file's name
+"""What the egress proxy knows this instance by (`ntp.contract.egress_token`), where there is no door."""
 TERMINATION_FILE = "termination"
 """Writable, at most 4 KiB: a runner writes its last words here (Termination, or a faulthandler dump)."""
 
@@ -56,6 +58,17 @@ class BusAddress(msgspec.Struct, frozen=True):
     """A file name in the launch folder; NATS .creds format (user JWT and seed)."""
 
 
+class ProxyAddress(msgspec.Struct, frozen=True):
+    """The way out where no door is: a forward proxy that is asked by CONNECT for each place."""
+
+    address: str
+    """host:port, as /etc/hosts knows it; it is reached directly."""
+    token: str = EGRESS_TOKEN_FILE
+    """A file name in the launch folder; it is read at each connect, so a new one serves at once."""
+    bus: bool = False
+    """Whether the bus is reached through it too; else directly."""
+
+
 class LaunchFile(msgspec.Struct, frozen=True):
     project: str
     instance: str
@@ -92,12 +105,15 @@ class LaunchFile(msgspec.Struct, frozen=True):
     """host:port, for the words of a refusal."""
     own_network: bool = False
     """Those hosts are reached over a network of its own; only the bus is reached through the door."""
+    proxy: ProxyAddress | None = None
+    """No door is there: the hosts of `egress` are reached through this proxy, and where there are none
+    nothing is."""
     dead_letters: bool = False
     """Whether the bus keeps what this instance cannot take; else it is refused and gone."""
     last_end: str = ""
     """What the life before ended by, where it failed: `PluginRaised: …`."""
     plain_network: bool = False
-    """No door is there: connect as usual (Kubernetes, tests)."""
+    """Neither door nor proxy is there: connect as usual (tests)."""
 
 
 class Termination(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import door_client
+from ntp.confine import door_client, ways
 from ntp.contract.messages import MarketData
 from ntp.examination.order import Answer, At, Heard, Order
 from ntp.examination.raised import raised
@@ -22,7 +22,7 @@ async def listen(order: Order) -> Answer:
         ConfigRefusedError, EndError: it cannot be run.
     """
     if order.door:
-        door_client.install(order.door)
+        ways.install(door_client.Door(order.door))
     refusals = border.Refusals()
     told: dict[str, Any] = {}
     ears = [_Ear(order, refusals) for _ in range(2)]

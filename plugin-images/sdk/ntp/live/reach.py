@@ -3,24 +3,27 @@
 import socket
 import ssl
 
-from ntp.confine import door_client
+from ntp.confine import door_client, ways
 
 REFUSED = "RefusedByDoor"
+PROXY_REFUSED = "RefusedByProxy"
 FAILED = "ConnectFailed"
 
 
 def reason(error: BaseException) -> str:
-    """Return what to call it: the door's refusal is the entry's business, all else the network's."""
-    return REFUSED if isinstance(error, door_client.DoorRefusedError) else FAILED
+    """Return what to call it: a refusal is the entry's business, all else the network's."""
+    if not isinstance(error, door_client.DoorRefusedError):
+        return FAILED
+    return PROXY_REFUSED if ways.installed() == "proxy" else REFUSED
 
 
 def words(error: BaseException) -> str:
-    """Return one line that says whether the door allowed it and what went wrong."""
+    """Return one line that says whether it was allowed and what went wrong."""
     said = _said(error)
     if isinstance(error, door_client.DoorRefusedError):
-        return f"refused by the door: {said}"
-    if door_client.installed():
-        return f"allowed by the door, connect failed: {said}"
+        return f"refused by the {ways.installed() or 'door'}: {said}"
+    if way := ways.installed():
+        return f"allowed by the {way}, connect failed: {said}"
     return f"connect failed: {said}"
 
 

@@ -34,7 +34,9 @@ class Item:
     attachments: Sequence[Attached] = ()
 
 
-def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
+def write(
+    layout: Layout, items: Sequence[Item], out: IO[bytes], *, by_digest: bool = False
+) -> None:
     """Write images with what is attached to them; the bytes depend on nothing else.
 
     manifest.json is what `docker load` reads; an engine with containerd's image store reads the index,
@@ -44,6 +46,8 @@ def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
         layout: has the blobs; each is compared with its digest on the way.
         items: in the index a single image goes by its tag, several by name and tag.
         out: where to.
+        by_digest: have containerd know each by `name@sha256:…`, too. It gives an image that it imports
+            no name but those in the index, and a pod that asks by digest is not shown another.
     """
     alone = len(items) == 1
     index = {
@@ -57,6 +61,7 @@ def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
                     named(item.image.descriptor, item.tag if alone else f"{item.name}:{item.tag}"),
                     f"{item.name}:{item.tag}",
                 ),
+                *(_digest_for_containerd(item) for _ in range(by_digest)),
                 *(attached.descriptor for attached in item.attachments),
             )
         ],
@@ -85,9 +90,14 @@ def write(layout: Layout, items: Sequence[Item], out: IO[bytes]) -> None:
 
 
 def _for_containerd(descriptor: Descriptor, name: str) -> Descriptor:
-    return replace(
-        descriptor, annotations={**descriptor.annotations, _CONTAINERD_NAME: f"{_HUB}{name}"}
-    )
+    first, several, _ = name.partition("/")
+    has_host = several and (first == "localhost" or "." in first or ":" in first)
+    full = name if has_host else f"{_HUB}{name}"
+    return replace(descriptor, annotations={**descriptor.annotations, _CONTAINERD_NAME: full})
+
+
+def _digest_for_containerd(item: Item) -> Descriptor:
+    return _for_containerd(item.image.descriptor, f"{item.name}@{item.image.digest}")
 
 
 def blobs_of(image: Image, attachments: Sequence[Attached] = ()) -> tuple[Descriptor, ...]:

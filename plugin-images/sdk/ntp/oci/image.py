@@ -10,6 +10,7 @@ from ntp.oci.descriptor import (
     CONFIG,
     CONFIGS,
     DOCKER_LAYER_GZIP,
+    INDEX,
     INDEXES,
     LAYER_GZIP,
     LAYERS,
@@ -215,6 +216,21 @@ def build(
         "annotations": dict(annotations),
     }
     return Image(layout.put_json(manifest, MANIFEST), config_descriptor, every, config)
+
+
+def index(images: Sequence[Image]) -> dict[str, Any]:
+    """Return the document that names one image for each architecture; in one order, whoever gives them."""
+    platforms = {each.architecture: each for each in images}
+    if len(platforms) != len(images):
+        raise OciError("two of the images are for one architecture")
+    return {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            {**each.descriptor.to_json(), "platform": {"os": "linux", "architecture": name}}
+            for name, each in sorted(platforms.items())
+        ],
+    }
 
 
 def _as_oci(layer: Descriptor) -> Descriptor:

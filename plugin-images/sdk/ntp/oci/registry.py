@@ -3,7 +3,6 @@
 Methods block. No answer of a registry is believed: what it sends has to have the digest asked for.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -24,14 +23,13 @@ from ntp.oci.descriptor import (
     parse,
 )
 from ntp.oci.fault import OciError
-from ntp.oci.image import Image, one_platform, read
+from ntp.oci.image import Image, index, one_platform, read
 from ntp.oci.layout import CHUNK, Layout
 from ntp.oci.reference import Reference
 from ntp.oci.referrer import Attached
 from ntp.oci.registry_access import Credentials
-from ntp.oci.registry_line import Line, body
+from ntp.oci.registry_line import Line, again, body
 
-TRIES = 3
 MAX_ATTACHED = 64 * 1024**2
 """Bytes of all that is attached to an image: anybody who may push can attach."""
 _ACCEPTED = ", ".join(sorted(MANIFESTS | INDEXES))
@@ -139,6 +137,12 @@ class Registry:
                 self._list_by_tag(to, image, each)
         return to.at(image.digest)
 
+    def push_index(self, layout: Layout, images: Sequence[Image], to: Reference) -> Reference:
+        """Put images that are there, one an architecture, under the tag of `to`; return what names all."""
+        listed = layout.put_json(index(images), INDEX)
+        self._put(to, layout.read(listed), listed, tag=to.tag)
+        return to.at(listed.digest)
+
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...]:
         """Return what is attached to the digest of `reference`."""
         if reference.digest is None:
@@ -232,7 +236,7 @@ class Registry:
                 self._line.expect(answer, reference, 200)
                 into.take(answer.stream(CHUNK), blob)
 
-        _again(once)
+        again(once)
 
     def _has(self, to: Reference, blob: Descriptor) -> bool:
         path = f"/v2/{to.repository}/blobs/{blob.digest}"
@@ -265,7 +269,7 @@ class Registry:
             ) as answer:
                 self._line.expect(answer, to, 201)
 
-        _again(once)
+        again(once)
 
     def _put(
         self, to: Reference, content: bytes, descriptor: Descriptor, *, tag: str | None
@@ -284,15 +288,3 @@ def _less(left: int, taken: Descriptor, reference: Reference) -> int:
     if taken.size > left:
         raise OciError(f"{reference} has more than {MAX_ATTACHED:,} bytes attached")
     return left - taken.size
-
-
-def _again(once: Callable[[], None]) -> None:
-    for left in reversed(range(TRIES)):
-        try:
-            once()
-        except OciError as error:
-            if not error.transient or not left:
-                raise
-            time.sleep(0.5 * 2 ** (TRIES - left - 1))
-        else:
-            return

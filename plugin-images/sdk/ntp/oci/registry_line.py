@@ -1,6 +1,7 @@
 """The line to one registry: requests with who we are, answers within bounds, refusals in words."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from ntp.oci.fault import OciError
 from ntp.oci.reference import Reference
 from ntp.oci.registry_access import Access, Credentials
 
+TRIES = 3
 CONNECT_S, READ_S = 10.0, 60.0
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = urllib3.Retry(
@@ -106,3 +108,16 @@ def body(answer: Any, limit: int, *, strict: bool = True) -> bytes:
                 raise OciError(f"the registry's answer has more than {limit:,} bytes")
             break
     return bytes(found[:limit])
+
+
+def again(once: Callable[[], None]) -> None:
+    """Do it, and once more after a pause where what went wrong passes."""
+    for left in reversed(range(TRIES)):
+        try:
+            once()
+        except OciError as error:
+            if not error.transient or not left:
+                raise
+            time.sleep(0.5 * 2 ** (TRIES - left - 1))
+        else:
+            return

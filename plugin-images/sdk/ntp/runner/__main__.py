@@ -14,7 +14,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ntp.confine import door_client, door_nowhere
+from ntp.confine import ways
+from ntp.confine.door_client import Door
+from ntp.confine.ways import Way
 from ntp.contract.launch import DOOR_SOCKET, LaunchFile, Termination
 from ntp.contract.names import Kind
 from ntp.plugin import PermanentError
@@ -60,9 +62,9 @@ def main() -> int:
 
 
 def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
-    door = folder / DOOR_SOCKET
-    if not launch.plain_network and not launch.own_network and door.exists():
-        (door_client if launch.egress else door_nowhere).install(str(door))
+    way = _way_out(launch, folder)
+    if way is not None:
+        ways.install(way, closed=not launch.egress)
     found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
     from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
 
@@ -92,6 +94,19 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
         incarnation=name,
     )
     asyncio.run(life.run())
+
+
+def _way_out(launch: LaunchFile, folder: Path) -> Way | None:
+    """Return what hands this plugin its connections; None: it connects as usual."""
+    door = folder / DOOR_SOCKET
+    if launch.plain_network or launch.own_network:
+        return None
+    if launch.proxy is not None:
+        from ntp.confine.proxy_client import Closed, Proxy  # late: most plugins have a door
+
+        proxy = launch.proxy
+        return Proxy(proxy.address, folder / proxy.token) if launch.egress else Closed()
+    return Door(str(door)) if door.exists() else None
 
 
 def _part(

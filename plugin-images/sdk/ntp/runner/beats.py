@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ntp.confine import ways
 from ntp.contract.beat import (
     MOST,
     QUIET_S,
@@ -160,6 +161,7 @@ class Beats:
             received=_told(figures.received),
             refused=self._refusals.count,
             last_refusal=self._refusals.last[:500],
+            egress_refused=dict(ways.refused()),
             dead=figures.dead,
             skew_s=None
             if figures.newest is None

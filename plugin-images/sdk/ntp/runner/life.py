@@ -75,6 +75,7 @@ class Life:
             launch.bus,
             plain=launch.plain_network,
             name=launch.instance,
+            proxy=launch.proxy,
             on_error=say,
         ) as link:
             beats = self._beats(link)

@@ -1,0 +1,58 @@
+{{/* As orchestrator/bus/embedded.py sets its own; a test has the controller's demands look at it. */}}
+{{- define "ntp.natsConfiguration" -}}
+server_name: $POD_NAME
+listen: "0.0.0.0:4222"
+# For probes: no NetworkPolicy lets anybody else in.
+http: "0.0.0.0:8222"
+pid_file: "/run/nats/pid"
+include "keys/operator.conf"
+resolver: {
+  type: full
+  dir: "/data/accounts"
+  allow_delete: true
+}
+jetstream: {
+  store_dir: "/data/store"
+  # An acknowledged signal survives a power cut.
+  sync_interval: always
+  max_memory_store: {{ include "ntp.bytes" .Values.nats.memoryStore }}
+  # A full store is no full volume.
+  max_file_store: {{ div (mul (include "ntp.bytes" .Values.nats.storage.size | int64) 9) 10 }}
+}
+max_payload: 4194304
+# What a slow plugin may have waiting before it is cut off.
+max_pending: 16777216
+write_deadline: "5s"
+ping_interval: "5s"
+ping_max: 2
+authorization: { timeout: 5 }
+max_connections: 65536
+lame_duck_grace_period: "1s"
+lame_duck_duration: "30s"
+logtime: true
+{{- $replicas := int .Values.nats.replicas }}
+{{- if gt $replicas 1 }}
+cluster: {
+  name: {{ .Release.Name | quote }}
+  listen: "0.0.0.0:6222"
+  no_advertise: true
+  include "keys/routes.conf"
+  routes: [
+  {{- range $number := until $replicas }}
+    "nats://{{ $.Release.Name }}-nats-{{ $number }}.{{ $.Release.Name }}-nats-servers:6222"
+  {{- end }}
+  ]
+}
+{{- end }}
+{{ end -}}
+
+{{/* Bytes of a quantity such as 8Gi. */}}
+{{- define "ntp.bytes" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- $factors := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
+{{- if not (hasKey $factors $unit) -}}
+{{- fail (printf "\n%q is no size\nfix: write a whole number and Mi, Gi or Ti, as in 8Gi" .) -}}
+{{- end -}}
+{{ mul $number (get $factors $unit | int64) }}
+{{- end -}}

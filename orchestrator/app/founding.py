@@ -1,0 +1,101 @@
+"""Keys that are made once: of a NATS that is not ours, and for the egress proxy; into a folder, or into Secrets."""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.bus import founding
+from orchestrator.bus.keys import private_folder, write_private
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import SECRET
+from orchestrator.errors import ActionError, ConflictError
+from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
+
+
+def into_folder(folder: Path, project: str) -> list[Path]:
+    """Write the files of a new operator, for their owner alone; return them.
+
+    Raises:
+        ActionError: some of them are there, or the folder cannot be made.
+    """
+    there = [name for name in founding.FILES if (folder / name).exists()]
+    if there:
+        raise ActionError(
+            f"{folder} has keys already: {', '.join(there)}; a NATS that knows them is of no use without them\n"
+            "  fix: name another folder, or take these away yourself",
+            reason="KeysExist",
+        )
+    try:
+        private_folder(folder)
+    except OSError as error:
+        raise ActionError(
+            f"{folder} cannot be made: {error.strerror}", reason="KeysFolder"
+        ) from error
+    made = founding.found(project)
+    for name, content in made.items():
+        write_private(folder / name, content, last=True)
+    return [folder / name for name in made]
+
+
+def into_secret(name: str, project: str) -> bool:
+    """Create the Secret with all but the root's key; False: one of that name is there, and stays.
+
+    In a pod it is of the pod's namespace. The right to create Secrets is all that it takes.
+
+    Raises:
+        ConfigError: there is no kubeconfig, and this is no pod.
+        UnreachableError: the API server does not answer.
+        ActionError: it refuses.
+    """
+    made = founding.found(project)
+    kept = {key: made[key] for key in made if key != founding.ROOT}
+    return asyncio.run(_create(name, project, "nats-keys", kept))
+
+
+def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
+    """Create the Secrets of a release that are named; return which were made, and not there already.
+
+    Raises as `into_secret`.
+    """
+    made = {}
+    if nats is not None:
+        made[nats] = into_secret(nats, project)
+    if egress is not None:
+        made[egress] = egress_into_secret(egress, project)
+    return made
+
+
+def egress_into_secret(name: str, project: str) -> bool:
+    """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
+
+    `seed` is for the controller (orchestrator/runtime/kubernetes/egress.py), `keys` for the proxy: what it has to
+    know of the key, and no secret.
+    """
+    signer = Signer(secrets.token_bytes(SEED_BYTES))
+    made = {"seed": signer.seed, "keys": f"{signer.line(project)}\n".encode()}
+    return asyncio.run(_create(name, project, "egress-proxy", made))
+
+
+async def _create(name: str, project: str, component: str, made: Mapping[str, bytes]) -> bool:
+    body = SECRET.body(
+        name,
+        metadata={
+            "labels": {
+                "app.kubernetes.io/name": "ntp",
+                "app.kubernetes.io/instance": project,
+                "app.kubernetes.io/component": component,
+                "app.kubernetes.io/part-of": project,
+                "app.kubernetes.io/managed-by": "ntp",
+            }
+        },
+        type="Opaque",
+        data={key: base64.b64encode(content).decode() for key, content in made.items()},
+    )
+    async with Cluster() as cluster:
+        try:
+            await cluster.create(SECRET, body)
+        except ConflictError:
+            return False
+    return True

@@ -1,0 +1,115 @@
+"""How plugins leave a cluster: the project's key, what the egress proxy is told of it, and each launch its token."""
+
+import asyncio
+import base64
+import secrets
+from dataclasses import replace
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, Body, Kind
+from orchestrator.errors import ActionError, ConflictError
+from orchestrator.launch import Launch
+from orchestrator.runtime.kubernetes import identity, tokens
+from orchestrator.runtime.kubernetes.objects import Ground
+from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
+
+_SEED = "seed"
+
+
+class Egress:
+    """`ground.proxy_address`: where the proxy is; its host is what the proxy's own objects are named after."""
+
+    def __init__(self, project: str, cluster: Cluster, ground: Ground) -> None:
+        self._project = project
+        self._cluster = cluster
+        self._ground = ground
+        self._proxy = ground.proxy_address.rpartition(":")[0]
+        self._signer: Signer | None = None
+        self._opening = asyncio.Lock()
+        self._serving: dict[str, str] | None = None
+
+    async def prepared(self, launch: Launch) -> Launch:
+        """Return the launch with what its pod needs to go where it may; the proxy knows of it then.
+
+        Raises:
+            ActionError: it names hosts, and there is no proxy, or more than the proxy can be told.
+        """
+        bus = self._ground.broker is None
+        goes = bool(tokens.claims(launch, bus=bus).hosts)
+        if not self._proxy:
+            if goes:
+                raise ActionError(
+                    f"{launch.name} names hosts in network.egress, and this release has no egress proxy: "
+                    "egressProxy.enabled=true in the chart's values, or take the hosts away",
+                    reason="NoEgressProxy",
+                    permanent=True,
+                )
+            return launch
+        signer = await self._opened()
+        files = tokens.files(launch, self._ground.proxy_address, signer, bus=bus)
+        if goes:
+            await self._serve(launch)
+        return replace(launch, files=files)
+
+    async def _opened(self) -> Signer:
+        """Return the project's key, made once for all of its controllers, and known to the proxy."""
+        async with self._opening:
+            if self._signer is None:
+                signer = await self._key()
+                keys = {"keys": signer.line(self._project)}
+                await self._cluster.apply(
+                    CONFIG_MAP, self._body(CONFIG_MAP, f"{self._proxy}-keys", data=keys), force=True
+                )
+                self._signer = signer
+        return self._signer
+
+    async def _key(self) -> Signer:
+        name = f"{self._proxy}-seed"
+        fresh = base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()
+        found = await self._cluster.get(SECRET, name)
+        if found is None:
+            body = self._body(SECRET, name, type="Opaque", data={_SEED: fresh})
+            try:
+                found = await self._cluster.create(SECRET, body)
+            except ConflictError:  # another controller was faster: its key is the project's
+                found = await self._cluster.get(SECRET, name)
+        try:
+            return Signer(base64.b64decode(((found or {}).get("data") or {})[_SEED], validate=True))
+        except (KeyError, ValueError) as error:
+            words = (
+                f"the Secret {name} holds no key of 32 bytes: delete it, and another one is made"
+            )
+            raise ActionError(words, reason="EgressKey", permanent=True) from error
+
+    async def gone(self, name: str) -> None:
+        """Have no token of an instance serve any more, until it is started again."""
+        key = f"{self._project}.{name}"
+        if self._proxy and (await self._told()).get(key, tokens.REMOVED) != tokens.REMOVED:
+            await self._tell({key: tokens.REMOVED})
+
+    async def _serve(self, launch: Launch) -> None:
+        """Have no older generation's token serve any more, as soon as the proxy has read that."""
+        wanted = tokens.serving(launch)
+        if not wanted.items() <= (await self._told()).items():
+            await self._tell(wanted)
+
+    async def _told(self) -> dict[str, str]:
+        if self._serving is None:
+            found = await self._cluster.get(CONFIG_MAP, self._serving_name)
+            if found is None:
+                body = self._body(CONFIG_MAP, self._serving_name)
+                found = await self._cluster.apply(CONFIG_MAP, body, force=True)
+            self._serving = dict(found.get("data") or {})
+        return self._serving
+
+    async def _tell(self, entries: dict[str, str]) -> None:
+        await self._cluster.patch(CONFIG_MAP, self._serving_name, {"data": entries})
+        (await self._told()).update(entries)
+
+    @property
+    def _serving_name(self) -> str:
+        return f"{self._proxy}-serving"
+
+    def _body(self, kind: Kind, name: str, **fields: object) -> Body:
+        labels = {**identity.ours(self._project), identity.COMPONENT: "egress-proxy"}
+        return kind.body(name, metadata={"labels": labels}, **fields)

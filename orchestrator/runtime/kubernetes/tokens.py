@@ -1,0 +1,94 @@
+"""What the egress proxy knows an instance by, and how a launch on a cluster tells its plugin of the proxy.
+
+Pure: the same launch and key make the same bytes, so a second pass writes nothing.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ntp.contract import egress_token
+from ntp.contract.egress_token import Claims
+from ntp.contract.launch import EGRESS_TOKEN_FILE, LAUNCH_FILE, LaunchFile, ProxyAddress
+from orchestrator.errors import ActionError
+from orchestrator.launch import Launch
+from orchestrator.spec.egress import written
+
+SEED_BYTES = 32
+REMOVED = str(2**63 - 1)
+"""The lowest generation that serves of an instance that is gone: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A project's key. `seed`: 32 random bytes (RFC 8032)."""
+
+    seed: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.seed) != SEED_BYTES:
+            raise ValueError(f"the seed of an Ed25519 key was {len(self.seed)} bytes, not 32")
+
+    def line(self, project: str) -> str:
+        """Return the line of the proxy's file `keys`: a project and its public key."""
+        public = self._key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return f"{project} {base64.b64encode(public).decode()}"
+
+    def token(self, launch: Launch, *, bus: bool = False) -> bytes:
+        """Return the token of a launch.
+
+        Args:
+            launch: whose.
+            bus: the broker too is reached through the proxy.
+
+        Raises:
+            ActionError: it declares more hosts than the proxy can be told.
+        """
+        message = egress_token.unsigned(claims(launch, bus=bus))
+        token = egress_token.signed(message, self._key().sign(message))
+        if len(token) > egress_token.LONGEST:
+            words = (
+                f"its {len(claims(launch, bus=bus).hosts)} hosts make a token of {len(token)} characters, and the"
+                f" egress proxy takes {egress_token.LONGEST}: name fewer in network.egress"
+            )
+            raise ActionError(words, reason="EgressTooLong", permanent=True)
+        return token
+
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+
+def claims(launch: Launch, *, bus: bool = False) -> Claims:
+    """Return what the proxy may do for a launch: its declared hosts, and the broker's where it is outside."""
+    hosts = [each for each in launch.egress if bus or each not in launch.private]
+    return Claims(
+        project=launch.project,
+        instance=launch.name,
+        generation=launch.generation,
+        hosts=[written(each) for each in hosts],
+        detours=[f"{written(each.place)}={written(each.to)}" for each in launch.detours],
+    )
+
+
+def files(launch: Launch, proxy: str, signer: Signer, *, bus: bool = False) -> dict[str, bytes]:
+    """Return the files of a launch for a pod, whose plugin has no door but a proxy at `proxy` (host:port).
+
+    A plugin that goes nowhere is told so as well: it then says which host it wanted, instead of waiting
+    for an answer that the network never gives.
+    """
+    found: Mapping[str, bytes] = launch.files
+    told = msgspec.json.decode(found[LAUNCH_FILE], type=LaunchFile)
+    told = msgspec.structs.replace(told, proxy=ProxyAddress(proxy, bus=bus))
+    made = {**found, LAUNCH_FILE: msgspec.json.encode(told)}
+    if claims(launch, bus=bus).hosts:
+        made[EGRESS_TOKEN_FILE] = signer.token(launch, bus=bus)
+    return made
+
+
+def serving(launch: Launch) -> dict[str, str]:
+    """Return the entry of the ConfigMap that the proxy mounts: no older generation's token serves now."""
+    return {f"{launch.project}.{launch.name}": str(launch.generation)}

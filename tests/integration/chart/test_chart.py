@@ -1,0 +1,200 @@
+"""helm/ntp rendered: safe pods, rights of one namespace, values that cannot be misspelt."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+import ntp
+from docs.generator import chart_values
+from orchestrator.spec import custom_resource
+from tests.worlds.chart import CHART, ROOT, helm, helms, pod_of, refusal, rendered
+from tests.worlds.registry import registry
+
+DIGEST = "sha256:" + "0" * 64
+EVERYTHING = {
+    "nats.replicas": 3,
+    "exchange.enabled": True,
+    "serviceMonitor.enabled": True,
+    "egressProxy.replicas": 2,
+    "secrets": {"KEY": "value"},
+    "image.digests": {"binance-data": DIGEST, "ntp-nats": DIGEST},
+    "plugins": {"strategies": [{"name": "one", "config": {"volume": 12000000, "share": 0.5}}]},
+    "defaults": {"resources": {"memory": "64MB"}},
+}
+
+
+@pytest.mark.parametrize("program", [*helms()])
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_it_lints_strictly(program, values):
+    words = ",".join(f"{key}={json.dumps(value)}" for key, value in values.items())
+    more = ["--set-json", words] if values else []
+    done = helm("lint", "--strict", CHART, *more, program=program)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", [*helms()])
+def test_each_helm_renders_the_same(program):
+    assert rendered(EVERYTHING, program=program) == rendered(EVERYTHING)
+
+
+def test_every_pod_is_restricted_beyond_the_standard_and_asks_for_what_it_needs():
+    pods = {key: pod for key, body in rendered(EVERYTHING).items() if (pod := pod_of(body))}
+    assert len(pods) >= 6
+    for (_, name), pod in pods.items():
+        security = pod["securityContext"]
+        assert (security["runAsNonRoot"], security["runAsUser"]) == (True, 65532), name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+        assert pod["enableServiceLinks"] is False, name
+        assert pod["automountServiceAccountToken"] is ("serviceAccountName" in pod), name
+        for container in pod["containers"]:
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, name
+            assert own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"cpu", "memory"} == container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+        kinds = {kind for volume in pod["volumes"] for kind in volume.keys() - {"name"}}
+        assert kinds <= {"emptyDir", "secret", "configMap", "projected"}, name
+
+
+def test_rights_are_of_the_namespace_and_nothing_is_a_wildcard():
+    found = rendered(EVERYTHING)
+    assert not {kind for kind, _ in found if kind.startswith("Cluster")}
+    for (kind, name), body in found.items():
+        if kind == "Role":
+            for rule in body["rules"]:
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], name
+    keys = found["Role", "ntp-keys"]["rules"]
+    assert keys == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]
+    kept = rendered({"keepData": True})["Role", "ntp-uninstall"]["rules"]
+    assert not {"secrets", "persistentvolumeclaims"} & {
+        r for rule in kept for r in rule["resources"]
+    }
+
+
+def test_no_pod_of_a_service_changes_with_the_version_of_the_chart():
+    """An upgrade that changes nothing of NATS leaves it alone."""
+    for (kind, name), body in rendered(EVERYTHING).items():
+        if kind in ("StatefulSet", "Deployment"):
+            labels = body["spec"]["template"]["metadata"]["labels"]
+            assert not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys(), name
+            assert body["spec"]["selector"]["matchLabels"].items() <= labels.items(), name
+
+
+def test_what_plugins_yaml_says_becomes_the_plugin_set_and_whole_numbers_stay_whole():
+    found = rendered(EVERYTHING)
+    spec = found["PluginSet", "ntp"]["spec"]
+    (entry,) = spec["plugins"]["strategies"]
+    assert entry["config"] == {"volume": 12000000, "share": 0.5}
+    assert isinstance(entry["config"]["volume"], int)
+    assert spec["defaults"] == {"resources": {"memory": "64MB"}}
+    assert found["Secret", "ntp-secrets"]["stringData"] == {"KEY": "value"}
+    assert ("PluginSet", "ntp") not in rendered()
+
+
+def test_the_plugins_yaml_of_a_laptop_is_a_file_of_values():
+    done = helm("template", "ntp", CHART, "--kube-version", "1.34.0", "-f", ROOT / "config" / "plugins.yaml")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    bodies = [each for each in yaml.safe_load_all(done.stdout) if each]
+    (made,) = [each for each in bodies if each["kind"] == "PluginSet"]
+    assert made["apiVersion"] == custom_resource.API_VERSION
+    assert made["spec"]["plugins"] == yaml.safe_load((ROOT / "config/plugins.yaml").read_text())["plugins"]  # fmt: skip
+
+
+def test_bundled_plugins_are_named_by_digest_and_those_without_one_are_not_offered():
+    found = rendered({"image.registry": "registry.example/desk/", **EVERYTHING})
+    said = yaml.safe_load(found["ConfigMap", "ntp-images"]["data"]["images.yaml"])
+    assert said == {"binance_data": f"registry.example/desk/binance-data@{DIGEST}"}
+    nats = pod_of(found["StatefulSet", "ntp-nats"])["containers"][0]["image"]
+    assert nats == f"registry.example/desk/ntp-nats@{DIGEST}"
+    controller = pod_of(found["Deployment", "ntp-controller"])["containers"][0]["image"]
+    assert controller == f"registry.example/desk/ntp-controller:{ntp.__version__}"
+
+
+def test_a_nats_of_others_is_used_and_none_is_run():
+    values = {"nats.external": "nats://a.example:4222,b.example:4333", "nats.keysSecret": "theirs"}
+    found = rendered(values)
+    assert not {name for _, name in found if name.startswith("ntp-nats")}
+    env = {each["name"]: each.get("value") for each in pod_of(found["Deployment", "ntp-controller"])["containers"][0]["env"]}  # fmt: skip
+    assert env["NTP_NATS"] == "nats://a.example:4222,b.example:4333?keys=/etc/ntp/nats-keys"
+    assert "NTP_BROKER_PODS" not in env
+    ports = [port["port"] for rule in found["NetworkPolicy", "ntp-controller"]["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
+    assert {4222, 4333} <= {*ports}
+    assert "fix: make a Secret with operator.nk" in refusal({"nats.external": "nats://a:4222"})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"naats": 1}, "naats"),
+        ({"nats.replicas": 2}, "nats/replicas"),
+        ({"image.digests": {"x": "latest"}}, "image/digests/x"),
+        ({"nats.external": "nats://a?keys=/x"}, "nats/external"),
+        ({"nats.storage.size": "8 GB"}, "nats/storage/size"),
+        ({"plugins": [1]}, "plugins"),
+        ({"defaults": {"timeout": 1}}, "was given without `plugins`"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused_by_its_name(values, words):
+    assert words in refusal(values).replace("nats.", "nats/").replace("image.", "image/")
+
+
+def test_a_release_whose_name_no_project_can_have_is_refused_with_what_to_do():
+    said = refusal({}, release="9lives")
+    assert "the release's name was" in said
+    assert "fix: lower-case letters, digits and '-', a letter first" in said
+
+
+def test_its_version_is_that_of_the_project():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == ntp.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", chart["version"])
+
+
+def test_a_value_without_a_comment_is_refused_by_the_generator():
+    with pytest.raises(ValueError, match=r"nats\.replicas has no comment"):
+        chart_values.read("# Of it.\nname: x\nnats:\n  replicas: 1\n")
+
+
+def test_neither_wheel_nor_lint_needs_the_chart():
+    root = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert not any("helm" in each for each in root["tool"]["hatch"]["build"]["targets"]["wheel"]["include"])  # fmt: skip
+
+
+def test_the_rendered_manifests_are_those_that_are_committed():
+    helm("version")
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci/manifests.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    bodies = [*yaml.safe_load_all((ROOT / "manifests" / "ntp.yaml").read_text())]
+    assert not any("helm.sh" in json.dumps(each) for each in bodies)
+    assert "ntp-uninstall" not in {each["metadata"]["name"] for each in bodies}
+
+
+@pytest.mark.parametrize("program", [*helms()])
+def test_a_published_chart_names_a_registry_and_each_image_by_digest(tmp_path, program):
+    said = {"image": {"registry": "registry.example/ntp", "digests": {"ntp-nats": DIGEST}}}
+    (tmp_path / "images.yaml").write_text(yaml.safe_dump(said))
+    words = [sys.executable, ROOT / ".ci/chart.py", tmp_path / "images.yaml", tmp_path / "out"]
+    environment = {**os.environ, "HELM": helms()[program]}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    with registry(tmp_path / "registry") as host:
+        pushed = helm("push", done.stdout.strip(), f"oci://{host}/charts", "--plain-http", program=program)  # fmt: skip
+        assert pushed.returncode == 0, pushed.stderr
+        shown = helm("show", "values", f"oci://{host}/charts/ntp", "--version", ntp.__version__, "--plain-http", program=program)  # fmt: skip
+    values = yaml.safe_load(shown.stdout)
+    assert values["image"]["registry"] == "registry.example/ntp"
+    assert values["image"]["digests"] == {"ntp-nats": DIGEST}
+    assert "# Host and path of all images." in shown.stdout
