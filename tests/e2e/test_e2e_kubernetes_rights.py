@@ -27,6 +27,16 @@ PLUGINS = {
     "executors": [{"name": "paper_executor"}],
 }  # fmt: skip
 
+UNSEEN = {
+    # An apply that makes an object is a PATCH, and the API server asks for `create` as well.
+    *((group, resource, "create") for group, resource in (("apps", "statefulsets"), ("networking.k8s.io", "networkpolicies"), ("policy", "poddisruptionbudgets"), ("", "persistentvolumeclaims"))),
+    # Why a pod does not begin; an event that happens again; a claim of `--delete-data`; a limit alone that changes.
+    ("", "events", "list"), ("", "events", "patch"),
+    ("", "persistentvolumeclaims", "list"), ("", "persistentvolumeclaims", "delete"),
+    ("", "pods/resize", "patch"),
+}  # fmt: skip
+"""What this life does not ask for, and another one does."""
+
 
 def test_each_verb_is_used_and_each_that_is_used_is_granted(cluster, tmp_path):
     with cluster.namespace() as namespace, counting() as (port, used):
@@ -60,7 +70,8 @@ def test_each_verb_is_used_and_each_that_is_used_is_granted(cluster, tmp_path):
         del fewer["plugins"]["executors"]
         release.upgrade(fewer)
         release.until_ready(3)
-        release.ntpctl("down", "--delete-data", "--yes")
+        release.kubectl("delete", "pluginset", "ntp")
+        release.until(lambda: not release.plugins())
         granted = {
             (group, resource, verb)
             for rule in rendered()["Role", "ntp-controller"]["rules"]
@@ -68,5 +79,4 @@ def test_each_verb_is_used_and_each_that_is_used_is_granted(cluster, tmp_path):
             for resource in rule["resources"]
             for verb in rule["verbs"]
         }
-        assert sorted(used - granted) == []
-        assert sorted(granted - used) == []
+        assert (sorted(used - granted), sorted(granted - used - UNSEEN)) == ([], [])

@@ -61,8 +61,8 @@ def counting():
                 except* (OSError, EOFError, ssl.SSLError):
                     pass
                 finally:
-                    up_writer.close()
-                    writer.close()
+                    up_writer.transport.abort()
+                    writer.transport.abort()
 
         server = await asyncio.start_server(connected, ADDRESS, 0, ssl=ours)
         found.append(server.sockets[0].getsockname()[1])
@@ -72,8 +72,10 @@ def counting():
 
     def run():
         loop.run_until_complete(serve())
-        for task in asyncio.all_tasks(loop):
+        left = asyncio.all_tasks(loop)
+        for task in left:
             task.cancel()
+        loop.run_until_complete(asyncio.wait(left)) if left else None
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
