@@ -22,10 +22,8 @@ from nats.aio.subscription import Subscription
 
 from ntp.bucket import Bucket
 from ntp.capture import FLEETING, captured
-from ntp.confine.door_client import Door
-from ntp.confine.proxy_client import Direct, Proxy
 from ntp.confine.ways import Way
-from ntp.contract.launch import DOOR_SOCKET, BusAddress, ProxyAddress
+from ntp.contract.launch import BusAddress, ProxyAddress
 from ntp.error_log import ErrorLog
 from ntp.inbox import Callback, Inbox, Together
 from ntp.link_stats import Stats
@@ -33,7 +31,7 @@ from ntp.outbox import WINDOW, Ack
 from ntp.postbox import DEAD_WINDOW, PAYLOAD_LIMIT, Postbox, too_large
 from ntp.pull import Message, Puller
 from ntp.recent import Recent
-from ntp.transport import LeanClient, Transport, options
+from ntp.transport import LeanClient, Transport, options, way_to_bus
 
 __all__ = ["Ack", "Link", "Message", "Stats", "connect"]
 
@@ -276,14 +274,13 @@ async def connect(
 ) -> AsyncIterator[Link]:
     """Connect, waiting as long as it takes; stay connected until the block ends.
 
-    `folder` holds the credentials and, unless `plain`, the door's socket; `proxy`: no door is there, and
-    the bus is reached past the proxy, or through it where it says so. `name` is shown by the
-    broker's tools. `on_error` is told in words whatever went wrong and was survived: a lost
+    `folder` holds the credentials and, unless `plain`, the door's socket; `proxy`: see `way_to_bus`. `name`
+    is shown by the broker's tools. `on_error` is told in words whatever went wrong and was survived: a lost
     connection, a refused subject, a repeated signal; it runs in the loop and must be quick.
 
     Leaving the block closes at once; `drain` before it where nothing may be lost.
     """
-    link = Link(None if plain else _way(folder, proxy), on_error)
+    link = Link(None if plain else way_to_bus(folder, proxy), on_error)
     credentials = None if bus.credentials is None else folder / bus.credentials
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -301,10 +298,3 @@ async def connect(
         raise
     finally:
         await link._close()  # noqa: SLF001
-
-
-def _way(folder: Path, proxy: ProxyAddress | None) -> Way | None:
-    if proxy is not None:
-        return Proxy(proxy.address, folder / proxy.token) if proxy.bus else Direct()
-    door = folder / DOOR_SOCKET
-    return Door(str(door)) if door.exists() else None

@@ -24,7 +24,9 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
+from ntp.confine.door_client import Door
 from ntp.confine.ways import Way
+from ntp.contract.launch import DOOR_SOCKET, ProxyAddress
 from ntp.frames import Frames
 
 Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
@@ -245,3 +247,16 @@ def options(credentials_file: Path | None) -> dict[str, Any]:
     if credentials_file is not None:
         settings["user_jwt_cb"], settings["signature_cb"] = credentials(credentials_file)
     return settings
+
+
+def way_to_bus(folder: Path, proxy: ProxyAddress | None) -> Way | None:
+    """Return the way to the broker: the door in `folder`, or where a proxy is past it or through it.
+
+    None: there is neither, connect as usual.
+    """
+    if proxy is not None:
+        from ntp.confine.proxy_client import Direct, Proxy  # late: most plugins have a door
+
+        return Proxy(proxy.address, folder / proxy.token) if proxy.bus else Direct()
+    door = folder / DOOR_SOCKET
+    return Door(str(door)) if door.exists() else None
