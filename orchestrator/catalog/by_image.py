@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.fault import FaultError
-from orchestrator.errors import Problem
+from orchestrator.errors import Problem, first
 from orchestrator.spec.model import Artifact, Place, Wanted
 
 AT_ONCE = 3
@@ -23,6 +23,9 @@ async def resolve(
         plugins: finds those that name no image.
         wanted: entries.
         ask: answers for one that does; it blocks, and may raise FaultError.
+
+    Raises:
+        ActionError, UnreachableError: as `ask` does.
     """
     by_files, found = await plugins.resolve([each for each in wanted if each.image is None])
     artifacts, problems = dict(by_files), set(found)
@@ -43,7 +46,10 @@ async def resolve(
         else:
             artifacts.update((one.name, artifact) for one in group)
 
-    async with asyncio.TaskGroup() as tasks:
-        for group in groups.values():
-            tasks.create_task(answer(group))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups.values():
+                tasks.create_task(answer(group))
+    except BaseExceptionGroup as errors:
+        raise first(errors) or errors from None
     return artifacts, sorted(problems)

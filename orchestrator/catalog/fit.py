@@ -1,5 +1,7 @@
 """Whether what an image holds can be run by this Python and this SDK; every reason why not, at once."""
 
+import glob
+import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +9,11 @@ from email.parser import BytesHeaderParser
 from functools import cache
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ntp.contract import CONTRACT
 from ntp.contract.manifest import Manifest
@@ -21,6 +23,8 @@ from orchestrator.catalog.unpacked import Folders
 
 _MOST = 1024**2
 """Bytes that are read of what a wheel says of itself."""
+_MOST_TAGS = 1024
+"""Of one line: what stands between its dots is multiplied."""
 DOCKER = "or run it whole, on Docker (NTP_RUNTIME=docker)"
 Reason = tuple[str, str]
 """What does not fit, and what to do."""
@@ -35,15 +39,19 @@ def obstacles(found: Folders, manifest: Manifest, given: Mapping[str, str]) -> S
         given: what comes with the SDK here: canonical name -> version.
 
     Raises:
-        OciError: its wheels do not say what they are.
+        OciError: its wheels do not say what they are, or say what cannot be understood.
     """
-    wheels = [] if found.wheels is None else list(_wheels(found.wheels))
-    return [
-        *_contract(found.layers.contract),
-        *(reason for wheel in wheels for reason in _wheel(wheel)),
-        *_unmet(manifest.requirements, wheels, given),
-        *_code(found),
-    ]
+    try:
+        wheels = [] if found.wheels is None else list(_wheels(found.wheels))
+        return [
+            *_contract(found.layers.contract),
+            *(reason for wheel in wheels for reason in _wheel(wheel)),
+            *_unmet(manifest.requirements, wheels, given),
+            *_code(found),
+        ]
+    except (ValueError, RecursionError) as error:
+        # All of it was written by a stranger: a marker may compare what has no order.
+        raise OciError(f"what its wheels need cannot be understood: {str(error)[:200]}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ def _contract(made_for: str) -> Iterator[Reason]:
 
 def _numbers(version: str) -> tuple[int, ...]:
     parts = version.split(".")
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
+    plain = all(part.isdecimal() and len(part) < 10 for part in parts)
+    return tuple(map(int, parts)) if plain else ()
 
 
 def _wheel(wheel: _Wheel) -> Iterator[Reason]:
@@ -119,7 +128,7 @@ def _unmet(
 def _code(found: Folders) -> Iterator[Reason]:
     """It was Python where it was packaged; what did not compile here is of another version."""
     for file in sorted(found.code.rglob("*.py")):
-        if not any((file.parent / "__pycache__").glob(f"{file.stem}.*.pyc")):
+        if not any((file.parent / "__pycache__").glob(f"{glob.escape(file.stem)}.*.pyc")):
             where = file.relative_to(found.code)
             made_for = found.layers.python or "another"
             yield (
@@ -144,13 +153,19 @@ def _wheels(folder: Path) -> Iterator[_Wheel]:
                 version=str(Version(str(said["version"]))),
                 python=str(SpecifierSet(str(said.get("requires-python", "")))),
                 needs=tuple(Requirement(str(text)) for text in said.get_all("requires-dist", [])),
-                tags=frozenset(tag for text in tags for tag in parse_tag(text)),
+                tags=frozenset(tag for text in tags for tag in _tags(text)),
                 told=", ".join(tags)[:100],
             )
-        except (OSError, ValueError, InvalidRequirement, InvalidSpecifier, InvalidVersion) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise OciError(
                 f"the wheel {about.name[:80]!r} in it does not say what it is: {str(error)[:200]}"
             ) from error
+
+
+def _tags(text: str) -> frozenset[Tag]:
+    if math.prod(len(part.split(".")) for part in text.split("-")) > _MOST_TAGS:
+        raise ValueError(f"it has more than {_MOST_TAGS} tags")
+    return parse_tag(text)
 
 
 def _head(file: Path) -> bytes:

@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from orchestrator.controller.applying import Applying, Order, settings_of
 from orchestrator.controller.outside import Edit
 from orchestrator.controller.reading import Readable
@@ -28,6 +30,7 @@ from orchestrator.errors import (
 )
 from orchestrator.spec.model import Place, SecretRef
 
+log = structlog.get_logger()
 CONDITION = "FileFollowed"
 TAKEN_UP = "followed"
 """Setting of the store: what the edit that was taken up last is known by."""
@@ -86,6 +89,12 @@ class Following:
                 await self._decide(edit)
         except (UnreachableError, ConflictError):
             # The runtime or the store is away, or somebody applies at this moment.
+            self._retries.later(TAKEN_UP, asyncio.get_running_loop().time())
+        except Exception as error:
+            # The edge of one edit's business: a bug met with it must not end what cares for all that runs.
+            log.exception("controller.bug", file=CONDITION)
+            told = f"{type(error).__name__}: {error}"
+            self._rooms.journal.condition(CONDITION, status=False, reason="Bug", message=told)
             self._retries.later(TAKEN_UP, asyncio.get_running_loop().time())
         else:
             self._retries.done(TAKEN_UP)

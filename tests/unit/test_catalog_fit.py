@@ -115,3 +115,34 @@ def test_no_more_is_read_of_it_than_is_needed(image, tmp_path):
     about.write_text(f"Name: long\nVersion: 1.0\nSummary: {'x' * 5_000_000}\n")
     with pytest.raises(OciError, match="more than 1,048,576 bytes"):
         image.reasons()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        f"Requires-Dist: demo; {'(' * 3000}os_name == 'x'{')' * 3000}\n",
+        "Requires-Dist: demo; os_name ~= 'posix'\n",
+    ],
+)
+def test_a_wheel_that_asks_what_nobody_can_answer_is_refused(image, more):
+    image.wheel("odd_lib", more=more)
+    with pytest.raises(OciError):
+        image.reasons()
+
+
+def test_a_wheel_of_a_hundred_million_tags_is_refused_before_they_are_made(image):
+    many = ".".join(f"a{number}" for number in range(400))
+    image.wheel("odd_lib", tags=[f"{many}-{many}-{many}"])
+    with pytest.raises(OciError, match="more than 1024 tags"):
+        image.reasons()
+
+
+def test_a_contract_of_endless_digits_is_none_that_is_spoken_here(image):
+    image.contract = "9" * 5000
+    [(what, _)] = image.reasons()
+    assert what.endswith("1.0 is spoken here")
+
+
+def test_a_file_with_brackets_in_its_name_is_python_too(image):
+    image.file("a[1].py")
+    assert image.reasons() == []

@@ -290,3 +290,24 @@ async def test_while_all_is_taken_down_nothing_is_taken_up(desk):
         assert desk.machine.instances == {}
         with pytest.raises(ActionError, match="taken down"):
             await desk.apply(OTHER)
+
+
+async def test_an_edit_that_a_bug_is_met_with_ends_nobody(desk):
+    class OddError(Exception):
+        """None of ours."""
+
+    resolve = desk.catalog.resolve
+
+    async def struck(wanted):
+        if any(each.name == "odd" for each in wanted):
+            raise OddError("what nobody thought of")
+        return await resolve(wanted)
+
+    desk.catalog.resolve = struck
+    desk.save(FLEET)
+    async with desk.controlled():
+        await desk.runs(revision=1)
+        desk.save(FLEET.replace("name: bollinger", "name: odd"))
+        assert await desk.said("Bug")
+        desk.save(OTHER)
+        await desk.runs(revision=2, period=30)

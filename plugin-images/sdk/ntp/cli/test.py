@@ -99,7 +99,7 @@ def test(
         report = _grid(wish, (grid, *further)) if grid is not None else _one(wish)
         made = report.document()
         if document is not None:
-            document.write_bytes(_json(made) + b"\n")
+            document.write_text(_json(made) + "\n", encoding="utf-8")
         if html is not None:
             html.write_text(report.page(), encoding="utf-8")
         if output == "json":
@@ -114,8 +114,8 @@ def test(
         sys.exit(FOUND)
 
 
-def _json(made: Mapping[str, object]) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(made), indent=2)
+def _json(made: Mapping[str, object]) -> str:
+    return msgspec.json.format(msgspec.json.encode(made), indent=2).decode()
 
 
 def _one(wish: "Wish") -> "Report":

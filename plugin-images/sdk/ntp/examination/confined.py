@@ -23,6 +23,7 @@ from ntp.examination.cell import OUTPUT, Cell, Limits
 from ntp.examination.fault import ConfinedError
 from ntp.examination.left import claim, content
 from ntp.examination.order import ANSWER, PROGRESS, Answer, Order
+from ntp.package import cache, sdk_copies
 
 Told = Callable[[str], None]
 _LOOK_S = 0.2
@@ -117,8 +118,7 @@ class Chamber:
         cell = Cell(
             self.limits,
             self.isolation.tier,
-            # As live: no wheel can take the SDK's place, and each goes before what is installed here.
-            [self._sites[0], *self.wheels, *self._sites[1:]],
+            self._path(),
             self._filter(inet=bool(order.door)),
         )
         name, job = cell.job(order, codes, room, seed=seed)
@@ -129,6 +129,17 @@ class Chamber:
             if group is not None and group.kill():
                 group.remove()
         return self._answer(outcome, room)
+
+    def _path(self) -> Sequence[Path]:
+        """As live: no wheel can take the SDK's place, and each goes before what is installed here."""
+        home, *others = self._sites
+        if not self.wheels:
+            return self._sites
+        paths = sysconfig.get_paths()
+        if home in {Path(paths[each]).resolve() for each in ("purelib", "platlib")}:
+            # The SDK was installed beside everything else, which would go before the wheels with it.
+            home, others = sdk_copies.base(cache.Cache(cache.root(os.environ))).sdk, [home, *others]
+        return [home, *self.wheels, *others]
 
     @cached_property
     def _sites(self) -> Sequence[Path]:

@@ -42,7 +42,7 @@ def compile_folder(folder: Path, *, shown: str | None = None) -> None:
     command += [] if shown is None else ["-p", shown]
     # A file that does not compile (a template, a test of syntax errors) is no failure: exit code 1.
     try:
-        subprocess.run(
+        done = subprocess.run(
             [*command, str(folder)],
             check=False,
             timeout=COMPILE_S,
@@ -57,3 +57,8 @@ def compile_folder(folder: Path, *, shown: str | None = None) -> None:
             "requirement has very many files",
             reason="EnvironmentFailed",
         ) from error
+    if done.returncode not in (0, 1):
+        raise PackageError(
+            f"compiling ended with {done.returncode}: it was killed, or had no memory",
+            reason="EnvironmentFailed",
+        )
