@@ -1,9 +1,11 @@
 """helm/ntp as Helm renders it: without a cluster."""
 
 import json
+import lzma
 import os
 import shutil
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -23,19 +25,42 @@ def helms():
     state = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s"))
     found = {}
     for name in ("helm3", "helm4", "helm"):
-        for folder in (None, str(state / "bin"), str(STARTER / "bin")):
-            if name not in found and (path := shutil.which(name, path=folder)):
-                found[name] = path
+        path = shutil.which(name) or shutil.which(name, path=str(state / "bin")) or _unpacked(name)
+        if path:
+            found[name] = path
     return {name: path for name, path in found.items() if name != "helm" or len(found) == 1}
+
+
+def _unpacked(name):
+    """The program that lies compressed beside the starter of a cluster, which need not have started."""
+    packed = STARTER / "bin" / f"{name}.xz"
+    if not packed.exists():
+        return None
+    there = Path(tempfile.gettempdir()) / f"ntp-test-{name}-{packed.stat().st_size}"
+    if not there.exists():
+        with tempfile.NamedTemporaryFile(dir=there.parent, delete=False) as fresh:
+            with lzma.open(packed) as content:
+                shutil.copyfileobj(content, fresh)
+            Path(fresh.name).chmod(0o755)
+        Path(fresh.name).rename(there)
+    return str(there)
+
+
+def path_of(program=None):
+    """Where a Helm is; skip, or fail where it is required, without it."""
+    if not helms() or (program is not None and program not in helms()):
+        absent("kubernetes", f"no {program or 'helm'} is here")
+    return helms()[program] if program else [*helms().values()][-1]
 
 
 def helm(*words, program=None, within_s=60):
     """What a Helm did; it may have refused."""
-    if not helms():
-        absent("kubernetes", "no helm is here")
-    path = helms()[program] if program else [*helms().values()][-1]
     return subprocess.run(
-        [path, *map(str, words)], capture_output=True, text=True, timeout=within_s, check=False
+        [path_of(program), *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+        check=False,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.worlds.chart import CHART, ROOT, helms
+from tests.worlds.chart import CHART, ROOT, path_of
 from tests.worlds.cluster import STATE
 
 WITHIN_S = 240
@@ -42,7 +42,7 @@ class Release:
         self.namespace = namespace
         self.name = name
         self.folder = folder
-        self.program = helms()[program]
+        self.program = path_of(program)
         self.images = images(cluster)
 
     def helm(self, *words, within_s=WITHIN_S):

@@ -13,7 +13,7 @@ import yaml
 import ntp
 from docs.generator import chart_values
 from orchestrator.spec import custom_resource
-from tests.worlds.chart import CHART, ROOT, helm, helms, pod_of, refusal, rendered
+from tests.worlds.chart import CHART, ROOT, helm, path_of, pod_of, refusal, rendered
 from tests.worlds.registry import registry
 
 DIGEST = "sha256:" + "0" * 64
@@ -29,7 +29,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("program", [*helms()])
+@pytest.mark.parametrize("program", ["helm3", "helm4"])
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_it_lints_strictly(program, values):
     words = ",".join(f"{key}={json.dumps(value)}" for key, value in values.items())
@@ -38,7 +38,7 @@ def test_it_lints_strictly(program, values):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("program", [*helms()])
+@pytest.mark.parametrize("program", ["helm3", "helm4"])
 def test_each_helm_renders_the_same(program):
     assert rendered(EVERYTHING, program=program) == rendered(EVERYTHING)
 
@@ -182,12 +182,12 @@ def test_the_rendered_manifests_are_those_that_are_committed():
     assert "ntp-uninstall" not in {each["metadata"]["name"] for each in bodies}
 
 
-@pytest.mark.parametrize("program", [*helms()])
+@pytest.mark.parametrize("program", ["helm3", "helm4"])
 def test_a_published_chart_names_a_registry_and_each_image_by_digest(tmp_path, program):
     said = {"image": {"registry": "registry.example/ntp", "digests": {"ntp-nats": DIGEST}}}
     (tmp_path / "images.yaml").write_text(yaml.safe_dump(said))
     words = [sys.executable, ROOT / ".ci/chart.py", tmp_path / "images.yaml", tmp_path / "out"]
-    environment = {**os.environ, "HELM": helms()[program]}
+    environment = {**os.environ, "HELM": path_of(program)}
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     with registry(tmp_path / "registry") as host:
