@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -250,26 +251,26 @@ def server():
     made.kill()
 
 
-def documented(broker: Path, port: int) -> str:
-    """Return the commands of docs/cli.md that make a server and a folder of keys, for this place."""
+def documented(folder: Path, port: int) -> str:
+    """Return the server's configuration of docs/cli.md, for this place."""
     text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
-    (block,) = (each for each in text.split("```sh\n")[1:] if "user.SYS.jwt" in each)
-    lines = block.partition("```")[0].replace("0.0.0.0:4222", f"127.0.0.1:{port}").splitlines()
-    assert lines[0].startswith("broker=")
-    return "\n".join([f"broker='{broker}'", *lines[1:]])
+    (block,) = (each for each in text.split("```\n")[1:] if 'server_name: "nats"' in each)
+    lines = block.partition("```")[0].replace("0.0.0.0:4222", f"127.0.0.1:{port}")
+    return lines.replace("./nats/", f"{folder}/nats/")
 
 
 async def test_a_nats_that_is_not_ours_is_one_setting(world, server, tmp_path):
-    """Made by the commands of the documentation, from the keys of `world`; `world` goes on beside it."""
+    """Made as the documentation says; the server of `world` goes on beside it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     project = tmp_path / "theirs"
     project.mkdir()
     subprocess.run(
-        ["sh", "-euc", documented(world.folder / "broker", port)], cwd=project, check=True
+        [sys.executable, "-m", "orchestrator", "nats", "init", "nats-keys"], cwd=project, check=True
     )
-    server.start([str(server_binary.find()), "-c", str(project / "nats" / "server.conf")])
+    (project / "server.conf").write_text(documented(project, port))
+    server.start([str(server_binary.find()), "-c", str(project / "server.conf")])
     environment = {"NTP_NATS": f"nats://127.0.0.1:{port}?keys=nats-keys"}
     found = house.external(settings.find(environment=environment, cwd=project))
     async with NatsBroker(tmp_path / "broker", project="theirs", external=found) as broker:
