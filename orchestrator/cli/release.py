@@ -7,7 +7,7 @@ from orchestrator.cli.failure import say
 
 @click.group()
 def release() -> None:
-    """Make the keys of a release of the chart, see whether it works, remove what it left on a cluster.
+    """Make the keys of a release of the chart, see whether it works, remove what it left.
 
     \b
     Examples:

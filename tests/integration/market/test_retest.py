@@ -258,7 +258,7 @@ def test_what_is_typed_wrong_is_told_with_what_to_type(sold, bought, tmp_path):
     bad.write_text("a,b\n1,2\n")
     told = bought(*RETEST, bad, code=2)
     assert "bad.csv:1: no column is known to be the timestamp" in told.stderr
-    assert "fix: where it is the data: tell that to `ntp data convert`" in told.stderr
+    assert "fix: where it is the data: --map, --zone and --symbol say" in told.stderr
     assert told.stdout == ""
 
 
