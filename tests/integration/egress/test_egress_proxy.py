@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_forged_token_is_refused(asker, echo):
 
 def test_an_altered_token_is_refused(asker, echo):
     led(asker, echo)
-    _, _, signature = egress_token.read(asker.signer.token(asker.launch).decode())
+    _, signature = egress_token.split(asker.signer.token(asker.launch).decode())
     wider = egress_token.Claims("shop", "feed", 3, hosts=["other.test:443"])
     with pytest.raises(PermissionError, match="no key"):
         asker.shows(egress_token.signed(egress_token.unsigned(wider), signature)).connect(
@@ -183,6 +184,50 @@ def test_what_is_no_token_is_refused(asker, token):
         asker.shows(token).connect("exchange.test", 443, WITHIN_S)
 
 
+def deep(signer=None):
+    """A token with a field that no decoder goes through to its end."""
+    body = b'{"project":"shop","instance":"feed","generation":3,"x":' + b"[" * 2400 + b"]" * 2400
+    parts = [b'{"alg":"EdDSA","typ":"JWT"}', body + b"}"]
+    message = b".".join(urlsafe_b64encode(each).rstrip(b"=") for each in parts)
+    return egress_token.signed(
+        message, signer._key().sign(message) if signer is not None else b"s" * 64
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_token_that_breaks_a_decoder_ends_nobody_elses_feed(asker, echo, signed):
+    way = led(asker, echo)
+    token = deep(asker.signer if signed else None)
+    assert len(token) < egress_token.LONGEST
+    before = asker.proxy.said().count("helperOpenServers")
+    with way.connect("exchange.test", 443, WITHIN_S) as good:
+        for _ in range(3):
+            with pytest.raises(PermissionError, match="no token" if signed else "no key"):
+                asker.shows(token).connect("exchange.test", 443, WITHIN_S)
+        good.sendall(b"still")
+        assert good.makefile("rb").read(10) == b"hellostill"
+    led(asker, echo).connect("exchange.test", 443, WITHIN_S).close()
+    assert asker.proxy.said().count("helperOpenServers") == before, "it was started anew"
+
+
+def test_an_odd_line_of_the_allowed_places_allows_nothing_and_ends_nobody(asker, echo):
+    way = led(asker, echo)
+    asker.proxy.rule("rules/private", "no port", "", "a:b", "[::1:443", "\xff\xfe:1", "x" * 300 + ":1", echo)  # fmt: skip
+    way.connect("exchange.test", 443, WITHIN_S).close()
+
+
+def test_what_the_helper_does_not_expect_is_refused_and_told(asker, echo):
+    led(asker, echo)
+    odd = egress_token.Claims("shop", "feed", 3, hosts=["no port"])
+    message = egress_token.unsigned(odd)
+    way = asker.shows(egress_token.signed(message, asker.signer._key().sign(message)))
+    for _ in range(2):
+        with pytest.raises(PermissionError, match="the proxy failed at it: ValueError"):
+            way.connect("exchange.test", 443, WITHIN_S)
+    assert "egress: shop/feed exchange.test:443: ValueError" in asker.proxy.said()
+    led(asker, echo).connect("exchange.test", 443, WITHIN_S).close()
+
+
 def test_it_is_asked_by_connect_only(asker):
     host, _, port = asker.proxy.address.rpartition(":")
     with socket.create_connection((host, int(port)), WITHIN_S) as link:
@@ -204,7 +249,8 @@ def test_a_token_says_what_was_launched_and_is_the_same_each_time(asker):
     asker.may(EXCHANGE, "[2001:db8::1]:443")
     assert claims(asker.launch).hosts == [EXCHANGE, "[2001:db8::1]:443"]
     assert asker.signer.token(asker.launch) == asker.signer.token(asker.launch)
-    read, _, _ = egress_token.read(asker.signer.token(asker.launch).decode())
+    message, _ = egress_token.split(asker.signer.token(asker.launch).decode())
+    read = egress_token.claims(message)
     assert (read.project, read.instance, read.generation) == ("shop", "feed", 3)
     assert claims(asker.launch, bus=True).hosts[0] == "ntp-nats:4222"
 
