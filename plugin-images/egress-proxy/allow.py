@@ -5,8 +5,10 @@ Squid writes `CHANNEL host:port Bearer%20TOKEN`, one line a CONNECT; the answer 
 looked at here (a name that changes its mind in between cannot lead it anywhere), or `CHANNEL ERR answer=… words=…`.
 
 Files of its folder, read again when they change (two ConfigMaps are mounted there):
-    rules/keys                  `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
-                                bytes, and a project may have two while they are exchanged
+    rules/keys, rules/keys-founded
+                                `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
+                                bytes, and a project may have two while they are exchanged. One is the
+                                controller's, the other was there before it: what both say together counts
     rules/private               host:port a line, that may lie at private addresses; metadata addresses never
     serving/PROJECT.INSTANCE    the lowest generation whose token serves
 """
@@ -37,6 +39,7 @@ RESOLVE_S = 5.0
 RESOLVERS = 16
 EACH = 4
 """Names that one plugin may have looked up at a time: one whose name server hangs delays itself."""
+KEYS = ("rules/keys", "rules/keys-founded")
 _FILE_LIMIT = 4 * 1024 * 1024
 _NOT_LISTED = "not in network.egress of its entry; `ntpctl status NAME` shows the line to add"
 
@@ -64,9 +67,7 @@ class Rules:
             message, signature = egress_token.split(token)
             # Before anything of it is read: whoever reaches this port can write a token.
             projects = {
-                project
-                for project, key in self._keys("rules/keys")
-                if _verifies(key, message, signature)
+                project for project, key in self._keys() if _verifies(key, message, signature)
             }
             claims = egress_token.claims(message) if projects else None
         except ValueError as error:
@@ -89,8 +90,8 @@ class Rules:
     def private(self, place: Place) -> bool:
         return any(_place(line) == place for line in self._lines("rules/private"))
 
-    def _keys(self, name: str) -> list[tuple[str, str]]:
-        pairs = (line.split() for line in self._lines(name))
+    def _keys(self) -> list[tuple[str, str]]:
+        pairs = (line.split() for name in KEYS for line in self._lines(name))
         return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
     def _lines(self, name: str) -> list[str]:

@@ -13,8 +13,6 @@ from orchestrator.runtime.kubernetes import identity, tokens
 from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
 
-_SEED = "seed"
-
 
 class Egress:
     """`ground.proxy_address`: where the proxy is; its host is what the proxy's own objects are named after."""
@@ -65,16 +63,19 @@ class Egress:
 
     async def _key(self) -> Signer:
         name = f"{self._proxy}-seed"
-        fresh = base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()
         found = await self._cluster.get(SECRET, name)
         if found is None:
-            body = self._body(SECRET, name, type="Opaque", data={_SEED: fresh})
+            made = Signer(secrets.token_bytes(SEED_BYTES)).kept(self._project)
+            data = {key: base64.b64encode(content).decode() for key, content in made.items()}
+            body = self._body(SECRET, name, type="Opaque", data=data)
             try:
                 found = await self._cluster.create(SECRET, body)
             except ConflictError:  # another controller was faster: its key is the project's
                 found = await self._cluster.get(SECRET, name)
         try:
-            return Signer(base64.b64decode(((found or {}).get("data") or {})[_SEED], validate=True))
+            return Signer(
+                base64.b64decode(((found or {}).get("data") or {})["seed"], validate=True)
+            )
         except (KeyError, ValueError) as error:
             words = (
                 f"the Secret {name} holds no key of 32 bytes: delete it, and another one is made"

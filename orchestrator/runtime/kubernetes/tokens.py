@@ -38,6 +38,10 @@ class Signer:
         public = self._key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return f"{project} {base64.b64encode(public).decode()}"
 
+    def kept(self, project: str) -> dict[str, bytes]:
+        """Return what the project's Secret holds: `seed` for controllers, `keys` for the proxy, no secret."""
+        return {"seed": self.seed, "keys": f"{self.line(project)}\n".encode()}
+
     def token(self, launch: Launch, *, bus: bool = False) -> bytes:
         """Return the token of a launch.
 

@@ -118,6 +118,16 @@ def test_bundled_plugins_are_named_by_digest_and_those_without_one_are_not_offer
     assert controller == f"registry.example/desk/ntp-controller:{ntp.__version__}"
 
 
+def test_the_proxy_starts_without_a_key_and_no_key_hides_another():
+    volumes = {each["name"]: each for each in pod_of(rendered()["Deployment", "ntp-egress-proxy"])["volumes"]}  # fmt: skip
+    sources = volumes["rules"]["projected"]["sources"]
+    keys = [each.get("configMap") or each["secret"] for each in sources][1:]
+    assert [each["optional"] for each in keys] == [True, True], (
+        "whoever exchanges the key takes it away"
+    )
+    assert [item["path"] for item in keys[1]["items"]] == ["keys-founded"]
+
+
 def test_a_nats_of_others_is_used_and_none_is_run():
     values = {"nats.external": "nats://a.example:4222,b.example:4333", "nats.keysSecret": "theirs"}
     found = rendered(values)

@@ -49,8 +49,11 @@ async def test_the_proxy_trusts_what_a_start_signs_and_a_second_start_writes_not
     egress = Egress("shop", there, GROUND)
     made = await egress.prepared(FEED)
     keys = (await there.get(CONFIG_MAP, "shop-egress-proxy-keys"))["data"]["keys"]
-    seed = (await there.get(SECRET, "shop-egress-proxy-seed"))["data"]["seed"]
-    signer = Signer(base64.b64decode(seed))
+    made_once = (await there.get(SECRET, "shop-egress-proxy-seed"))["data"]
+    signer = Signer(base64.b64decode(made_once["seed"]))
+    assert base64.b64decode(made_once["keys"]).decode() == f"{signer.line('shop')}\n", (
+        "the proxy mounts it"
+    )
     assert keys == signer.line("shop")
     assert made.files[EGRESS_TOKEN_FILE] == signer.token(FEED)
     assert json.loads(made.files[LAUNCH_FILE])["proxy"]["address"] == "shop-egress-proxy:3128"

@@ -159,6 +159,14 @@ def test_an_altered_token_is_refused(asker, echo):
         )
 
 
+@pytest.mark.parametrize("name", ["rules/keys", "rules/keys-founded"])
+def test_a_key_that_one_file_says_is_not_hidden_by_the_other(asker, echo, name):
+    way = led(asker, echo)
+    for each in ("rules/keys", "rules/keys-founded"):
+        asker.proxy.rule(each, (asker.signer if each == name else Signer(b"o" * 32)).line("shop"))
+    way.connect("exchange.test", 443, WITHIN_S).close()
+
+
 def test_a_token_of_another_project_is_refused_whoever_signed_it(asker, echo):
     led(asker, echo)
     other = Signer(b"y" * 32)
