@@ -10,7 +10,8 @@ Files of its folder, read again when they change (two ConfigMaps are mounted the
                                 bytes, and a project may have two while they are exchanged. One is the
                                 controller's, the other was there before it: what both say together counts
     rules/private               host:port a line, that may lie at private addresses; metadata addresses never
-    serving/PROJECT.INSTANCE    the lowest generation whose token serves
+    serving/PROJECT.INSTANCE    `GENERATION SINCE`: tokens that were issued before, in milliseconds, are withdrawn
+    serving/PROJECT             `SINCE`, of instances without a file
 """
 
 import argparse
@@ -78,8 +79,9 @@ class Rules:
         who = f"{claims.project}.{claims.instance}"
         if not is_name(who):
             raise NoError(egress_token.UNKNOWN, "its token names no instance")
-        serving = self._content(f"serving/{who}").strip() or "0"
-        if not serving.isdecimal() or claims.generation < int(serving):
+        told = self._content(f"serving/{who}") or self._content(f"serving/{claims.project}")
+        since = (told.split() or ["0"])[-1]
+        if not since.isdecimal() or claims.issued < int(since):
             words = (
                 f"the token of generation {claims.generation} of"
                 f" {claims.project}/{claims.instance} was withdrawn"

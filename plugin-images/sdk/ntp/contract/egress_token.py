@@ -2,9 +2,9 @@
 
     header.claims.signature      each part base64url without padding
 
-The header is always the same bytes, so there is no algorithm to choose. There is no time in it: the same
-launch has the same token, and a plugin lives as long as it likes; what ends a token is a newer generation
-(the proxy is told the lowest that serves) or another key. Signing and checking are done elsewhere: pure.
+The header is always the same bytes, so there is no algorithm to choose. It never ends by itself, for a plugin
+lives as long as it likes; what ends a token is a newer one (the proxy is told since when an instance's tokens
+count) or another key. Signing and checking are done elsewhere: pure.
 """
 
 import base64
@@ -26,11 +26,16 @@ _ISSUER = "ntp"
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """`hosts`: host:port each. `detours`: `host:port=address:port`, those that lead somewhere else."""
+    """What the holder may do.
+
+    `issued`: milliseconds since 1970, later than any token of the instance before it.
+    `hosts`: host:port each. `detours`: `host:port=address:port`, those that lead somewhere else.
+    """
 
     project: str
     instance: str
     generation: int
+    issued: int
     hosts: Sequence[str] = ()
     detours: Sequence[str] = ()
     iss: str = _ISSUER
