@@ -168,6 +168,7 @@ class Helper:
         self._rules = rules
         self._names = Names(look_up, resolvers=RESOLVERS)
         self._waiting: dict[str, Question] = {}
+        self._looking: Counter[str] = Counter()
         self._rest = b""
 
     def run(self) -> None:
@@ -186,6 +187,9 @@ class Helper:
                     self._answer(question, partial(self._ask, question))
             if self._names.bell in ready:
                 for question, found, _, words in self._names.answers():
+                    self._looking[question.who] -= 1
+                    if self._looking[question.who] <= 0:
+                        del self._looking[question.who]
                     if self._waiting.get(question.channel) is question:
                         del self._waiting[question.channel]
                         self._answer(question, partial(self._found, question, found, words))
@@ -214,9 +218,10 @@ class Helper:
         if family is not None:
             self._found(question, [(family, question.to[0])], "")
             return
-        own = Counter(each.who for each in self._waiting.values())[question.who]
-        if own >= EACH or not self._names.ask(question, *question.to):
+        # Until a resolver is free of it, which may be long after Squid had its answer.
+        if self._looking[question.who] >= EACH or not self._names.ask(question, *question.to):
             raise NoError(egress_token.BUSY, f"{question.shown}: too many names are looked up")
+        self._looking[question.who] += 1
         self._waiting[question.channel] = question
 
     def _found(self, question: Question, found: list[tuple[int, str]], words: str) -> None:

@@ -118,6 +118,15 @@ def test_bundled_plugins_are_named_by_digest_and_those_without_one_are_not_offer
     assert controller == f"registry.example/desk/ntp-controller:{ntp.__version__}"
 
 
+def test_a_name_server_that_hangs_holds_no_resolver_of_the_proxy_for_long():
+    pod = pod_of(rendered()["Deployment", "ntp-egress-proxy"])
+    assert pod["dnsConfig"]["options"] == [
+        {"name": "ndots", "value": "1"},
+        {"name": "timeout", "value": "1"},
+        {"name": "attempts", "value": "2"},
+    ]
+
+
 def test_the_proxy_starts_without_a_key_and_no_key_hides_another():
     volumes = {each["name"]: each for each in pod_of(rendered()["Deployment", "ntp-egress-proxy"])["volumes"]}  # fmt: skip
     sources = volumes["rules"]["projected"]["sources"]
