@@ -70,11 +70,9 @@ def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[st
 def egress_into_secret(name: str, project: str) -> bool:
     """Create the Secret with a key that signs what plugins show the egress proxy; as `into_secret`.
 
-    `seed` is for the controller (orchestrator/runtime/kubernetes/egress.py), `keys` for the proxy: what it has to
-    know of the key, and no secret.
+    A controller that finds none makes an equal one (orchestrator/runtime/kubernetes/egress.py).
     """
-    signer = Signer(secrets.token_bytes(SEED_BYTES))
-    made = {"seed": signer.seed, "keys": f"{signer.line(project)}\n".encode()}
+    made = Signer(secrets.token_bytes(SEED_BYTES)).kept(project)
     return asyncio.run(_create(name, project, "egress-proxy", made))
 
 

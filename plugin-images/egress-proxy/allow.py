@@ -5,10 +5,13 @@ Squid writes `CHANNEL host:port Bearer%20TOKEN`, one line a CONNECT; the answer 
 looked at here (a name that changes its mind in between cannot lead it anywhere), or `CHANNEL ERR answer=… words=…`.
 
 Files of its folder, read again when they change (two ConfigMaps are mounted there):
-    rules/keys                  `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
-                                bytes, and a project may have two while they are exchanged
+    rules/keys, rules/keys-founded
+                                `PROJECT KEY` a line: who signs tokens of which project; KEY is base64 of 32
+                                bytes, and a project may have two while they are exchanged. One is the
+                                controller's, the other was there before it: what both say together counts
     rules/private               host:port a line, that may lie at private addresses; metadata addresses never
-    serving/PROJECT.INSTANCE    the lowest generation whose token serves
+    serving/PROJECT.INSTANCE    `GENERATION SINCE`: tokens that were issued before, in milliseconds, are withdrawn
+    serving/PROJECT             `SINCE`, of instances without a file
 """
 
 import argparse
@@ -18,6 +21,8 @@ import random
 import select
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -35,6 +40,7 @@ RESOLVE_S = 5.0
 RESOLVERS = 16
 EACH = 4
 """Names that one plugin may have looked up at a time: one whose name server hangs delays itself."""
+KEYS = ("rules/keys", "rules/keys-founded")
 _FILE_LIMIT = 4 * 1024 * 1024
 _NOT_LISTED = "not in network.egress of its entry; `ntpctl status NAME` shows the line to add"
 
@@ -59,19 +65,23 @@ class Rules:
     def claims(self, token: str) -> Claims:
         """Return what a token claims, if a key of its project signed it and it was not withdrawn."""
         try:
-            claims, message, signature = egress_token.read(token)
+            message, signature = egress_token.split(token)
+            # Before anything of it is read: whoever reaches this port can write a token.
+            projects = {
+                project for project, key in self._keys() if _verifies(key, message, signature)
+            }
+            claims = egress_token.claims(message) if projects else None
         except ValueError as error:
             raise NoError(egress_token.UNKNOWN, str(error)) from error
-        pairs = (line.split() for line in self._lines("rules/keys"))
-        keys = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == claims.project]
-        if not any(_verifies(key, message, signature) for key in keys):
+        if claims is None or claims.project not in projects:
             words = "no key that this proxy trusts signed that token"
             raise NoError(egress_token.UNKNOWN, words)
         who = f"{claims.project}.{claims.instance}"
         if not is_name(who):
             raise NoError(egress_token.UNKNOWN, "its token names no instance")
-        serving = self._content(f"serving/{who}").strip() or "0"
-        if not serving.isdecimal() or claims.generation < int(serving):
+        told = self._content(f"serving/{who}") or self._content(f"serving/{claims.project}")
+        since = (told.split() or ["0"])[-1]
+        if not since.isdecimal() or claims.issued < int(since):
             words = (
                 f"the token of generation {claims.generation} of"
                 f" {claims.project}/{claims.instance} was withdrawn"
@@ -80,7 +90,11 @@ class Rules:
         return claims
 
     def private(self, place: Place) -> bool:
-        return any(door_places.place(line) == place for line in self._lines("rules/private"))
+        return any(_place(line) == place for line in self._lines("rules/private"))
+
+    def _keys(self) -> list[tuple[str, str]]:
+        pairs = (line.split() for name in KEYS for line in self._lines(name))
+        return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
     def _lines(self, name: str) -> list[str]:
         return self._content(name).splitlines()
@@ -154,6 +168,7 @@ class Helper:
         self._rules = rules
         self._names = Names(look_up, resolvers=RESOLVERS)
         self._waiting: dict[str, Question] = {}
+        self._looking: Counter[str] = Counter()
         self._rest = b""
 
     def run(self) -> None:
@@ -168,11 +183,16 @@ class Helper:
                     return
                 *lines, self._rest = (self._rest + read).split(b"\n")
                 for line in lines:
-                    self._ask(Question(line.decode(errors="replace")))
+                    question = Question(line.decode(errors="replace"))
+                    self._answer(question, partial(self._ask, question))
             if self._names.bell in ready:
                 for question, found, _, words in self._names.answers():
-                    if self._waiting.pop(question.channel, None) is not None:
-                        self._found(question, found, words)
+                    self._looking[question.who] -= 1
+                    if self._looking[question.who] <= 0:
+                        del self._looking[question.who]
+                    if self._waiting.get(question.channel) is question:
+                        del self._waiting[question.channel]
+                        self._answer(question, partial(self._found, question, found, words))
             for late in [q for q in self._waiting.values() if q.deadline <= monotonic()]:
                 del self._waiting[late.channel]
                 self._no(
@@ -181,31 +201,33 @@ class Helper:
                     f"{late.to[0]} was not resolved in {RESOLVE_S:g} s",
                 )
 
-    def _ask(self, question: Question) -> None:
+    def _answer(self, question: Question, step: Callable[[], None]) -> None:
+        """Whatever one question meets, the others go on: Squid has one helper, and ends if it does."""
         try:
-            question.decide(self._rules)
+            step()
         except NoError as no:
             self._no(question, no.kind, str(no))
-            return
+        except Exception as error:  # noqa: BLE001 - a plugin wrote what led here
+            words = f"{type(error).__name__}: {error}"
+            sys.stderr.write(f"egress: {question.who} {question.asked}: {words}\n")
+            self._no(question, egress_token.UNKNOWN, f"the proxy failed at it: {words}")
+
+    def _ask(self, question: Question) -> None:
+        question.decide(self._rules)
         family = door_places.family(question.to[0])
         if family is not None:
             self._found(question, [(family, question.to[0])], "")
             return
-        own = Counter(each.who for each in self._waiting.values())[question.who]
-        if own >= EACH or not self._names.ask(question, *question.to):
-            self._no(question, egress_token.BUSY, f"{question.shown}: too many names are looked up")
-            return
+        # Until a resolver is free of it, which may be long after Squid had its answer.
+        if self._looking[question.who] >= EACH or not self._names.ask(question, *question.to):
+            raise NoError(egress_token.BUSY, f"{question.shown}: too many names are looked up")
+        self._looking[question.who] += 1
         self._waiting[question.channel] = question
 
     def _found(self, question: Question, found: list[tuple[int, str]], words: str) -> None:
         if not found:
-            self._no(question, egress_token.UNRESOLVED, f"{question.to[0]}: {words}")
-            return
-        try:
-            address = question.choose(found, self._rules)
-        except NoError as no:
-            self._no(question, no.kind, str(no))
-            return
+            raise NoError(egress_token.UNRESOLVED, f"{question.to[0]}: {words}")
+        address = question.choose(found, self._rules)
         where = egress_token.place(address, question.to[1])
         self._say(question, "OK", f'rewrite-url="{where}" answer=allowed')
 
@@ -221,6 +243,14 @@ class Helper:
 def is_name(text: str) -> bool:
     """Whether it can be a file's name here, and nothing above."""
     return bool(text) and text[0] != "." and all(c.isalnum() or c in "-_." for c in text)
+
+
+def _place(line: str) -> Place | None:
+    """Return a place that somebody wrote; None: it is none, and allows nothing."""
+    try:
+        return door_places.place(line)
+    except ValueError:
+        return None
 
 
 def _verifies(key: str, message: bytes, signature: bytes) -> bool:

@@ -20,6 +20,7 @@ from ntp.oci import image as images
 from ntp.oci.layer import Form
 from ntp.oci.layout import Layout
 from orchestrator.runtime.kubernetes import policies, tokens
+from tests.worlds.pods import ISSUED
 
 ROOT = Path(__file__).parents[2]
 BROKERS, PROXIES = {"ntp.test/is": "broker"}, {"ntp.test/is": "proxy"}
@@ -142,7 +143,7 @@ class Stage:
     def plugin(self, launch):
         """Have the pod of a launch, with its files and its policy, that waits for what it is told to do."""
         name = launch.name.replace("_", "-")
-        made = tokens.files(launch, PROXY, self.signer)
+        made = tokens.files(launch, PROXY, self.signer, issued=ISSUED)
         files = {key: content.decode() for key, content in made.items()}
         policy = policies.network_policy(launch, broker_selector=BROKERS, proxy_selector=PROXIES)
         secret = {

@@ -4,6 +4,7 @@ from orchestrator.decide.state import Hashes
 from orchestrator.launch import Launch
 from orchestrator.spec.model import HostPort, Resources
 
+ISSUED = 1_764_522_000_000
 BROKER = HostPort("ntp-nats", 4222)
 
 

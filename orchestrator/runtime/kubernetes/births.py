@@ -83,7 +83,7 @@ class Births:
         return False
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
-        launch = await self._egress.prepared(launch)
+        launch = await self._egress.prepared(launch, new=seen.workload is None)
         workload = seen.workload
         if workload is None:
             await self._insist_free(launch)

@@ -11,9 +11,8 @@ from orchestrator.errors import ActionError, ConflictError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, tokens
 from orchestrator.runtime.kubernetes.objects import Ground
+from orchestrator.runtime.kubernetes.serving import Serving
 from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
-
-_SEED = "seed"
 
 
 class Egress:
@@ -26,16 +25,19 @@ class Egress:
         self._proxy = ground.proxy_address.rpartition(":")[0]
         self._signer: Signer | None = None
         self._opening = asyncio.Lock()
-        self._serving: dict[str, str] | None = None
+        serving = self._body(CONFIG_MAP, f"{self._proxy}-serving")
+        self._serving = Serving(project, cluster, serving)
 
-    async def prepared(self, launch: Launch) -> Launch:
-        """Return the launch with what its pod needs to go where it may; the proxy knows of it then.
+    async def prepared(self, launch: Launch, *, new: bool) -> Launch:
+        """Return the launch with what its pod needs to go where it may.
+
+        `new`: there was no such instance, whatever its generation was before that.
 
         Raises:
             ActionError: it names hosts, and there is no proxy, or more than the proxy can be told.
         """
         bus = self._ground.broker is None
-        goes = bool(tokens.claims(launch, bus=bus).hosts)
+        goes = bool(tokens.hosts(launch, bus=bus))
         if not self._proxy:
             if goes:
                 raise ActionError(
@@ -46,9 +48,8 @@ class Egress:
                 )
             return launch
         signer = await self._opened()
-        files = tokens.files(launch, self._ground.proxy_address, signer, bus=bus)
-        if goes:
-            await self._serve(launch)
+        issued = await self._serving.issued(launch.name, launch.generation, new=new) if goes else 0
+        files = tokens.files(launch, self._ground.proxy_address, signer, issued=issued, bus=bus)
         return replace(launch, files=files)
 
     async def _opened(self) -> Signer:
@@ -65,16 +66,19 @@ class Egress:
 
     async def _key(self) -> Signer:
         name = f"{self._proxy}-seed"
-        fresh = base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()
         found = await self._cluster.get(SECRET, name)
         if found is None:
-            body = self._body(SECRET, name, type="Opaque", data={_SEED: fresh})
+            made = Signer(secrets.token_bytes(SEED_BYTES)).kept(self._project)
+            data = {key: base64.b64encode(content).decode() for key, content in made.items()}
+            body = self._body(SECRET, name, type="Opaque", data=data)
             try:
                 found = await self._cluster.create(SECRET, body)
             except ConflictError:  # another controller was faster: its key is the project's
                 found = await self._cluster.get(SECRET, name)
         try:
-            return Signer(base64.b64decode(((found or {}).get("data") or {})[_SEED], validate=True))
+            return Signer(
+                base64.b64decode(((found or {}).get("data") or {})["seed"], validate=True)
+            )
         except (KeyError, ValueError) as error:
             words = (
                 f"the Secret {name} holds no key of 32 bytes: delete it, and another one is made"
@@ -83,32 +87,8 @@ class Egress:
 
     async def gone(self, name: str) -> None:
         """Have no token of an instance serve any more, until it is started again."""
-        key = f"{self._project}.{name}"
-        if self._proxy and (await self._told()).get(key, tokens.REMOVED) != tokens.REMOVED:
-            await self._tell({key: tokens.REMOVED})
-
-    async def _serve(self, launch: Launch) -> None:
-        """Have no older generation's token serve any more, as soon as the proxy has read that."""
-        wanted = tokens.serving(launch)
-        if not wanted.items() <= (await self._told()).items():
-            await self._tell(wanted)
-
-    async def _told(self) -> dict[str, str]:
-        if self._serving is None:
-            found = await self._cluster.get(CONFIG_MAP, self._serving_name)
-            if found is None:
-                body = self._body(CONFIG_MAP, self._serving_name)
-                found = await self._cluster.apply(CONFIG_MAP, body, force=True)
-            self._serving = dict(found.get("data") or {})
-        return self._serving
-
-    async def _tell(self, entries: dict[str, str]) -> None:
-        await self._cluster.patch(CONFIG_MAP, self._serving_name, {"data": entries})
-        (await self._told()).update(entries)
-
-    @property
-    def _serving_name(self) -> str:
-        return f"{self._proxy}-serving"
+        if self._proxy:
+            await self._serving.gone(name)
 
     def _body(self, kind: Kind, name: str, **fields: object) -> Body:
         labels = {**identity.ours(self._project), identity.COMPONENT: "egress-proxy"}

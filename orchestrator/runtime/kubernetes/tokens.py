@@ -1,6 +1,6 @@
 """What the egress proxy knows an instance by, and how a launch on a cluster tells its plugin of the proxy.
 
-Pure: the same launch and key make the same bytes, so a second pass writes nothing.
+Pure: the same launch, key and moment make the same bytes, so a second pass writes nothing.
 """
 
 import base64
@@ -19,8 +19,6 @@ from orchestrator.launch import Launch
 from orchestrator.spec.egress import written
 
 SEED_BYTES = 32
-REMOVED = str(2**63 - 1)
-"""The lowest generation that serves of an instance that is gone: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +36,26 @@ class Signer:
         public = self._key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return f"{project} {base64.b64encode(public).decode()}"
 
-    def token(self, launch: Launch, *, bus: bool = False) -> bytes:
+    def kept(self, project: str) -> dict[str, bytes]:
+        """Return what the project's Secret holds: `seed` for controllers, `keys` for the proxy, no secret."""
+        return {"seed": self.seed, "keys": f"{self.line(project)}\n".encode()}
+
+    def token(self, launch: Launch, *, issued: int, bus: bool = False) -> bytes:
         """Return the token of a launch.
 
         Args:
             launch: whose.
+            issued: see `Claims`.
             bus: the broker too is reached through the proxy.
 
         Raises:
             ActionError: it declares more hosts than the proxy can be told.
         """
-        message = egress_token.unsigned(claims(launch, bus=bus))
+        message = egress_token.unsigned(claims(launch, issued=issued, bus=bus))
         token = egress_token.signed(message, self._key().sign(message))
         if len(token) > egress_token.LONGEST:
             words = (
-                f"its {len(claims(launch, bus=bus).hosts)} hosts make a token of {len(token)} characters, and the"
+                f"its {len(hosts(launch, bus=bus))} hosts make a token of {len(token)} characters, and the"
                 f" egress proxy takes {egress_token.LONGEST}: name fewer in network.egress"
             )
             raise ActionError(words, reason="EgressTooLong", permanent=True)
@@ -62,19 +65,26 @@ class Signer:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
-def claims(launch: Launch, *, bus: bool = False) -> Claims:
-    """Return what the proxy may do for a launch: its declared hosts, and the broker's where it is outside."""
-    hosts = [each for each in launch.egress if bus or each not in launch.private]
+def hosts(launch: Launch, *, bus: bool = False) -> list[str]:
+    """Return where the proxy may lead a launch: its declared hosts, and the broker's where it is outside."""
+    return [written(each) for each in launch.egress if bus or each not in launch.private]
+
+
+def claims(launch: Launch, *, issued: int, bus: bool = False) -> Claims:
+    """Return what the proxy may do for a launch."""
     return Claims(
         project=launch.project,
         instance=launch.name,
         generation=launch.generation,
-        hosts=[written(each) for each in hosts],
+        issued=issued,
+        hosts=hosts(launch, bus=bus),
         detours=[f"{written(each.place)}={written(each.to)}" for each in launch.detours],
     )
 
 
-def files(launch: Launch, proxy: str, signer: Signer, *, bus: bool = False) -> dict[str, bytes]:
+def files(
+    launch: Launch, proxy: str, signer: Signer, *, issued: int, bus: bool = False
+) -> dict[str, bytes]:
     """Return the files of a launch for a pod, whose plugin has no door but a proxy at `proxy` (host:port).
 
     A plugin that goes nowhere is told so as well: it then says which host it wanted, instead of waiting
@@ -84,11 +94,6 @@ def files(launch: Launch, proxy: str, signer: Signer, *, bus: bool = False) -> d
     told = msgspec.json.decode(found[LAUNCH_FILE], type=LaunchFile)
     told = msgspec.structs.replace(told, proxy=ProxyAddress(proxy, bus=bus))
     made = {**found, LAUNCH_FILE: msgspec.json.encode(told)}
-    if claims(launch, bus=bus).hosts:
-        made[EGRESS_TOKEN_FILE] = signer.token(launch, bus=bus)
+    if hosts(launch, bus=bus):
+        made[EGRESS_TOKEN_FILE] = signer.token(launch, issued=issued, bus=bus)
     return made
-
-
-def serving(launch: Launch) -> dict[str, str]:
-    """Return the entry of the ConfigMap that the proxy mounts: no older generation's token serves now."""
-    return {f"{launch.project}.{launch.name}": str(launch.generation)}

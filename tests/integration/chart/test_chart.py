@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from ipaddress import ip_address, ip_network
 
 import pytest
 import yaml
@@ -116,6 +117,45 @@ def test_bundled_plugins_are_named_by_digest_and_those_without_one_are_not_offer
     assert nats == f"registry.example/desk/ntp-nats@{DIGEST}"
     controller = pod_of(found["Deployment", "ntp-controller"])["containers"][0]["image"]
     assert controller == f"registry.example/desk/ntp-controller:{ntp.__version__}"
+
+
+def test_a_name_server_that_hangs_holds_no_resolver_of_the_proxy_for_long():
+    pod = pod_of(rendered()["Deployment", "ntp-egress-proxy"])
+    assert pod["dnsConfig"]["options"] == [
+        {"name": "ndots", "value": "1"},
+        {"name": "timeout", "value": "1"},
+        {"name": "attempts", "value": "2"},
+    ]
+
+
+def test_nothing_private_is_behind_the_proxy_unless_something_is_listed():
+    def rules(values=None):
+        return rendered(values)["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
+
+    names, public = rules()
+    assert {port["port"] for port in names["ports"]} == {53}
+    blocks = [each["ipBlock"] for each in public["to"]]
+    for block in blocks:
+        whole = ip_network(block["cidr"])
+        assert all(ip_network(each).subnet_of(whole) for each in block["except"])
+    private = [ip_network(each) for block in blocks for each in block["except"]]
+    for address in ("10.96.0.1", "192.168.7.7", "172.31.0.1", "100.64.1.1", "169.254.169.254", "fd00:ec2::254"):  # fmt: skip
+        assert any(ip_address(address) in each for each in private), address
+    for address in ("1.1.1.1", "2606:4700::1"):
+        assert not any(ip_address(address) in each for each in private), address
+    *_, exchange = rules({"exchange.enabled": True})
+    assert exchange["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "exchange"  # fmt: skip
+    assert rules({"egressProxy.private": ["db.desk:5432"]}) == [{}]
+
+
+def test_the_proxy_starts_without_a_key_and_no_key_hides_another():
+    volumes = {each["name"]: each for each in pod_of(rendered()["Deployment", "ntp-egress-proxy"])["volumes"]}  # fmt: skip
+    sources = volumes["rules"]["projected"]["sources"]
+    keys = [each.get("configMap") or each["secret"] for each in sources][1:]
+    assert [each["optional"] for each in keys] == [True, True], (
+        "whoever exchanges the key takes it away"
+    )
+    assert [item["path"] for item in keys[1]["items"]] == ["keys-founded"]
 
 
 def test_a_nats_of_others_is_used_and_none_is_run():

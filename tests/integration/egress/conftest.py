@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from ntp.confine.proxy_client import Proxy
-from orchestrator.runtime.kubernetes.tokens import Signer, serving
+from orchestrator.runtime.kubernetes.tokens import Signer
 from orchestrator.spec.model import Detour, HostPort
 from tests.worlds.egress_proxy import egress_proxy
-from tests.worlds.pods import BROKER, launch
+from tests.worlds.pods import BROKER, ISSUED, launch
 
 
 class Asker:
@@ -25,16 +25,14 @@ class Asker:
         pairs = [Detour(_place(place), _place(to)) for place, to in detours]
         egress = (BROKER, *map(_place, hosts))
         self.launch = replace(self.launch, egress=egress, detours=tuple(pairs))
-        return self.shows(self.signer.token(self.launch))
+        return self.shows(self.signer.token(self.launch, issued=ISSUED))
 
     def shows(self, token):
         self._file.write_bytes(token)
         return Proxy(self.proxy.address, self._file)
 
-    def serves(self, generation):
-        newer = replace(self.launch, generation=generation)
-        for name, text in serving(newer).items():
-            self.proxy.rule(f"serving/{name}", text)
+    def serves(self, since, of="shop.feed"):
+        self.proxy.rule(f"serving/{of}", f"4 {since}" if "." in of else f"{since}")
 
 
 def _place(text):

@@ -15,7 +15,7 @@ from orchestrator.spec.model import Detour, HostPort
 from tests.worlds import egress_cluster
 from tests.worlds.egress_cluster import until
 from tests.worlds.environment import python_with
-from tests.worlds.pods import launch
+from tests.worlds.pods import ISSUED, launch
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -203,13 +203,16 @@ def test_unmodified_clients_reach_the_exchange_under_its_checked_name_and_no_oth
 
 
 def test_a_token_that_is_not_its_own_leads_nowhere(stage, source):
-    token = stage.signer.token(source)
+    token = stage.signer.token(source, issued=ISSUED)
     assert stage.run("my-feed", SHOW, token.decode(), "exchange.test") == "connected"
-    claims, _, signature = egress_token.read(token.decode())
-    wider = egress_token.Claims(claims.project, claims.instance, 3, hosts=["other.test:443"])
+    message, signature = egress_token.split(token.decode())
+    claims = egress_token.claims(message)
+    wider = egress_token.Claims(
+        claims.project, claims.instance, 3, ISSUED, hosts=["other.test:443"]
+    )
     altered = egress_token.signed(egress_token.unsigned(wider), signature)
-    forged = tokens.Signer(b"f" * 32).token(source)
-    foreign = stage.signer.token(replace(source, project="theirs"))
+    forged = tokens.Signer(b"f" * 32).token(source, issued=ISSUED)
+    foreign = stage.signer.token(replace(source, project="theirs"), issued=ISSUED)
     for shown in (altered, forged, foreign):
         said = stage.run("my-feed", SHOW, shown.decode(), "other.test")
         assert "PermissionError" in said
@@ -217,16 +220,16 @@ def test_a_token_that_is_not_its_own_leads_nowhere(stage, source):
 
 
 def test_a_withdrawn_generation_is_refused_once_the_proxy_has_heard_of_it(stage, source):
-    newer = replace(source, generation=source.generation + 1)
+    line = f"{stage.namespace}.my_feed"
     try:
-        stage.kubectl("patch", "configmap", "serving", "--type=merge", "-p", json.dumps({"data": tokens.serving(newer)}))  # fmt: skip
-        old = stage.signer.token(source).decode()
+        stage.kubectl("patch", "configmap", "serving", "--type=merge", "-p", json.dumps({"data": {line: f"4 {ISSUED + 1}"}}))  # fmt: skip
+        old = stage.signer.token(source, issued=ISSUED).decode()
         said = until(lambda: (s := stage.run("my-feed", SHOW, old, "exchange.test")) != "connected" and s)  # fmt: skip
         assert f"generation 3 of {stage.namespace}/my_feed was withdrawn" in said
-        new = stage.signer.token(newer).decode()
+        new = stage.signer.token(source, issued=ISSUED + 1).decode()
         assert stage.run("my-feed", SHOW, new, "exchange.test") == "connected"
     finally:
-        stage.kubectl("patch", "configmap", "serving", "--type=merge", "-p", json.dumps({"data": tokens.serving(source)}))  # fmt: skip
+        stage.kubectl("patch", "configmap", "serving", "--type=merge", "-p", json.dumps({"data": {line: f"3 {ISSUED}"}}))  # fmt: skip
 
 
 def test_the_proxy_itself_leads_nobody_to_the_cluster(stage, source):
@@ -238,7 +241,9 @@ def test_the_proxy_itself_leads_nobody_to_the_cluster(stage, source):
         said = stage.run(
             "my-feed",
             SHOW,
-            stage.signer.token(replace(source, generation=9, egress=(place,))).decode(),
+            stage.signer.token(
+                replace(source, generation=9, egress=(place,)), issued=ISSUED
+            ).decode(),
             place.host,
         )
         assert "10.96.0.1 is an address of this machine or its private network" in said
@@ -255,5 +260,5 @@ def test_a_proxy_that_crashed_serves_again(stage, source):
         return container["restartCount"] == 1 and container["ready"]
 
     until(restarted)
-    newest = stage.signer.token(replace(source, generation=9)).decode()
+    newest = stage.signer.token(source, issued=ISSUED + 1).decode()
     assert stage.run("my-feed", SHOW, newest, "exchange.test") == "connected"

@@ -4,7 +4,9 @@ import json
 import socket
 import threading
 import time
+from base64 import urlsafe_b64encode
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +14,7 @@ from ntp.confine.door_client import DoorRefusedError
 from ntp.contract import egress_token
 from orchestrator.errors import ActionError
 from orchestrator.runtime.kubernetes.tokens import Signer, claims
+from tests.worlds.pods import ISSUED
 
 EXCHANGE = "exchange.test:443"
 WITHIN_S = 20
@@ -142,7 +145,7 @@ def test_a_name_that_nobody_has(asker):
 
 def test_a_forged_token_is_refused(asker, echo):
     led(asker, echo)
-    way = asker.shows(Signer(b"x" * 32).token(asker.launch))
+    way = asker.shows(Signer(b"x" * 32).token(asker.launch, issued=ISSUED))
     with pytest.raises(PermissionError, match="no key"):
         way.connect("exchange.test", 443, WITHIN_S)
     assert way.refused.counts == {}, "no line of the entry would mend that"
@@ -150,19 +153,27 @@ def test_a_forged_token_is_refused(asker, echo):
 
 def test_an_altered_token_is_refused(asker, echo):
     led(asker, echo)
-    _, _, signature = egress_token.read(asker.signer.token(asker.launch).decode())
-    wider = egress_token.Claims("shop", "feed", 3, hosts=["other.test:443"])
+    _, signature = egress_token.split(asker.signer.token(asker.launch, issued=ISSUED).decode())
+    wider = egress_token.Claims("shop", "feed", 3, ISSUED, hosts=["other.test:443"])
     with pytest.raises(PermissionError, match="no key"):
         asker.shows(egress_token.signed(egress_token.unsigned(wider), signature)).connect(
             "other.test", 443, WITHIN_S
         )
 
 
+@pytest.mark.parametrize("name", ["rules/keys", "rules/keys-founded"])
+def test_a_key_that_one_file_says_is_not_hidden_by_the_other(asker, echo, name):
+    way = led(asker, echo)
+    for each in ("rules/keys", "rules/keys-founded"):
+        asker.proxy.rule(each, (asker.signer if each == name else Signer(b"o" * 32)).line("shop"))
+    way.connect("exchange.test", 443, WITHIN_S).close()
+
+
 def test_a_token_of_another_project_is_refused_whoever_signed_it(asker, echo):
     led(asker, echo)
     other = Signer(b"y" * 32)
     asker.proxy.rule("rules/keys", asker.signer.line("shop"), other.line("theirs"))
-    way = asker.shows(other.token(asker.launch))
+    way = asker.shows(other.token(asker.launch, issued=ISSUED))
     with pytest.raises(PermissionError, match="no key"):
         way.connect("exchange.test", 443, WITHIN_S)
 
@@ -170,17 +181,83 @@ def test_a_token_of_another_project_is_refused_whoever_signed_it(asker, echo):
 def test_a_withdrawn_generation_is_refused_and_the_new_one_serves(asker, echo):
     way = led(asker, echo)
     way.connect("exchange.test", 443, WITHIN_S).close()
-    asker.serves(4)
+    asker.serves(ISSUED + 1)
     with pytest.raises(PermissionError, match="generation 3 of shop/feed was withdrawn"):
         way.connect("exchange.test", 443, WITHIN_S)
-    asker.serves(3)
+    older = replace(asker.launch, generation=2)
+    back = asker.shows(asker.signer.token(older, issued=ISSUED + 1))
+    back.connect("exchange.test", 443, WITHIN_S).close()
+
+
+def test_a_token_of_an_instance_that_nobody_tells_of_is_withdrawn_with_its_project(asker, echo):
+    way = led(asker, echo)
+    asker.serves(ISSUED + 1, of="shop")
+    with pytest.raises(PermissionError, match="generation 3 of shop/feed was withdrawn"):
+        way.connect("exchange.test", 443, WITHIN_S)
+    asker.serves(ISSUED)
     way.connect("exchange.test", 443, WITHIN_S).close()
+
+
+@pytest.mark.parametrize("text", ["soon", "4 -1", "4 1e3", "9" * 5000])
+def test_a_line_that_cannot_be_read_withdraws(asker, echo, text):
+    way = led(asker, echo)
+    asker.proxy.rule("serving/shop.feed", text)
+    with pytest.raises(PermissionError):
+        way.connect("exchange.test", 443, WITHIN_S)
 
 
 @pytest.mark.parametrize("token", [b"", b"a.b.c", b"x" * 7_000, b"\xff\xfe"])
 def test_what_is_no_token_is_refused(asker, token):
     with pytest.raises(PermissionError, match="no token"):
         asker.shows(token).connect("exchange.test", 443, WITHIN_S)
+
+
+def deep(signer=None):
+    """A token with a field that no decoder goes through to its end."""
+    body = (
+        b'{"project":"shop","instance":"feed","generation":3,"issued":3,"x":'
+        + b"[" * 2400
+        + b"]" * 2400
+    )
+    parts = [b'{"alg":"EdDSA","typ":"JWT"}', body + b"}"]
+    message = b".".join(urlsafe_b64encode(each).rstrip(b"=") for each in parts)
+    return egress_token.signed(
+        message, signer._key().sign(message) if signer is not None else b"s" * 64
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_token_that_breaks_a_decoder_ends_nobody_elses_feed(asker, echo, signed):
+    way = led(asker, echo)
+    token = deep(asker.signer if signed else None)
+    assert len(token) < egress_token.LONGEST
+    before = asker.proxy.said().count("helperOpenServers")
+    with way.connect("exchange.test", 443, WITHIN_S) as good:
+        for _ in range(3):
+            with pytest.raises(PermissionError, match="no token" if signed else "no key"):
+                asker.shows(token).connect("exchange.test", 443, WITHIN_S)
+        good.sendall(b"still")
+        assert good.makefile("rb").read(10) == b"hellostill"
+    led(asker, echo).connect("exchange.test", 443, WITHIN_S).close()
+    assert asker.proxy.said().count("helperOpenServers") == before, "it was started anew"
+
+
+def test_an_odd_line_of_the_allowed_places_allows_nothing_and_ends_nobody(asker, echo):
+    way = led(asker, echo)
+    asker.proxy.rule("rules/private", "no port", "", "a:b", "[::1:443", "\xff\xfe:1", "x" * 300 + ":1", echo)  # fmt: skip
+    way.connect("exchange.test", 443, WITHIN_S).close()
+
+
+def test_what_the_helper_does_not_expect_is_refused_and_told(asker, echo):
+    led(asker, echo)
+    odd = egress_token.Claims("shop", "feed", 3, ISSUED, hosts=["no port"])
+    message = egress_token.unsigned(odd)
+    way = asker.shows(egress_token.signed(message, asker.signer._key().sign(message)))
+    for _ in range(2):
+        with pytest.raises(PermissionError, match="the proxy failed at it: ValueError"):
+            way.connect("exchange.test", 443, WITHIN_S)
+    assert "egress: shop/feed exchange.test:443: ValueError" in asker.proxy.said()
+    led(asker, echo).connect("exchange.test", 443, WITHIN_S).close()
 
 
 def test_it_is_asked_by_connect_only(asker):
@@ -202,11 +279,14 @@ def test_more_hosts_than_the_proxy_can_be_told_are_refused_and_all_others_fit(as
 
 def test_a_token_says_what_was_launched_and_is_the_same_each_time(asker):
     asker.may(EXCHANGE, "[2001:db8::1]:443")
-    assert claims(asker.launch).hosts == [EXCHANGE, "[2001:db8::1]:443"]
-    assert asker.signer.token(asker.launch) == asker.signer.token(asker.launch)
-    read, _, _ = egress_token.read(asker.signer.token(asker.launch).decode())
+    assert claims(asker.launch, issued=ISSUED).hosts == [EXCHANGE, "[2001:db8::1]:443"]
+    assert asker.signer.token(asker.launch, issued=ISSUED) == asker.signer.token(
+        asker.launch, issued=ISSUED
+    )
+    message, _ = egress_token.split(asker.signer.token(asker.launch, issued=ISSUED).decode())
+    read = egress_token.claims(message)
     assert (read.project, read.instance, read.generation) == ("shop", "feed", 3)
-    assert claims(asker.launch, bus=True).hosts[0] == "ntp-nats:4222"
+    assert claims(asker.launch, issued=ISSUED, bus=True).hosts[0] == "ntp-nats:4222"
 
 
 def test_a_probe_that_only_knocks_is_not_told(asker):

@@ -2,9 +2,9 @@
 
     header.claims.signature      each part base64url without padding
 
-The header is always the same bytes, so there is no algorithm to choose. There is no time in it: the same
-launch has the same token, and a plugin lives as long as it likes; what ends a token is a newer generation
-(the proxy is told the lowest that serves) or another key. Signing and checking are done elsewhere: pure.
+The header is always the same bytes, so there is no algorithm to choose. It never ends by itself, for a plugin
+lives as long as it likes; what ends a token is a newer one (the proxy is told since when an instance's tokens
+count) or another key. Signing and checking are done elsewhere: pure.
 """
 
 import base64
@@ -26,11 +26,16 @@ _ISSUER = "ntp"
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """`hosts`: host:port each. `detours`: `host:port=address:port`, those that lead somewhere else."""
+    """What the holder may do.
+
+    `issued`: milliseconds since 1970, later than any token of the instance before it.
+    `hosts`: host:port each. `detours`: `host:port=address:port`, those that lead somewhere else.
+    """
 
     project: str
     instance: str
     generation: int
+    issued: int
     hosts: Sequence[str] = ()
     detours: Sequence[str] = ()
     iss: str = _ISSUER
@@ -46,8 +51,8 @@ def signed(message: bytes, signature: bytes) -> bytes:
     return message + b"." + _written(signature)
 
 
-def read(token: str) -> tuple[Claims, bytes, bytes]:
-    """Return what a token claims, the bytes that are signed, and the signature, which nobody checked yet.
+def split(token: str) -> tuple[bytes, bytes]:
+    """Return the bytes that are signed, and the signature: check it before anything reads the claims.
 
     Raises:
         ValueError: it is no token of ours.
@@ -55,16 +60,30 @@ def read(token: str) -> tuple[Claims, bytes, bytes]:
     if len(token) > LONGEST or not token.isascii():
         raise ValueError("that is no token")
     message, _, signature = token.rpartition(".")
-    header, _, body = message.partition(".")
     try:
-        ours = _read(header) == _HEADER
-        claims = msgspec.json.decode(_read(body), type=Claims)
+        ours = _read(message.partition(".")[0]) == _HEADER
         mark = _read(signature)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"that is no token: {error}") from error
-    if not ours or claims.iss != _ISSUER:
+    if not ours:
         raise ValueError("that is no token: it was made for something else")
-    return claims, message.encode(), mark
+    return message.encode(), mark
+
+
+def claims(message: bytes) -> Claims:
+    """Return what signed bytes claim.
+
+    Raises:
+        ValueError: they are no claims of ours.
+    """
+    try:
+        found = msgspec.json.decode(_read(message.decode().partition(".")[2]), type=Claims)
+    # RecursionError: fields that nobody knows are skipped level by level.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ValueError(f"that is no token: {error}") from error
+    if found.iss != _ISSUER:
+        raise ValueError("that is no token: it was made for something else")
+    return found
 
 
 def place(host: str, port: int) -> str:
