@@ -1,10 +1,10 @@
-"""apply, plan and rollback on a cluster: a PluginSet, written with the rights of the person who asks.
+"""apply and plan on a cluster: a PluginSet, written with the rights of the person who asks.
 
 The controller says what a change would do, and what became of it; it writes no PluginSet itself.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
 from orchestrator.app.comparing import texts
 from orchestrator.app.declaration import Declaration
+from orchestrator.app.declared_spec import spec_of
 from orchestrator.app.owners import owner
 from orchestrator.app.reach import Reached, reached
 from orchestrator.cluster.kinds import Body, name_of, version_of
@@ -19,9 +20,8 @@ from orchestrator.cluster.refusals import OwnedError
 from orchestrator.control import client
 from orchestrator.errors import ActionError, ConfigError, ConflictError
 from orchestrator.settings import Settings
-from orchestrator.spec import source
 from orchestrator.store.kubernetes.plugin_sets import ALLOW_DELETES, PLUGIN_SET, names_in
-from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
+from orchestrator.store.kubernetes.written import file_of, text_of
 
 LOOK_S: Final = 0.5
 TAKEN_UP_S: Final = 45.0
@@ -91,38 +91,39 @@ def apply(
     aim = target(declared.settings)
     if aim.before is None:
         aim.look()
-    yield from _put(
-        aim,
-        spec_of(declared.sources),
-        allow_deletes=allow_deletes,
-        take_over=take_over,
-        wait=wait,
-        deadline=deadline,
-    )
-
-
-def _put(
-    aim: Target,
-    spec: Mapping[str, Any],
-    *,
-    allow_deletes: bool,
-    take_over: bool,
-    wait: bool,
-    deadline: float,
-) -> Iterator[dict[str, Any]]:
-    _check_owner(aim, spec)
+    spec = spec_of(declared.sources)
+    check_owner(aim, spec)
     if aim.guard and not allow_deletes:
         raise ActionError(
             f"refused: {aim.guard}\n  fix: if that is meant, apply with --allow-deletes",
             reason="GuardedDeletion",
             permanent=True,
         )
+    write(aim, spec, allow_deletes=allow_deletes, take_over=take_over)
+    yield from verdict([aim], guarded=not allow_deletes, wait=wait, deadline=deadline)
+
+
+def write(
+    aim: Target,
+    spec: Mapping[str, Any],
+    *,
+    allow_deletes: bool,
+    take_over: bool,
+    dry: bool = False,
+) -> None:
+    """Write a PluginSet over what was looked at last; `dry`: have the API server say whether that would be done.
+
+    Raises:
+        ConflictError: somebody else changed it; nothing was written.
+    """
     notes = {"annotations": {ALLOW_DELETES: "true"}} if allow_deletes else {}
     # Of exactly the state that the plan was made for.
     version = {"resourceVersion": version_of(aim.before)} if aim.before is not None else {}
     body = PLUGIN_SET.body(aim.name, metadata={**notes, **version}, spec=dict(spec))
     try:
-        written = aim.there.ask(lambda cluster: cluster.apply(PLUGIN_SET, body, force=take_over))
+        written = aim.there.ask(
+            lambda cluster: cluster.apply(PLUGIN_SET, body, force=take_over, dry=dry)
+        )
     except OwnedError as error:
         raise ConflictError(
             f"PluginSet {aim.name} was changed by {', '.join(error.managers)}; nothing was changed\n"
@@ -133,55 +134,78 @@ def _put(
         raise ConflictError(
             f"PluginSet {aim.name} was changed meanwhile: nothing was changed; plan again"
         ) from error
-    aim.before = written
-    status = _taken_up(aim, written, guarded=not allow_deletes)
+    if not dry:
+        aim.before = written
+
+
+def verdict(
+    aims: Sequence[Target], *, guarded: bool, wait: bool, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """Wait until what was written is taken up and, with `wait`, is ready; yield progress, and one outcome of all.
+
+    Not `guarded`: a refusal that a deletion is guarded is one of before that was allowed.
+
+    Raises:
+        ConfigError, ActionError: the controller refuses it.
+    """
+    status = _taken_up(aims, guarded=guarded)
     if not wait:
-        yield {"result": _outcome(status, [])}
+        yield {"result": outcome(status, [])}
         return
-    yield from _awaited(aim, list(names_in(spec)), deadline)
+    names = {name for aim in aims for name in names_in(aim.spec_before)}
+    yield from _awaited(aims[0].there, names, deadline)
 
 
-def _awaited(aim: Target, names: Sequence[str], deadline: float) -> Iterator[dict[str, Any]]:
-    status = client.ask(aim.there.socket(), "status")
+def _awaited(there: Reached, names: Collection[str], deadline: float) -> Iterator[dict[str, Any]]:
+    status = client.ask(there.socket(), "status")
     own = [each for each in status["plugins"] if each["name"] in names]
     running = [each["name"] for each in own if each["state"] != "Stopped"]
     if not running:
-        yield {"result": _outcome(status, own, ready=True)}
+        yield {"result": outcome(status, own, ready=True)}
         return
     stopped = [each for each in own if each["state"] == "Stopped"]
-    for message in client.call(aim.there.socket(), "wait", names=running, deadline=deadline):
+    for message in client.call(there.socket(), "wait", names=running, deadline=deadline):
         if "result" in message:
             message["result"]["plugins"] += stopped
         yield message
 
 
-def _taken_up(aim: Target, written: Body, *, guarded: bool) -> Mapping[str, Any]:
-    """Return the status once the controller has read what was written; raise what it refuses.
-
-    Not `guarded`: a refusal that a deletion is guarded is one of before that was allowed.
-    """
-    generation, ends = int(written["metadata"]["generation"]), time.monotonic() + TAKEN_UP_S
+def _taken_up(aims: Sequence[Target], *, guarded: bool) -> Mapping[str, Any]:
+    """Return a status once the controller has read all that was written; raise what it refuses."""
+    ends = time.monotonic() + TAKEN_UP_S
     while True:
-        body = aim.there.ask(lambda cluster: cluster.get(PLUGIN_SET, aim.name))
-        if body is None:
-            raise ConflictError(f"PluginSet {aim.name} was deleted meanwhile")
-        status = body.get("status") or {}
-        read = int(status.get("observedGeneration") or 0) >= generation
-        if read and (guarded or _stalled(status).get("reason") != "GuardedDeletion"):
-            _raise_refusal(aim, status)
-            return status
+        told = [status for aim in aims if (status := _read(aim, guarded=guarded)) is not None]
+        if len(told) == len(aims):
+            refusals = [_refusal(aim, status) for aim, status in zip(aims, told, strict=True)]
+            # What refuses one refuses all: where it is not told of each, it was of before the others were read.
+            if None not in refusals:
+                raise _together([each for each in refusals if each is not None])
+            return told[-1]
         if time.monotonic() > ends:
+            names = ", ".join(aim.name for aim in aims)
             raise ActionError(
-                f"no controller has taken up PluginSet {aim.name} within {TAKEN_UP_S:.0f} s; it is written\n"
+                f"no controller has taken up PluginSet {names} within {TAKEN_UP_S:.0f} s; it is written\n"
                 "  fix: `ntpctl --context … status`",
                 reason="NotTakenUp",
             )
         time.sleep(LOOK_S)
 
 
-def _raise_refusal(aim: Target, status: Mapping[str, Any]) -> None:
+def _read(aim: Target, *, guarded: bool) -> Mapping[str, Any] | None:
+    """Return the status that is told of what was written; None: none yet."""
+    body = aim.there.ask(lambda cluster: cluster.get(PLUGIN_SET, aim.name))
+    if body is None or aim.before is None:
+        raise ConflictError(f"PluginSet {aim.name} was deleted meanwhile")
+    status: Mapping[str, Any] = body.get("status") or {}
+    generation = int(aim.before["metadata"]["generation"])
+    read = int(status.get("observedGeneration") or 0) >= generation
+    allowed = guarded or _stalled(status).get("reason") != "GuardedDeletion"
+    return status if read and allowed else None
+
+
+def _refusal(aim: Target, status: Mapping[str, Any]) -> ConfigError | ActionError | None:
     if status.get("problems"):
-        raise ConfigError(
+        return ConfigError(
             [
                 Problem(f"{file_of(aim.name)} {each['place']}", 0, 0, each["message"], each["fix"])
                 for each in status["problems"]
@@ -191,7 +215,14 @@ def _raise_refusal(aim: Target, status: Mapping[str, Any]) -> None:
     states = {each.get("state") for each in status.get("plugins") or ()}
     # Else it is one plugin that is stalled: whoever waits for all is told by name.
     if stalled and stalled["reason"] not in states:
-        raise ActionError(stalled["message"], reason=stalled["reason"], permanent=True)
+        return ActionError(stalled["message"], reason=stalled["reason"], permanent=True)
+    return None
+
+
+def _together(refusals: Sequence[ConfigError | ActionError]) -> ConfigError | ActionError:
+    """Return all problems as one refusal; without any, the first."""
+    found = [each.problems for each in refusals if isinstance(each, ConfigError)]
+    return ConfigError([one for each in found for one in each]) if found else refusals[0]
 
 
 def _stalled(status: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -200,7 +231,8 @@ def _stalled(status: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((c for c in conditions if (c["type"], c["status"]) == ("Stalled", "True")), {})
 
 
-def _check_owner(aim: Target, spec: Mapping[str, Any]) -> None:
+def check_owner(aim: Target, spec: Mapping[str, Any]) -> None:
+    """Raise ConflictError, with the patch for him, where a tool would undo what is to be written."""
     found = owner(aim.before or {})
     if found is None or dict(spec) == dict(aim.spec_before):
         return
@@ -211,52 +243,6 @@ def _check_owner(aim: Target, spec: Mapping[str, Any]) -> None:
         f"PluginSet {aim.name} belongs to {found}, who would undo this; nothing was changed\n"
         f"  fix: commit this to {found.where}, below `spec:`\n{patch}".rstrip()
     )
-
-
-def spec_of(sources: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return what files declare together as a spec.
-
-    Raises:
-        ConfigError: one of them is no YAML.
-    """
-    problems: list[Problem] = []
-    defaults: dict[str, Any] = {}
-    plugins: dict[str, Any] = {}
-    for file, text in sources:
-        try:
-            value = source.parse(text, file=file).value or {}
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        for key, said in (value.get("defaults") or {}).items():
-            both = {**defaults[key], **said} if isinstance(defaults.get(key), dict) else said
-            defaults[key] = both
-        for section, entries in (value.get("plugins") or {}).items():
-            plugins[section] = [*plugins.get(section, []), *(entries or [])]
-    if problems:
-        raise ConfigError(problems)
-    return {**({"defaults": defaults} if defaults else {}), "plugins": plugins}
-
-
-def rolled_back(
-    settings: Settings, revision: Mapping[str, Any], **terms: Any
-) -> Iterator[dict[str, Any]]:
-    """Write the specs of a revision again; as `apply`, for each PluginSet that was another one then."""
-    there = reached(settings)
-    then = {f.removeprefix(PREFIX): t for f, t in revision["sources"] if f.startswith(PREFIX)}
-    aims = [target(settings, name) for name in sorted(then)]
-    for aim in aims:
-        aim.look()
-    changed = [aim for aim in aims if text_of(aim.spec_before) != then[aim.name]]
-    # All of them before any: half of a way back is no state that ever was.
-    for aim in changed:
-        _check_owner(aim, spec_of([(file_of(aim.name), then[aim.name])]))
-    for aim in changed:
-        spec = spec_of([(file_of(aim.name), then[aim.name])])
-        yield from _put(aim, spec, **terms)
-    if not changed:
-        status = client.ask(there.socket(), "status")
-        yield {"result": _outcome(status, status["plugins"], ready=True)}
 
 
 def _settings(there: Reached) -> dict[str, str]:
@@ -281,9 +267,10 @@ def _named(sources: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _outcome(
+def outcome(
     status: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]], *, ready: bool = False
 ) -> dict[str, Any]:
+    """Return what a person is told at the end, of which nothing is waited for."""
     return {
         "revision": int(status.get("revision") or 0),
         "ready": ready,

@@ -10,7 +10,7 @@ from orchestrator.controller.outside import Edit
 from orchestrator.errors import ActionError, ConfigError, NtpError
 from orchestrator.ports import Store
 from orchestrator.store.kubernetes.beside import beside
-from orchestrator.store.kubernetes.plugin_sets import PluginSets, Set, gone, sources_of
+from orchestrator.store.kubernetes.plugin_sets import PluginSets, Set, deletable, sources_of
 from orchestrator.store.kubernetes.secrets import EVERY_S, Values
 from orchestrator.store.kubernetes.set_status import Decision
 
@@ -40,7 +40,7 @@ class ClusterEdits:
             sources=sources_of(sets),
             settings=self._settings,
             secrets=self._values.found(texts),
-            allow_deletes=any(each.allows_deletes for each in sets) or gone(applied, sets),
+            deletable=deletable(applied, sets),
         )
 
     def __call__(self) -> Edit:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.errors import UnreachableError
 from orchestrator.spec import external_nats
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ RESOLVE_S: Final = 5.0
 
 
 async def ground(environment: Mapping[str, str]) -> "Ground":
-    """Return it. The names of broker and proxy are looked up now: no pod of a plugin may ask a name server."""
+    """Return it. The names of broker and proxy are looked up now: no pod of a plugin may ask a name server.
+
+    Raises:
+        UnreachableError: one of them has no address now. A pod that was written without it would never connect.
+    """
     from orchestrator.runtime.kubernetes.objects import Ground
 
     said = Ground()
@@ -42,13 +47,18 @@ async def _aliases(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for each in (*(nats.address if nats else "").split(","), environment.get(PROXY, "")):
         host = each.rpartition(":")[0]
+        if not host:
+            continue  # there is no proxy
         try:
             async with asyncio.timeout(RESOLVE_S):
                 infos = await asyncio.get_running_loop().getaddrinfo(
                     host, None, type=socket.SOCK_STREAM
                 )
-        except (OSError, TimeoutError, UnicodeError):
-            continue  # who connects says what is wrong
+        except UnicodeError:
+            continue  # no name server will ever know it: who connects says what is wrong
+        except (OSError, TimeoutError) as error:
+            why = str(error) or f"no name server answered within {RESOLVE_S:.0f} s"
+            raise UnreachableError(f"{host} has no address now: {why}") from error
         address = str(infos[0][4][0])
         if address != host:
             found[host] = address

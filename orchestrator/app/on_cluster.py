@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import structlog
 
 from ntp.contract.names import object_name
 from orchestrator.app import house
+from orchestrator.app.between_turns import Pauses
 from orchestrator.app.cluster_edits import decided, following
 from orchestrator.app.ground import ground
 from orchestrator.app.logging import configure
@@ -56,9 +58,6 @@ log = structlog.get_logger()
 NAMESPACE, SECRET, IN_POD = "NTP_NAMESPACE", "NTP_SECRET", "NTP_POD"
 """Settings: of the release's objects; the name of the Secret that has the variables; who we are."""
 
-PAUSE_S = 1.0
-"""Between two turns."""
-
 Opened = Callable[
     [Cluster, ClusterLease], contextlib.AbstractAsyncContextManager[tuple[Outside, PluginSets]]
 ]
@@ -71,6 +70,8 @@ class Standing:
         self._project = project
         self.lease: ClusterLease | None = None
         self.controller: Controller | None = None
+        self.since = math.inf
+        """When the lease of this turn was held, by the loop's clock."""
 
     async def status(self, name: None) -> ProjectStatus:
         if self.controller is not None:
@@ -133,7 +134,9 @@ async def take_turns(settings: Settings, opened: Opened) -> None:
     ):
         release = object_name(settings.project)
         who = identity(settings.environment)
+        pauses = Pauses(who.text)
         while True:
+            standing.since = math.inf
             lease = ClusterLease(own, release, identity=who)
             standing.lease = lease
             try:
@@ -142,7 +145,7 @@ async def take_turns(settings: Settings, opened: Opened) -> None:
             except (ConflictError, UnreachableError) as error:
                 # Nothing of what we did goes on. Somebody else leads, or nobody can, and we wait our turn.
                 log.warning("controller.follows", project=settings.project, cause=str(error))
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pauses.after(max(0.0, loop.time() - standing.since)))
             finally:
                 standing.controller = None
 
@@ -153,6 +156,7 @@ async def _turn(
     """As `_lead`, once it is our turn; what is raised comes out of the groups of tasks that it was in."""
     try:
         async with lease:
+            standing.since = asyncio.get_running_loop().time()
             return await _lead(settings, opened, lease, standing)
     except BaseExceptionGroup as group:
         found = first(group)

@@ -69,12 +69,15 @@ def rollback(
 
 
 def _on_cluster(where: Settings, number: int | None, terms: Terms, output: str) -> None:
-    from orchestrator.app import cluster_apply
+    from orchestrator.app import cluster_rollback
 
     chosen = number or past.before(where, past.applied(where))
-    rolled = cluster_apply.rolled_back(
+    revision = app.ask(where, "revision", number=chosen)
+    for name in cluster_rollback.made_since(where, revision):
+        say(f"PluginSet {name} was made after revision {chosen}: it stays as it is")
+    rolled = cluster_rollback.rolled_back(
         where,
-        app.ask(where, "revision", number=chosen),
+        revision,
         allow_deletes=terms.allow_deletes,
         take_over=terms.take_over,
         wait=terms.wait,

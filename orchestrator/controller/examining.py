@@ -188,6 +188,7 @@ class Examining:
                 # Blind, what was wanted has to stand for what runs.
                 running=running if observed.instances is not None else set(desk.book.entries),
                 kept=declared.desired.plugins.keys(),
+                meant=readable.deletable,
             ),
             revision=desk.book.revision,
             entry_problems=declared.entry_problems(found, missing),

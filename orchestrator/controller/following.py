@@ -122,7 +122,7 @@ class Following:
             self._outside.decided(edit, None)
 
     async def _apply(self, edit: Edit) -> None:
-        readable = Readable(edit.sources, edit.settings, {})
+        readable = Readable(edit.sources, edit.settings, {}, deletable=edit.deletable)
         problems, revision = set(edit.problems), 0
         if edit.sources:
             preview = await self._applying.preview(readable, edit.secrets)
@@ -134,7 +134,7 @@ class Following:
             readable=readable,
             secrets=edit.secrets,
             expect=revision,
-            allow_deletes=edit.allow_deletes,
+            allow_deletes=False,
             wait=None,
         )
         async for _ in self._applying.apply(order):

@@ -64,8 +64,8 @@ class Edit:
     settings: Settings = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[Problem, ...] = ()
-    allow_deletes: bool = False
-    """Whoever edited says that it may remove most of what runs."""
+    deletable: frozenset[str] = frozenset()
+    """Names of plugins that may go, however many: whoever edited says so of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class Readable:
     """What an apply asks to be read. `pins`: entry -> digest that it has to be again.
 
     `update_images`: a tag means what it means now, not what it meant when it was applied last.
+    `deletable`: names of plugins that may go without a second word.
     Not `complete`: there are files that could not be read, so this can only be asked for its problems.
     """
 
@@ -30,6 +31,7 @@ class Readable:
     pins: Mapping[str, str]
     complete: bool = True
     update_images: bool = False
+    deletable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,12 @@ Sources = Sequence[tuple[str, str]]
 
 
 def objection(
-    *, applied: Sources, new: Sources, running: Collection[str], kept: Collection[str]
+    *,
+    applied: Sources,
+    new: Sources,
+    running: Collection[str],
+    kept: Collection[str],
+    meant: Collection[str] = (),
 ) -> str:
     """Return why `new` needs `--allow-deletes`, in words; empty: it does not.
 
@@ -17,8 +22,10 @@ def objection(
         new: the same, about to be applied.
         running: names of the plugins that run now.
         kept: names that `new` declares and enables.
+        meant: names that may go: that was said of them. The others are guarded as if those were not there.
     """
-    removed = sorted(set(running) - set(kept))
+    running = set(running) - set(meant)
+    removed = sorted(running - set(kept))
     if not removed:
         return ""
     names = ", ".join(removed[:5]) + (f" and {len(removed) - 5} more" if len(removed) > 5 else "")

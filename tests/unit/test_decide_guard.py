@@ -69,3 +69,12 @@ def test_long_lists_of_names_are_cut():
     assert objection(applied=[], new=[], running=names, kept=["x"]).endswith(
         "it stops 20 of the 20 plugins that run: p00, p01, p02, p03, p04 and 15 more"
     )
+
+
+def test_what_is_meant_to_go_takes_the_guard_from_no_other():
+    words = {"applied": [], "new": [], "running": ["a", "b", "s"], "meant": ["s"]}
+    assert objection(**words, kept=["a", "b"]) == ""
+    assert objection(**words, kept=["a"]) == ""
+    assert objection(**words, kept=["s"]) == "it stops 2 of the 2 plugins that run: a, b"
+    assert "a, b would be stopped" in objection(**words, kept=[])
+    assert objection(**words | {"meant": ["a", "b", "s"]}, kept=[]) == ""

@@ -1,5 +1,6 @@
 """A release of helm/ntp on the cluster of the tests, and what a person asks of it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,12 +27,18 @@ SMALL = {
 @cache
 def images(cluster):
     """The values that name the images of this tree, which the node knows by now."""
-    subprocess.run(
-        [ROOT / ".ci" / "cluster-images"],
-        check=True, capture_output=True, timeout=900, env={**os.environ, "PYTHON": sys.executable},
-    )  # fmt: skip
-    cluster.load(ROOT / "dist" / "cluster" / "images.tar")
-    return yaml.safe_load((ROOT / "dist" / "cluster" / "images.yaml").read_text())
+    dist = ROOT / "dist"
+    dist.mkdir(exist_ok=True)
+    # Each worker asks for them, and two that made them at once would take the files from each other.
+    with (dist / "cluster-images.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        made = subprocess.run(
+            [ROOT / ".ci" / "cluster-images"],
+            capture_output=True, text=True, timeout=900, env={**os.environ, "PYTHON": sys.executable},
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr[-4000:]
+        cluster.load(dist / "cluster" / "images.tar")
+        return yaml.safe_load((dist / "cluster" / "images.yaml").read_text())
 
 
 class Release:

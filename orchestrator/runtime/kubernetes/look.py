@@ -159,6 +159,13 @@ def replicas(workload: Body) -> int:
     return 1 if found is None else int(found)
 
 
+def has_none(workload: Body) -> bool:
+    """Tell whether the cluster says, of the workload as it was written last, that it has no pod."""
+    status = workload.get("status") or {}
+    read = int(status.get("observedGeneration") or 0) >= int(workload["metadata"]["generation"])
+    return read and not status.get("replicas")
+
+
 def end_of(workload: Body) -> Ended | None:
     """Return what was written of a life that we stopped; of one whose end nobody saw, what was asked for."""
     notes = identity.written(workload)

@@ -15,7 +15,15 @@ from orchestrator.decide.state import Exit, Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.runtime.kubernetes import identity, pods
 from orchestrator.runtime.kubernetes.identity import object_name
-from orchestrator.runtime.kubernetes.look import Ended, Look, Seen, Stopping, end_of, replicas
+from orchestrator.runtime.kubernetes.look import (
+    Ended,
+    Look,
+    Seen,
+    Stopping,
+    end_of,
+    has_none,
+    replicas,
+)
 
 MARGIN_S = 60.0
 """Beyond a plugin's own grace: for the kubelet to kill it and to say so."""
@@ -36,7 +44,8 @@ class Stops:
         seen = await self._look.of(name)
         if seen.workload is None:
             return
-        if replicas(seen.workload) == 0 and seen.pod is None and end_of(seen.workload):
+        rests = replicas(seen.workload) == 0 and has_none(seen.workload)
+        if rests and seen.pod is None and end_of(seen.workload):
             return
         workload = object_name(name)
         asked = Stopping(cause, datetime.now(UTC))
@@ -95,7 +104,10 @@ class Stops:
             while True:
                 changed.clear()
                 seen = await self._look.of(name)
-                if seen.pod is None and not (workload_too and seen.workload):
+                # The copy may not show yet a pod that was made meanwhile: who makes them has to say there is none.
+                if seen.pod is None and (
+                    not seen.workload or (not workload_too and has_none(seen.workload))
+                ):
                     return
                 if time.monotonic() > end:
                     raise UnreachableError(

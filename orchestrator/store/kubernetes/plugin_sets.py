@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import Body, Kind
-from orchestrator.spec import custom_resource
+from orchestrator.spec import custom_resource, source
 from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
 
 PLUGIN_SET: Final = Kind(custom_resource.API_VERSION, custom_resource.KIND, custom_resource.PLURAL)
@@ -98,7 +98,15 @@ def sources_of(sets: tuple[Set, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((each.file, each.text) for each in sets) or NOTHING
 
 
-def gone(sources: tuple[tuple[str, str], ...], sets: tuple[Set, ...]) -> bool:
-    """Tell whether one of `sources` was a PluginSet that somebody has deleted since: that is no accident."""
-    there = {each.file for each in sets}
-    return any(file.startswith(PREFIX) and file not in there for file, _ in sources)
+def deletable(sources: tuple[tuple[str, str], ...], sets: tuple[Set, ...]) -> frozenset[str]:
+    """Return the names of plugins that may go, however many.
+
+    Those of a PluginSet that says so, and of one that somebody has deleted since `sources`: that is no accident.
+    Of the other PluginSets nothing is said by that.
+    """
+    guarded = {each.file for each in sets if not each.allows_deletes}
+    names: set[str] = set()
+    for file, text in sources:
+        if file.startswith(PREFIX) and file not in guarded:
+            names.update(names_in(source.parse(text, file=file).value or {}))
+    return frozenset(names)

@@ -80,6 +80,20 @@ def test_rights_are_of_the_namespace_and_nothing_is_a_wildcard():
     }
 
 
+def test_a_controller_renews_the_lease_of_its_own_release_alone():
+    of_leases = [
+        r for r in rendered()["Role", "ntp-controller"]["rules"] if "leases" in r["resources"]
+    ]
+    named = {verb: rule.get("resourceNames") for rule in of_leases for verb in rule["verbs"]}
+    # What is created has no name yet that could be granted.
+    assert named == {"create": None, "get": ["ntp"], "update": ["ntp"]}
+
+
+def test_a_controller_that_hangs_is_started_anew():
+    (container,) = pod_of(rendered()["Deployment", "ntp-controller"])["containers"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+
+
 def test_no_pod_of_a_service_changes_with_the_version_of_the_chart():
     """An upgrade that changes nothing of NATS leaves it alone."""
     for (kind, name), body in rendered(EVERYTHING).items():

@@ -124,6 +124,34 @@ def test_rollback_writes_the_old_spec(one, ntpctl, file, kubectl):
     assert '"lookback":14' in one.ask("machine.launches['momentum'].files['launch.json'].decode()")
 
 
+@pytest.mark.usefixtures("file")
+def test_rollback_brings_back_what_moved_from_one_set_to_another_and_leaves_what_was_made_since(
+    one, ntpctl, kubectl, write
+):
+    def ready(name):
+        kubectl("wait", "--for=condition=Ready", f"pset/{name}", "--timeout=60s")
+
+    both, momentum = yaml.safe_load(FLEET), yaml.safe_load(FLEET)
+    del momentum["plugins"]["data_sources"]
+    feed = {"plugins": {"data_sources": both["plugins"]["data_sources"]}}
+    write(yaml.safe_dump(both))
+    write("plugins: {strategies: [{name: bollinger}]}", name="more")
+    ready("more")
+    then = str(json.loads(ntpctl("status", "-o", "json").stdout)["revision"])
+    write(yaml.safe_dump(feed))
+    ready("desk")
+    momentum["plugins"]["strategies"].append({"name": "bollinger"})
+    write(yaml.safe_dump(momentum), name="more")
+    write("plugins: {strategies: [{name: late, plugin: bollinger}]}", name="newest")
+    ready("newest")
+    done = ntpctl("rollback", then, "--yes", "--take-over")
+    assert f"PluginSet newest was made after revision {then}: it stays as it is" in done.stderr
+    assert f"as in revision {then}: 3/3 ready" in done.stderr
+    assert one.ask(RUNS) == "['bollinger', 'broker', 'feed', 'late', 'momentum']"
+    assert "momentum" in kubectl("get", "pset", "desk", "-o", "jsonpath={.spec}")
+    assert "momentum" not in kubectl("get", "pset", "more", "-o", "jsonpath={.spec}")
+
+
 def test_a_deletion_that_is_guarded_is_told_and_a_flag_allows_it(one, ntpctl, file):
     ntpctl("apply", "--yes")
     file("plugins: {}\n")

@@ -134,6 +134,23 @@ def test_a_variable_is_a_key_of_the_releases_secret_and_a_rotation_is_noticed(
     eventually(lambda: '"second"' in one.ask(launch))
 
 
+def test_a_secret_that_runs_the_release_is_given_to_no_plugin_and_its_status_says_what_to_do(
+    controller, write, conditions, kubectl
+):
+    one = controller()
+    one.told()
+    kubectl(
+        "create", "secret", "generic", "desk-nats-keys", "--from-literal=operator.nk=worth-a-lot"
+    )
+    line = "{lookback: 14}, secrets: {a: 'kubernetes:desk-nats-keys/operator.nk'}"
+    write(FLEET.replace("{lookback: 14}", line))
+    eventually(lambda: "SecretRefused" in json.dumps(conditions()["status"]))
+    told = conditions()["Ready"]["message"]
+    assert "Secret desk-nats-keys is ntp's own, and no plugin may be given what is in it" in told
+    assert "fix: put the value into a Secret of its own" in told
+    assert one.ask("sorted(machine.running())") == "['broker', 'feed']", "the others run"
+
+
 def test_a_leader_that_is_killed_is_followed_and_nothing_starts_anew(controller, write, conditions):
     one = controller("one")
     assert one.told() == "leads 1"
