@@ -83,5 +83,9 @@ def test_an_api_server_that_is_away_stops_nothing_and_is_taken_up_again(
     assert one.told() == "leads 2"
     assert one.ask("sorted(machine.running())") == "['broker', 'feed', 'momentum']"
     assert one.ask("machine.lives") == "3", "each was started once"
-    status = json.loads(kubectl("get", "pset", "desk", "-o", "json"))["status"]
-    assert status["ready"] == "2/2"
+
+    def ready():
+        return json.loads(kubectl("get", "pset", "desk", "-o", "json"))["status"]["ready"]
+
+    # It may have been cut off before it had said so.
+    eventually(lambda: ready() == "2/2")
