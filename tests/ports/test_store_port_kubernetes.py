@@ -196,3 +196,20 @@ async def test_the_new_leader_writes_over_what_the_old_one_wrote_meanwhile(opene
         await written(new)
     async with opened() as store:
         assert store.setting("desired") == "new"
+
+
+async def test_what_was_put_is_kept_before_anybody_is_told(opened, monkeypatch):
+    monkeypatch.setattr("orchestrator.store.kubernetes.store.KEEPING_S", 2.0)
+    leads = True
+    async with opened(held=lambda: leads) as store:
+        leads = False
+        store.set("halts", "all")
+        with pytest.raises(UnreachableError, match=r"could not be kept within 2 s: the lease"):
+            await store.kept(setting="halts")
+        await store.kept(setting="another")
+        leads = True
+        store.put("rsi", Record(generation=1, stopped_by_hand=True))
+        await store.kept(setting="halts", record="rsi")
+        async with opened() as other:
+            assert other.setting("halts") == "all"
+            assert other.records()["rsi"].stopped_by_hand

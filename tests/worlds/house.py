@@ -76,9 +76,15 @@ NAMES = {"binance_data", "bollinger", "momentum", "paper"}
 
 
 class FailingStore(SqliteStore):
-    """The real store, on a disk that may be full."""
+    """The real store, on a disk that may be full; or one that writes behind, and cannot."""
 
     away = False
+    behind = False
+
+    async def kept(self, *, setting="", record=""):
+        if self.behind:
+            raise UnreachableError("it could not be kept within 10 s: the lease is not held")
+        await super().kept(setting=setting, record=record)
 
     def _change(self):
         if self.away:

@@ -3,7 +3,7 @@
 import secrets
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.decide.state import Record
 from orchestrator.errors import ConflictError, UnreachableError
-from orchestrator.ports import Event, Revision
+from orchestrator.ports import KEEPING_S, Event, Revision
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.packing import Document
 from orchestrator.store.kubernetes.writing import Writing
@@ -154,7 +154,12 @@ class ClusterStore:
     def set(self, key: str, value: str) -> None:
         if self._settings.get(key) != value:
             self._settings[key] = value
-            self._change(Document(f"{_SETTING}{key}"))
+            self._change(_setting(key))
+
+    async def kept(self, *, setting: str = "", record: str = "") -> None:
+        documents = [_setting(setting)] if setting else []
+        documents += [_records(_shard(record))] if record else []
+        await self._kept(documents)
 
     def files(self) -> Mapping[str, bytes]:
         """Return the private files that were kept, by name."""
@@ -174,7 +179,11 @@ class ClusterStore:
         for number, shard in enumerate(fresh):
             if shard != self._files[number]:
                 self._files[number] = shard
-                self._change(Document(f"{_FILES}{number}", secret=True))
+                self._change(_shelf(number))
+
+    async def files_kept(self) -> None:
+        """Return when the files are kept. UnreachableError: they are not, after `KEEPING_S`."""
+        await self._kept([_shelf(number) for number in range(SHARDS)])
 
     def digest_key(self) -> bytes:
         """Return the random key of digests: the same for each controller of a release."""
@@ -182,6 +191,10 @@ class ClusterStore:
             self._digest_key = secrets.token_hex(32)
             self._change(_KEY)
         return bytes.fromhex(self._digest_key)
+
+    async def _kept(self, documents: Collection[Document]) -> None:
+        if self._writing is not None:
+            await self._writing.written(documents, within_s=KEEPING_S)
 
     def _change(self, document: Document) -> None:
         if self._writing is not None:
@@ -257,6 +270,14 @@ def _records(number: int) -> Document:
 def _revision(number: int) -> Document:
     # The user's files may say what not everybody may read.
     return Document(f"{_REVISION}{number}", secret=True)
+
+
+def _setting(key: str) -> Document:
+    return Document(f"{_SETTING}{key}")
+
+
+def _shelf(number: int) -> Document:
+    return Document(f"{_FILES}{number}", secret=True)
 
 
 def _json(value: object) -> str:

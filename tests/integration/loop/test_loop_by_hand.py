@@ -7,7 +7,7 @@ import pytest
 
 from ntp.contract.launch import CREDENTIALS_FILE
 from orchestrator.controller.controller import Controller
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from tests.worlds.house import FLEET, NAMES, finish
 from tests.worlds.memory import (
     eventually,
@@ -214,3 +214,22 @@ async def test_an_apply_that_down_overtakes_brings_nothing_back(house):
         await eventually(lambda: house.ended is False)
         assert house.machine.instances == {}
         assert desk.book.entries == {}
+
+
+@pytest.mark.parametrize("act", ["stop", "start", "restart", "rotate"])
+async def test_what_is_asked_for_and_not_kept_is_not_done(house, act):
+    async with house.controlled() as controller:
+        await house.apply()
+        before, life = len(house.machine.history), house.store.records()["bollinger"]
+        house.store.behind = True
+        with pytest.raises(UnreachableError, match="could not be kept"):
+            await finish(
+                getattr(controller, act)("bollinger", wait=True, deadline=timedelta(seconds=5))
+            )
+        assert house.machine.history[before:] == []
+        after = house.store.records()["bollinger"]
+        assert (after.stopped_by_hand, after.rotate, after.replace) == (
+            life.stopped_by_hand,
+            life.rotate,
+            life.replace,
+        )
