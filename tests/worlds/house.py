@@ -110,6 +110,8 @@ class House:
         self.ended: bool | None = None
         self.followed: Callable[[], Edit] | None = None
         self.notifier: Notifier | None = None
+        self.keys_behind = False
+        """Keys of the bus are where only this controller finds them."""
 
     @asynccontextmanager
     async def controlled(self):
@@ -137,6 +139,7 @@ class House:
                         notifier=self.notifier,
                         patience=PATIENCE,
                         tries=TRIES,
+                        keys_kept=self.keys_kept,
                     )
                 )
                 async with asyncio.TaskGroup() as tasks:
@@ -145,6 +148,10 @@ class House:
                         yield self.controller
                     finally:
                         running.cancel()
+
+    async def keys_kept(self) -> None:
+        if self.keys_behind:
+            raise UnreachableError("the keys could not be kept within 10 s")
 
     async def _run(self, controller: Controller) -> None:
         self.ended = await controller.run()

@@ -28,7 +28,9 @@ SAME_EVENT_S: Final = 600
 """An event that repeats within this time of its last count is counted, not written again."""
 _EVENTS = Document("events")
 _KEY = Document("digest-key", secret=True)
-_REVISION, _RECORDS, _SETTING, _FILES = "revision.", "records.", "setting.", "files."
+_REVISION, _RECORDS, _SETTING = "revision.", "records.", "setting."
+FILES: Final = "files."
+"""What the names of those begin with that hold private files."""
 
 
 class ClusterStore:
@@ -37,6 +39,8 @@ class ClusterStore:
     def __init__(self) -> None:
         self.repaired = ""
         """What was found damaged at open, in words; empty: nothing."""
+        self.damaged: list[str] = []
+        """Names of the documents that were left out."""
         self.epoch_before = 0
         """The highest epoch that wrote what was read."""
         self._revisions: dict[int, Revision] = {}
@@ -220,14 +224,14 @@ class ClusterStore:
                 return _json(list(self._events)[-WRITTEN_EVENTS:])
 
     async def _load(self, writing: Writing) -> None:
-        found, damaged, self.epoch_before = await writing.read()
+        found, self.damaged, self.epoch_before = await writing.read()
         for name, text in found.items():
             try:
                 self._take(name, text)
             except (msgspec.DecodeError, msgspec.ValidationError, ValueError, IndexError):
-                damaged.append(name)
-        if damaged:
-            self.repaired = f"damaged, and left out: {', '.join(sorted(damaged))}"
+                self.damaged.append(name)
+        if self.damaged:
+            self.repaired = f"damaged, and left out: {', '.join(sorted(self.damaged))}"
         self._writing = writing
 
     def _take(self, name: str, text: str) -> None:
@@ -242,8 +246,8 @@ class ClusterStore:
         elif name.startswith(_RECORDS):
             for each, record in msgspec.json.decode(text, type=dict[str, Record]).items():
                 self._shards[_shard(each)][each] = record
-        elif name.startswith(_FILES):
-            self._files[int(name.removeprefix(_FILES))] = msgspec.json.decode(
+        elif name.startswith(FILES):
+            self._files[int(name.removeprefix(FILES))] = msgspec.json.decode(
                 text, type=dict[str, str]
             )
         elif name == _KEY.name:
@@ -277,7 +281,7 @@ def _setting(key: str) -> Document:
 
 
 def _shelf(number: int) -> Document:
-    return Document(f"{_FILES}{number}", secret=True)
+    return Document(f"{FILES}{number}", secret=True)
 
 
 def _json(value: object) -> str:

@@ -233,3 +233,21 @@ async def test_what_is_asked_for_and_not_kept_is_not_done(house, act):
             life.rotate,
             life.replace,
         )
+
+
+async def test_nobody_is_given_rights_or_runs_with_keys_that_are_not_kept(house):
+    house.keys_behind = True
+    async with house.controlled():
+        await house.apply(wait=False)
+        await eventually(lambda: house.broker.ensured)
+        await house.passes(5)
+        assert house.machine.running() == {"broker"}
+        assert "keys could not be kept" in (await house.condition("BrokerReady")).message
+        house.keys_behind = False
+        await eventually(lambda: house.machine.running() == NAMES | {"broker"})
+        house.keys_behind = True
+        house.machine.end("bollinger", signal=9)
+        await house.passes(20)
+        assert "bollinger" not in house.machine.running()
+        house.keys_behind = False
+        await eventually(lambda: house.machine.running() == NAMES | {"broker"})
