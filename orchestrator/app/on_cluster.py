@@ -173,8 +173,10 @@ async def _lead(
         telling: list[TellingSets] = []
 
         def take(decision: Decision) -> None:
+            current = given.store.current()
+            number = current.number if current is not None else 0
             for each in telling:
-                each.decision = decision
+                each.decision = replace(decision, revision=number)
 
         controller = Controller(replace(given, decided=decided(take)))
         telling.append(TellingSets(cluster, sets, controller.glance))
