@@ -160,10 +160,15 @@ class Writing:
 
     async def finish(self, *, within_s: float = FAREWELL_S) -> None:
         """Write what is left, if that is possible in so short a time."""
-        with suppress(NtpError, TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._due and self._held():
-                    await self._write(next(iter(self._due)))
+                for document in list(self._due):
+                    if not self._held():
+                        return
+                    try:
+                        await self._write(document)
+                    except NtpError as error:
+                        log.warning("store.write.lost", document=document.name, cause=str(error))
 
     async def _wait(self) -> None:
         while True:
