@@ -277,7 +277,8 @@ def _revision(number: int) -> Document:
 
 
 def _setting(key: str) -> Document:
-    return Document(f"{_SETTING}{key}")
+    # One of them is the book of what is wanted, with every plugin's configuration.
+    return Document(f"{_SETTING}{key}", secret=True)
 
 
 def _shelf(number: int) -> Document:
