@@ -208,6 +208,10 @@ class Event:
     count: int = 1
 
 
+KEEPING_S = 10.0
+"""The longest that anybody waits for what was put to be kept."""
+
+
 class Store(Protocol):
     """Desired state and the memory of the loop; durable and atomic, one writer."""
 
@@ -226,6 +230,11 @@ class Store(Protocol):
     def events(self, *, name: str | None, limit: int) -> Sequence[Event]: ...
     def setting(self, key: str) -> str | None: ...
     def set(self, key: str, value: str) -> None: ...
+    async def kept(self, *, setting: str = "", record: str = "") -> None:
+        """Return when a setting, or a record, is as it was put last for whoever comes after us.
+
+        UnreachableError: it is not, after `KEEPING_S`; it may be later.
+        """
 
 
 class Notifier(Protocol):

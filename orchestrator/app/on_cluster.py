@@ -22,6 +22,7 @@ from orchestrator.app.ground import ground
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
 from orchestrator.app.plugin_images import read as read_images
+from orchestrator.bus.authority import CORE_KEY
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.catalog.cluster_catalog import ClusterCatalog, DescribedImages
@@ -176,8 +177,10 @@ async def _lead(
         telling: list[TellingSets] = []
 
         def take(decision: Decision) -> None:
+            current = given.store.current()
+            number = current.number if current is not None else 0
             for each in telling:
-                each.decision = decision
+                each.decision = replace(decision, revision=number)
 
         controller = Controller(replace(given, decided=decided(take)))
         telling.append(TellingSets(cluster, sets, controller.glance))
@@ -214,7 +217,7 @@ async def outside(
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(stored(cluster, lease, release))
         folder = settings.state / "broker" / "keys"
-        kept = KeptFolder(folder, store)
+        kept = KeptFolder(folder, store, vital=CORE_KEY)
         kept.restore()
         broker = await stack.enter_async_context(
             NatsBroker(
@@ -223,6 +226,7 @@ async def outside(
                 external=house.external(settings),
             )
         )
+        await kept.kept()  # before anything is applied
         await stack.enter_async_context(beside(kept.run()))
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
         sets = PluginSets(cluster)
@@ -247,6 +251,7 @@ async def outside(
                 version=house.version(),
                 state_folder=str(settings.state),
                 followed=edits,
+                keys_kept=kept.kept,
             ),
             sets,
         )

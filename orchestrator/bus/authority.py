@@ -15,11 +15,22 @@ from typing import Any
 
 from orchestrator.bus import claims
 from orchestrator.bus.external import External
-from orchestrator.bus.keys import ACCOUNT, OPERATOR, USER, Key, Keyring, make, write_private
+from orchestrator.bus.keys import (
+    ACCOUNT,
+    OPERATOR,
+    USER,
+    Key,
+    Keyring,
+    file_of,
+    make,
+    write_private,
+)
 from orchestrator.spec.model import Import, Rights
 from orchestrator.spec.rights import CORE, TAP
 
 _ACCOUNT, _USER = "account", "user"
+CORE_KEY = file_of(f"{_ACCOUNT}.{CORE}")
+"""File of the key of the account that every stream is in: with another one they are nobody's."""
 _GRAVES = 1000
 """Accounts that are gone and remembered: the newest."""
 

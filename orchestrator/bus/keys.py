@@ -64,7 +64,7 @@ class Keyring:
             yield file.stem
 
     def _file(self, name: str) -> Path:
-        return self._folder / f"{name}.nk"
+        return self._folder / file_of(name)
 
     def _load(self, name: str) -> Key | None:
         try:
@@ -86,6 +86,11 @@ class Keyring:
         private_folder(self._folder)
         write_private(self._file(name), key.seed + b"\n", last=prefix == OPERATOR)
         return key
+
+
+def file_of(name: str) -> str:
+    """Return the name of a key's file."""
+    return f"{name}.nk"
 
 
 def private_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -27,8 +28,12 @@ MANAGER = "ntp"
 class Calls:
     """Speaks HTTP with one API server, as one user. Use it as `async with`."""
 
-    def __init__(self, place: Place, guard: Callable[[], None] = lambda: None) -> None:
-        """`guard` is called before each request that changes something, and refuses it by raising."""
+    def __init__(self, place: Place, guard: Callable[[], float] = lambda: math.inf) -> None:
+        """`guard` is called before each request that changes something, and refuses it by raising.
+
+        It returns how long such a request may take, seconds. It is called twice: before a connection
+        is opened, which may take long, and when the first byte of the request is about to be sent.
+        """
         self._place = place
         self._guard = guard
         self._found: Found | None = None
@@ -36,8 +41,15 @@ class Calls:
 
     async def open(self) -> None:
         """Read who and where; raises as `place.find` does."""
-        from aiohttp import ClientSession, TCPConnector
+        from aiohttp import ClientSession, TCPConnector, TraceConfig
 
+        async def at_the_last_moment(_session: Any, _context: Any, sending: Any) -> None:
+            if sending.method != "GET":
+                self._guard()
+
+        trace = TraceConfig()
+        # Its name lies: the bytes of the headers are written after it (tests/integration/cluster/test_guard.py).
+        trace.on_request_headers_sent.append(at_the_last_moment)
         self._found = await find(self._place)
         client = self._found.api.rest_client
         connector = TCPConnector(
@@ -48,7 +60,7 @@ class Calls:
             enable_cleanup_closed=sys.version_info < (3, 12, 7),
         )
         client.pool_manager = ClientSession(
-            connector=connector, trust_env=True, read_bufsize=READ_AHEAD
+            connector=connector, trust_env=True, read_bufsize=READ_AHEAD, trace_configs=[trace]
         )
 
     async def close(self) -> None:
@@ -90,9 +102,10 @@ class Calls:
             ActionError, ConflictError: the answer was no; its words are in the message.
         """
         with translated(what, deadline_s):
-            async with asyncio.timeout(deadline_s), self._turns:
+            async with asyncio.timeout(deadline_s) as limit, self._turns:
                 if method != "GET":
-                    self._guard()
+                    ends = asyncio.get_running_loop().time() + self._guard()
+                    limit.reschedule(min(ends, limit.when() or ends))
                 given = self._request(
                     method, path, query, body=body, content=content, deadline_s=deadline_s
                 )

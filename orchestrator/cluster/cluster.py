@@ -1,6 +1,7 @@
 """A Kubernetes: read and change its objects as plain dicts, follow them, reach into its pods."""
 
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -35,14 +36,15 @@ class Cluster:
         place: Place | None = None,
         *,
         quiet_s: float = BOOKMARK_QUIET_S,
-        guard: Callable[[], None] = lambda: None,
+        guard: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """Say no word to the cluster yet.
 
         Args:
             place: where it is.
             quiet_s: the longest silence of a watch that lives.
-            guard: called before each change, at the last moment; who is no leader raises there.
+            guard: called before each change, at the last moment; who is no leader raises there. Returns
+                how long the change may take, seconds.
         """
         self._quiet_s = quiet_s
         self._calls = Calls(place or Place(), guard)

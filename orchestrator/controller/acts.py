@@ -139,6 +139,7 @@ class Acts:
                 epoch=epoch,
                 last_end=_last_end(self._memories.of(name)),
             )
+            await self._rights.kept()
         async with self._starting:
             record = self._memories.of(name)
             if name != BROKER and not self._desk.wants(name, action.generation, record):

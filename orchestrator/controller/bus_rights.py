@@ -1,7 +1,7 @@
 """Keeps the broker's accounts as the wiring wants them; never takes from one who still runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -16,8 +16,13 @@ ENSURE_S = 60.0
 
 
 class BusRights:
-    def __init__(self, broker: Broker, journal: Journal) -> None:
+    """`keys_kept` returns when whoever comes after us finds the broker's keys."""
+
+    def __init__(
+        self, broker: Broker, journal: Journal, keys_kept: Callable[[], Awaitable[None]]
+    ) -> None:
         self._broker = broker
+        self._keys_kept = keys_kept
         self._journal = journal
         self._lock = asyncio.Lock()
         self._wanted: Mapping[str, Rights] = {}
@@ -60,6 +65,7 @@ class BusRights:
             try:
                 async with asyncio.timeout(ENSURE_S):
                     await self._broker.ensure(wanted)
+                    await self._keys_kept()
             except TimeoutError as error:
                 self._unready("the broker took too long to take over the accounts")
                 raise UnreachableError("the broker took too long") from error
@@ -75,8 +81,16 @@ class BusRights:
         try:
             async with asyncio.timeout(ENSURE_S):
                 await self._broker.rotate(self._wanted[name])
+                await self._keys_kept()
         except TimeoutError as error:
             raise UnreachableError("the broker took too long") from error
+
+    async def kept(self) -> None:
+        """Return when a credential that was made is found by whoever comes after us.
+
+        UnreachableError: it is not. Nobody may run with it: the next controller would make another.
+        """
+        await self._keys_kept()
 
     @asynccontextmanager
     async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:

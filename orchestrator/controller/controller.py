@@ -208,8 +208,7 @@ class Controller:
     ) -> AsyncGenerator[Progress | Outcome, None]:
         """Stop it and keep it stopped, whatever is applied; only `start` clears that."""
         self._telling.check(name)
-        record = self._rooms.memories.of(name)
-        self._rooms.memories.put(name, replace(record, stopped_by_hand=True))
+        await self._rooms.memories.ask(name, lambda now: replace(now, stopped_by_hand=True))
         self._rooms.journal.note(name, "StoppedByHand", f"until `ntpctl start {name}`")
         self._look_at(name)
         async for item in self._until([name], is_stopped, wait=wait, deadline=deadline):
@@ -220,7 +219,7 @@ class Controller:
     ) -> AsyncGenerator[Progress | Outcome, None]:
         """Clear what holds it back: stopped by hand, given up, refused, a generation that failed."""
         self._telling.check(name)
-        self._rooms.memories.put(name, forgive(self._rooms.memories.of(name)))
+        await self._rooms.memories.ask(name, forgive)
         self._rooms.journal.note(name, "StartAsked", "start asked for by hand")
         self._look_at(name)
         async for item in self._until([name], is_ready, wait=wait, deadline=deadline):

@@ -145,10 +145,13 @@ class Following:
         known = self._outside.store.setting(TAKEN_UP)
         if known is None:
             return self._is_current(edit)
-        files, _, secrets = known.partition(" ")
+        files, secrets, number = [*known.split(" "), "0"][:3]
         if self._secrets_of(edit) != secrets:
             return False
-        return files == _files_of(edit) or self._is_current(edit)
+        current = self._outside.store.current()
+        # What a store writes one by one may end before the revision, and have that it was taken up.
+        there = current is not None and current.number >= int(number)
+        return (there and files == _files_of(edit)) or self._is_current(edit)
 
     def _is_current(self, edit: Edit) -> bool:
         current = self._outside.store.current()
@@ -158,7 +161,10 @@ class Following:
 
     def _done(self, edit: Edit) -> None:
         with self._rooms.journal.storing():
-            self._outside.store.set(TAKEN_UP, f"{_files_of(edit)} {self._secrets_of(edit)}")
+            current = self._outside.store.current()
+            number = current.number if current is not None else 0
+            told = f"{_files_of(edit)} {self._secrets_of(edit)} {number}"
+            self._outside.store.set(TAKEN_UP, told)
         self._rooms.journal.condition(CONDITION, status=True, reason="Applied")
 
     def _refuse(self, reason: str, error: NtpError) -> None:

@@ -1,9 +1,13 @@
 """Halts, kept in the store: what a person said is there before anybody is told of it."""
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 
 from orchestrator.controller.journal import Journal
 from orchestrator.decide.halts import Halts
+from orchestrator.errors import UnreachableError
 from orchestrator.ports import Store
 
 KEY = "halts"
@@ -16,14 +20,28 @@ class HaltBook:
         self._store = store
         self._journal = journal
         self.now = Halts()
+        self._one = asyncio.Lock()
 
     def load(self) -> None:
         text = self._store.setting(KEY)
         if text is not None:
             self.now = msgspec.json.decode(text, type=Halts)
 
-    def put(self, halts: Halts) -> None:
-        """UnreachableError if the store cannot keep it: then nobody is told."""
-        with self._journal.storing():
-            self._store.set(KEY, msgspec.json.encode(halts).decode())
-        self.now = halts
+    async def change(self, changed: Callable[[Halts], Halts]) -> None:
+        """Have `now` be what `changed` makes of it.
+
+        UnreachableError if the store cannot keep it: then nobody is told, and it stays as it was.
+        """
+        async with self._one:
+            fresh = changed(self.now)
+            with self._journal.storing():
+                self._put(fresh)
+                try:
+                    await self._store.kept(setting=KEY)
+                except UnreachableError:
+                    self._put(self.now)
+                    raise
+            self.now = fresh
+
+    def _put(self, halts: Halts) -> None:
+        self._store.set(KEY, msgspec.json.encode(halts).decode())

@@ -29,9 +29,8 @@ class Halting:
         """
         entries = self._rooms.desk.book.entries
         self._check(names, resume=flatten is None)
-        book = self._rooms.halts
-        book.put(
-            book.now.resume(names) if flatten is None else book.now.halt(names, flatten=flatten)
+        await self._rooms.halts.change(
+            lambda now: now.resume(names) if flatten is None else now.halt(names, flatten=flatten)
         )
         what = "Resumed" if flatten is None else "Halted"
         words = "by hand, with all that is held" if flatten else "by hand"

@@ -1,10 +1,11 @@
 """The records of all instances: in the store, with a copy at hand. Written first, then believed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from orchestrator.controller.journal import Journal
 from orchestrator.decide.state import Record
+from orchestrator.errors import UnreachableError
 from orchestrator.ports import Store
 
 NOBODY = Record()
@@ -35,6 +36,22 @@ class Memories:
             with self._journal.storing():
                 self._store.put_all(changed)
             self._records.update(changed)
+
+    async def ask(self, name: str, changed: Callable[[Record], Record]) -> None:
+        """Put what a person asks for, and return when whoever comes after us knows it, too.
+
+        UnreachableError: the store cannot keep it; it is as it was.
+        """
+        before = self.of(name)
+        asked = changed(before)
+        self.put(name, asked)
+        with self._journal.storing():
+            try:
+                await self._store.kept(record=name)
+            except UnreachableError:
+                if self.of(name) == asked:
+                    self.put(name, before)
+                raise
 
     def forget(self, name: str) -> None:
         if name in self._records:

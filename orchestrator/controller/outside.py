@@ -1,6 +1,6 @@
 """Everything that a controller is given: the ports, and the few settings of its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -68,6 +68,10 @@ class Edit:
     """Names of plugins that may go, however many: whoever edited says so of them."""
 
 
+async def _at_once() -> None:
+    """They are in a folder that stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     project: str
@@ -91,6 +95,9 @@ class Outside:
     """The files that are followed, read anew at each call, in a thread; None: none are."""
     decided: Callable[[Edit, NtpError | None], None] = lambda _edit, _error: None
     """Told of each edit that is followed: that it stands, or why it was refused."""
+
+    keys_kept: Callable[[], Awaitable[None]] = _at_once
+    """Returns when whoever comes after us finds the keys of the bus; UnreachableError: not now."""
 
     def broker_address(self) -> str:
         """Return where plugins find the broker; empty: that is not known yet."""

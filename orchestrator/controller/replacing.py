@@ -12,7 +12,7 @@ from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_ready
 from orchestrator.decide.memory import forgive
 from orchestrator.decide.report import Outcome, PluginStatus, Progress
-from orchestrator.decide.state import Phase
+from orchestrator.decide.state import Phase, Record
 from orchestrator.errors import UnreachableError
 
 
@@ -29,9 +29,7 @@ class Replacing:
         if name != BROKER:
             self._telling.check(name)
         life = await self._life(name)
-        record = forgive(self._rooms.memories.of(name))
-        asked = replace(record, replace=life, restart_requested=record.restart_requested + 1)
-        self._rooms.memories.put(name, asked)
+        await self._rooms.memories.ask(name, lambda now: _replaced(forgive(now), life))
         self._rooms.journal.note(name, "RestartAsked", "restart asked for by hand")
         self._look_at(name)
         again = (
@@ -54,7 +52,7 @@ class Replacing:
         self._telling.check(name)
         life = await self._life(name)
         # Also where nothing runs: a start that is under way has the old one, and is replaced then.
-        self._rooms.memories.put(name, replace(self._rooms.memories.of(name), rotate=True))
+        await self._rooms.memories.ask(name, lambda now: replace(now, rotate=True))
         self._rooms.journal.note(name, "RotationAsked", "another credential asked for by hand")
         if not life:
             await self._rooms.rights.rotate(name)
@@ -75,6 +73,10 @@ class Replacing:
     def _look_at(self, name: str) -> None:
         self._loop.parking.release(name)
         self._loop.agenda.mark(name)
+
+
+def _replaced(record: Record, life: str) -> Record:
+    return replace(record, replace=life, restart_requested=record.restart_requested + 1)
 
 
 def _as_it_is(_: PluginStatus) -> bool:

@@ -35,7 +35,7 @@ class Rooms:
         desk = Desk(outside.project, outside.store)
         journal = Journal(outside.store, outside.now)
         memories = Memories(outside.store, journal)
-        rights = BusRights(outside.broker, journal)
+        rights = BusRights(outside.broker, journal, outside.keys_kept)
         replays = Replays()
         halts = HaltBook(outside.store, journal)
         launches = Launches(outside, replays, halts)

@@ -151,6 +151,9 @@ class SqliteStore:
         with self._change() as change:
             _put(change, "settings", key, value)
 
+    async def kept(self, *, setting: str = "", record: str = "") -> None:
+        """Return at once: what was put is on the disk."""
+
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, values).fetchall()

@@ -207,3 +207,29 @@ async def marked_by(there, name):
             if mark is not None and mark["data"]["by"] == name:
                 return
             await asyncio.sleep(0.05)
+
+
+class Deaf(Cluster):
+    """One whose next renewal is never answered, on the connection that it was asked by."""
+
+    deaf = False
+
+    async def replace(self, kind, body, *, subresource=""):
+        if self.deaf:
+            self.deaf = False
+            await asyncio.Event().wait()
+        return await super().replace(kind, body, subresource=subresource)
+
+
+async def test_one_renewal_that_is_not_answered_leaves_time_for_another(cluster, namespace):
+    async with (
+        Deaf(Place(kubeconfig=cluster.kubeconfig, namespace=namespace)) as there,
+        ClusterLease(there, "desk", identity=pod("pod"), tempo=QUICK) as lease,
+    ):
+        there.deaf = True
+        before = (await there.get(LEASE, "desk"))["spec"]["renewTime"]
+        async with asyncio.timeout(10.0):
+            while (await there.get(LEASE, "desk"))["spec"]["renewTime"] == before:
+                await asyncio.sleep(0.1)
+        assert not there.deaf
+        assert lease.held()

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.kinds import CONFIG_MAP
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET
 from orchestrator.cluster.place import Place
 from orchestrator.decide.state import Record
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Event
 from orchestrator.store.kubernetes.packing import Document
 from orchestrator.store.kubernetes.store import KEPT_EVENTS, ClusterStore
@@ -60,6 +60,7 @@ async def test_keys_are_there_for_the_next_controller_and_nobody_else_reads_them
     files = {"account.rsi.nk": b"SA", "user.rsi.jwt": b"\xff\x00", "accounts.gone": b"x"}
     async with opened() as store:
         store.keep_files(files)
+        store.set("desired", "the book, with every plugin's configuration")
         key = store.digest_key()
     async with opened() as store:
         assert store.files() == files
@@ -106,14 +107,14 @@ async def test_a_text_of_many_pieces_comes_back_and_the_pieces_before_it_go(open
         store.set("desired", long)
     async with opened() as store:
         assert store.setting("desired") == long
-        pieces = (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items
+        pieces = (await there.list(SECRET, "ntp.dev/part=state")).items
         assert len(pieces) == 4
 
 
 async def test_a_writer_that_was_cut_off_between_two_pieces_leaves_what_was_there(opened, there):
     async with opened() as store:
         store.set("desired", "the one before")
-    texts = {Document("setting.desired"): os.urandom(1_500_000).hex()}
+    texts = {Document("setting.desired", secret=True): os.urandom(1_500_000).hex()}
 
     class CutOffError(Exception):
         pass
@@ -134,7 +135,7 @@ async def test_a_writer_that_was_cut_off_between_two_pieces_leaves_what_was_ther
 
     writing = Writing(Cutting(), "desk", epoch=lambda: 9, held=lambda: True, text=texts.get)
     await writing.read()
-    writing.change(Document("setting.desired"))
+    writing.change(Document("setting.desired", secret=True))
     with pytest.raises(CutOffError):
         await writing.finish()
     async with opened() as store:
@@ -142,7 +143,7 @@ async def test_a_writer_that_was_cut_off_between_two_pieces_leaves_what_was_ther
         store.set("desired", "the next")
         await written(store)
         # The piece that nobody names is cleared away with the next write.
-        assert len((await there.list(CONFIG_MAP, "ntp.dev/part=state")).items) == 1
+        assert len((await there.list(SECRET, "ntp.dev/part=state")).items) == 1
 
 
 async def test_a_damaged_object_is_left_out_and_the_rest_is_read(opened, there):
@@ -151,10 +152,10 @@ async def test_a_damaged_object_is_left_out_and_the_rest_is_read(opened, there):
         store.set("halts", "b")
     body = next(
         each
-        for each in (await there.list(CONFIG_MAP, "ntp.dev/part=state")).items
+        for each in (await there.list(SECRET, "ntp.dev/part=state")).items
         if "halts" in each["metadata"]["name"]
     )
-    await there.patch(CONFIG_MAP, body["metadata"]["name"], {"binaryData": {"body": "AAAA"}})
+    await there.patch(SECRET, body["metadata"]["name"], {"data": {"body": "AAAA"}})
     async with opened() as store:
         assert store.repaired == "damaged, and left out: setting.halts"
         assert (store.setting("desired"), store.setting("halts")) == ("a", None)
@@ -196,3 +197,41 @@ async def test_the_new_leader_writes_over_what_the_old_one_wrote_meanwhile(opene
         await written(new)
     async with opened() as store:
         assert store.setting("desired") == "new"
+
+
+async def test_what_was_put_is_kept_before_anybody_is_told(opened, monkeypatch):
+    monkeypatch.setattr("orchestrator.store.kubernetes.store.KEEPING_S", 2.0)
+    leads = True
+    async with opened(held=lambda: leads) as store:
+        leads = False
+        store.set("halts", "all")
+        with pytest.raises(UnreachableError, match=r"could not be kept within 2 s: the lease"):
+            await store.kept(setting="halts")
+        await store.kept(setting="another")
+        leads = True
+        store.put("rsi", Record(generation=1, stopped_by_hand=True))
+        await store.kept(setting="halts", record="rsi")
+        async with opened() as other:
+            assert other.setting("halts") == "all"
+            assert other.records()["rsi"].stopped_by_hand
+
+
+async def test_one_that_cannot_be_written_keeps_no_other_from_being_written_at_the_end(there):
+    texts = {Document("setting.desired", secret=True): "a", Document("events"): "[]"}
+
+    class Refusing:
+        def __getattr__(self, name):
+            return getattr(there, name)
+
+        async def create(self, kind, body):
+            if kind is SECRET:
+                raise ActionError("too large", reason="Invalid")
+            return await there.create(kind, body)
+
+    writing = Writing(Refusing(), "desk", epoch=lambda: 1, held=lambda: True, text=texts.get)
+    await writing.read()
+    for each in texts:
+        writing.change(each)
+    await writing.finish()
+    assert writing.pending == 1
+    assert len((await there.list(CONFIG_MAP, "ntp.dev/part=state")).items) == 1

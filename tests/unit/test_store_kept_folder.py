@@ -2,13 +2,17 @@
 
 import stat
 
+import pytest
+
+from orchestrator.errors import ActionError
 from orchestrator.store.kubernetes.kept_folder import KeptFolder
 from orchestrator.store.kubernetes.store import ClusterStore
+from tests.ports.store_suite import revision
 
 
 def test_what_changes_is_kept_and_what_goes_is_forgotten(tmp_path):
     store = ClusterStore()
-    kept = KeptFolder(tmp_path / "keys", store)
+    kept = KeptFolder(tmp_path / "keys", store, vital="account.CORE.nk")
     kept.restore()
     (tmp_path / "keys" / "account.rsi.nk").write_bytes(b"SA\n")
     (tmp_path / "keys" / "user.rsi.jwt").write_bytes(b"\xff\x00")
@@ -27,7 +31,7 @@ def test_the_next_controller_finds_them_and_no_others(tmp_path):
     folder = tmp_path / "keys"
     folder.mkdir()
     (folder / "account.old.nk").write_bytes(b"of another leader")
-    kept = KeptFolder(folder, store)
+    kept = KeptFolder(folder, store, vital="account.CORE.nk")
     kept.restore()
     assert {each.name for each in folder.iterdir()} == {"account.rsi.nk"}
     assert (folder / "account.rsi.nk").read_bytes() == b"SA\n"
@@ -36,3 +40,25 @@ def test_the_next_controller_finds_them_and_no_others(tmp_path):
     before = store.files()
     kept.keep()
     assert store.files() == before
+
+
+@pytest.mark.parametrize(
+    ("damaged", "files", "words"),
+    [
+        (["files.3", "events"], {"account.CORE.nk": b"SA"}, "damaged: files.3\n  fix: restore"),
+        ([], {"account.rsi.nk": b"SA"}, r"\(account.CORE.nk\) is gone"),
+    ],
+)
+def test_nobody_goes_on_with_other_keys_than_those_that_streams_belong_to(
+    tmp_path, damaged, files, words
+):
+    store = ClusterStore()
+    store.keep_files(files)
+    store.damaged = damaged
+    kept = KeptFolder(tmp_path / "keys", store, vital="account.CORE.nk")
+    if not damaged:
+        kept.restore()  # nothing was applied yet
+    store.save(revision(1), expect=None)
+    with pytest.raises(ActionError, match=words) as refused:
+        kept.restore()
+    assert refused.value.reason == "BrokerKeysLost"

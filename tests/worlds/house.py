@@ -76,9 +76,15 @@ NAMES = {"binance_data", "bollinger", "momentum", "paper"}
 
 
 class FailingStore(SqliteStore):
-    """The real store, on a disk that may be full."""
+    """The real store, on a disk that may be full; or one that writes behind, and cannot."""
 
     away = False
+    behind = False
+
+    async def kept(self, *, setting="", record=""):
+        if self.behind:
+            raise UnreachableError("it could not be kept within 10 s: the lease is not held")
+        await super().kept(setting=setting, record=record)
 
     def _change(self):
         if self.away:
@@ -104,6 +110,8 @@ class House:
         self.ended: bool | None = None
         self.followed: Callable[[], Edit] | None = None
         self.notifier: Notifier | None = None
+        self.keys_behind = False
+        """Keys of the bus are where only this controller finds them."""
 
     @asynccontextmanager
     async def controlled(self):
@@ -131,6 +139,7 @@ class House:
                         notifier=self.notifier,
                         patience=PATIENCE,
                         tries=TRIES,
+                        keys_kept=self.keys_kept,
                     )
                 )
                 async with asyncio.TaskGroup() as tasks:
@@ -139,6 +148,10 @@ class House:
                         yield self.controller
                     finally:
                         running.cancel()
+
+    async def keys_kept(self) -> None:
+        if self.keys_behind:
+            raise UnreachableError("the keys could not be kept within 10 s")
 
     async def _run(self, controller: Controller) -> None:
         self.ended = await controller.run()

@@ -9,20 +9,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from orchestrator.store.kubernetes.store import ClusterStore
+from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.store.kubernetes.store import FILES, ClusterStore
 
 EVERY_S: Final = 0.2
+LOOKS: Final = 20
 
 
 class KeptFolder:
-    def __init__(self, folder: Path, store: ClusterStore) -> None:
+    """`vital`: the file without which no controller may go on once something was applied."""
+
+    def __init__(self, folder: Path, store: ClusterStore, *, vital: str) -> None:
         self._folder = folder
         self._store = store
+        self._vital = vital
         self._known: Mapping[str, tuple[int, int, int]] = {}
 
     def restore(self) -> None:
-        """Write the files that were kept, and no others: before anybody uses the folder."""
+        """Write the files that were kept, and no others: before anybody uses the folder.
+
+        Raises:
+            ActionError: some of them were lost (BrokerKeysLost). Others in their place would leave
+                what is on the bus to nobody.
+        """
         kept = self._store.files()
+        self._refuse_loss(kept)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in self._states():
             (self._folder / name).unlink(missing_ok=True)
@@ -45,11 +56,20 @@ class KeptFolder:
         finally:
             self.keep()
 
-    def keep(self) -> None:
-        """Keep what changed since the last look."""
+    async def kept(self) -> None:
+        """Return when the files as they are now are kept. UnreachableError: they cannot be."""
+        for _ in range(LOOKS):
+            if self.keep():
+                await self._store.files_kept()
+                return
+            await asyncio.sleep(EVERY_S)
+        raise UnreachableError("the keys of the bus changed at each look")
+
+    def keep(self) -> bool:
+        """Keep what changed since the last look. False: they change at this moment."""
         states = self._states()
         if states == self._known:
-            return
+            return True
         known = self._store.files()
         contents = {}
         for name, state in states.items():
@@ -59,9 +79,30 @@ class KeptFolder:
             try:
                 contents[name] = (self._folder / name).read_bytes()
             except FileNotFoundError:
-                return  # it changes at this moment: the next look has it
+                return False
         self._store.keep_files(contents)
         self._known = states
+        return True
+
+    def _refuse_loss(self, kept: Mapping[str, bytes]) -> None:
+        lost = [each for each in self._store.damaged if each.startswith(FILES)]
+        if lost:
+            raise ActionError(
+                f"keys of the bus are damaged: {', '.join(lost)}\n  fix: restore the Secrets whose"
+                " annotation ntp.dev/document says so; or delete them: then their plugins start again"
+                " with new keys",
+                reason="BrokerKeysLost",
+                permanent=True,
+            )
+        if self._store.current() is not None and self._vital not in kept:
+            raise ActionError(
+                f"a revision was applied, but the key of the bus that all signals belong to"
+                f" ({self._vital}) is gone\n  fix: restore the Secrets labelled"
+                " ntp.dev/part=state; or delete them and the ConfigMaps labelled so: then all begins"
+                " anew, with an empty bus",
+                reason="BrokerKeysLost",
+                permanent=True,
+            )
 
     def _states(self) -> dict[str, tuple[int, int, int]]:
         found = {}

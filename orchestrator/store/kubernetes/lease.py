@@ -120,13 +120,20 @@ class ClusterLease:
         self._lost.set()
 
     def held(self) -> bool:
-        age = self._clock() - self._asked
-        return not self._lost.is_set() and age < self._tempo.renew_within.total_seconds()
+        return not self._lost.is_set() and self._left() > 0
 
-    def check(self) -> None:
-        """Raise ConflictError where it is not held: called before every change of the cluster."""
-        if not self.held():
+    def check(self) -> float:
+        """Return for how many seconds it is held if it is not renewed; ConflictError: it is not held.
+
+        Called before every change of the cluster.
+        """
+        left = self._left()
+        if self._lost.is_set() or left <= 0:
             raise ConflictError("the lease was lost: nothing is changed any more")
+        return left
+
+    def _left(self) -> float:
+        return self._tempo.renew_within.total_seconds() - (self._clock() - self._asked)
 
     async def lost(self) -> None:
         """Return when it is held no longer."""
@@ -182,16 +189,18 @@ class ClusterLease:
 
     async def _keep(self) -> None:
         """Renew until that was not possible for too long, or somebody else holds it."""
+        within = self._tempo.renew_within.total_seconds()
         while True:
             await asyncio.sleep(self._tempo.retry.total_seconds())
             asked = self._clock()
-            left = self._tempo.renew_within.total_seconds() - (asked - self._asked)
+            left = self._left()
             if left <= 0:
                 # Paused, or cut off. What others have done meanwhile we need not ask.
                 self._lose("it was not renewed in time")
                 return
             try:
-                async with asyncio.timeout(left):
+                # One that gets no answer leaves time for another, by another connection.
+                async with asyncio.timeout(min(left, within / 2)):
                     await self._renew()
                 self._asked = asked
             except ConflictError as error:

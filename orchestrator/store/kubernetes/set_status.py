@@ -29,6 +29,8 @@ class Decision:
     reason: str = ACCEPTED
     message: str = ""
     problems: tuple[Problem, ...] = ()
+    revision: int = 0
+    """What was applied last when it was decided: what is told of plugins before it is of another one."""
 
 
 def status_of(
@@ -47,7 +49,7 @@ def status_of(
     plugins = [each for each in project.plugins if each.name in names]
     lines = sorted(plugins, key=lambda each: (each.ready, each.name))
     observed = one.generation if decided else int(before.get("observedGeneration") or 0)
-    verdicts = _verdicts(one, decision if decided else None, plugins)
+    verdicts = _verdicts(one, decision if decided else None, plugins, seen=project.revision)
     return {
         **({"observedGeneration": observed} if observed else {}),
         "revision": project.revision,
@@ -75,7 +77,7 @@ def refused(one: Set, decision: Decision) -> str:
 
 
 def _verdicts(
-    one: Set, decision: Decision | None, plugins: Sequence[PluginStatus]
+    one: Set, decision: Decision | None, plugins: Sequence[PluginStatus], *, seen: int
 ) -> Iterable[tuple[str, bool, str, str]]:
     """Yield type, status, reason and message of each condition."""
     waiting = [each for each in plugins if not each.ready and each.state != "Stopped"]
@@ -90,6 +92,12 @@ def _verdicts(
         yield "Ready", False, decision.reason, f"what ran goes on; {why}"
         yield "Reconciling", False, decision.reason, ""
         yield "Stalled", True, decision.reason, why
+        return
+    if seen < decision.revision:
+        told = f"revision {decision.revision} was applied and is being carried out"
+        yield "Ready", False, "Applied", told
+        yield "Reconciling", True, "Applied", told
+        yield "Stalled", False, "Applied", ""
         return
     if waiting:
         first = (stalled or waiting)[0]

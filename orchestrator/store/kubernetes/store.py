@@ -3,7 +3,7 @@
 import secrets
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.decide.state import Record
 from orchestrator.errors import ConflictError, UnreachableError
-from orchestrator.ports import Event, Revision
+from orchestrator.ports import KEEPING_S, Event, Revision
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.packing import Document
 from orchestrator.store.kubernetes.writing import Writing
@@ -28,7 +28,9 @@ SAME_EVENT_S: Final = 600
 """An event that repeats within this time of its last count is counted, not written again."""
 _EVENTS = Document("events")
 _KEY = Document("digest-key", secret=True)
-_REVISION, _RECORDS, _SETTING, _FILES = "revision.", "records.", "setting.", "files."
+_REVISION, _RECORDS, _SETTING = "revision.", "records.", "setting."
+FILES: Final = "files."
+"""What the names of those begin with that hold private files."""
 
 
 class ClusterStore:
@@ -37,6 +39,8 @@ class ClusterStore:
     def __init__(self) -> None:
         self.repaired = ""
         """What was found damaged at open, in words; empty: nothing."""
+        self.damaged: list[str] = []
+        """Names of the documents that were left out."""
         self.epoch_before = 0
         """The highest epoch that wrote what was read."""
         self._revisions: dict[int, Revision] = {}
@@ -154,7 +158,12 @@ class ClusterStore:
     def set(self, key: str, value: str) -> None:
         if self._settings.get(key) != value:
             self._settings[key] = value
-            self._change(Document(f"{_SETTING}{key}"))
+            self._change(_setting(key))
+
+    async def kept(self, *, setting: str = "", record: str = "") -> None:
+        documents = [_setting(setting)] if setting else []
+        documents += [_records(_shard(record))] if record else []
+        await self._kept(documents)
 
     def files(self) -> Mapping[str, bytes]:
         """Return the private files that were kept, by name."""
@@ -174,7 +183,11 @@ class ClusterStore:
         for number, shard in enumerate(fresh):
             if shard != self._files[number]:
                 self._files[number] = shard
-                self._change(Document(f"{_FILES}{number}", secret=True))
+                self._change(_shelf(number))
+
+    async def files_kept(self) -> None:
+        """Return when the files are kept. UnreachableError: they are not, after `KEEPING_S`."""
+        await self._kept([_shelf(number) for number in range(SHARDS)])
 
     def digest_key(self) -> bytes:
         """Return the random key of digests: the same for each controller of a release."""
@@ -182,6 +195,10 @@ class ClusterStore:
             self._digest_key = secrets.token_hex(32)
             self._change(_KEY)
         return bytes.fromhex(self._digest_key)
+
+    async def _kept(self, documents: Collection[Document]) -> None:
+        if self._writing is not None:
+            await self._writing.written(documents, within_s=KEEPING_S)
 
     def _change(self, document: Document) -> None:
         if self._writing is not None:
@@ -207,14 +224,14 @@ class ClusterStore:
                 return _json(list(self._events)[-WRITTEN_EVENTS:])
 
     async def _load(self, writing: Writing) -> None:
-        found, damaged, self.epoch_before = await writing.read()
+        found, self.damaged, self.epoch_before = await writing.read()
         for name, text in found.items():
             try:
                 self._take(name, text)
             except (msgspec.DecodeError, msgspec.ValidationError, ValueError, IndexError):
-                damaged.append(name)
-        if damaged:
-            self.repaired = f"damaged, and left out: {', '.join(sorted(damaged))}"
+                self.damaged.append(name)
+        if self.damaged:
+            self.repaired = f"damaged, and left out: {', '.join(sorted(self.damaged))}"
         self._writing = writing
 
     def _take(self, name: str, text: str) -> None:
@@ -229,8 +246,8 @@ class ClusterStore:
         elif name.startswith(_RECORDS):
             for each, record in msgspec.json.decode(text, type=dict[str, Record]).items():
                 self._shards[_shard(each)][each] = record
-        elif name.startswith(_FILES):
-            self._files[int(name.removeprefix(_FILES))] = msgspec.json.decode(
+        elif name.startswith(FILES):
+            self._files[int(name.removeprefix(FILES))] = msgspec.json.decode(
                 text, type=dict[str, str]
             )
         elif name == _KEY.name:
@@ -257,6 +274,15 @@ def _records(number: int) -> Document:
 def _revision(number: int) -> Document:
     # The user's files may say what not everybody may read.
     return Document(f"{_REVISION}{number}", secret=True)
+
+
+def _setting(key: str) -> Document:
+    # One of them is the book of what is wanted, with every plugin's configuration.
+    return Document(f"{_SETTING}{key}", secret=True)
+
+
+def _shelf(number: int) -> Document:
+    return Document(f"{FILES}{number}", secret=True)
 
 
 def _json(value: object) -> str:

@@ -20,6 +20,9 @@ SHARE: Final = 4.0
 WORDS_S: Final = 10.0
 """Between two writes of which only the words differ: a message may count seconds."""
 
+REFUSED_S: Final = 30.0
+"""How long one whose status was refused is left alone."""
+
 
 class TellingSets:
     """`glance` says how all plugins are, as of the last look at them."""
@@ -32,6 +35,8 @@ class TellingSets:
         self._glance = glance
         self._written: dict[str, tuple[str, dict[str, Any], float]] = {}
         """Name -> uid, the status that we wrote last, and when."""
+        self._refused: dict[str, float] = {}
+        """Name -> when one whose status was refused is tried again."""
         self.decision: Decision | None = None
         self.writes = 0
 
@@ -51,10 +56,18 @@ class TellingSets:
     async def _tell(self) -> None:
         sets = await self._sets.look()
         project = self._glance()
-        for one in sets:
-            await self._tell_one(one, project)
         there = {each.name for each in sets}
         self._written = {name: each for name, each in self._written.items() if name in there}
+        self._refused = {name: until for name, until in self._refused.items() if name in there}
+        for one in sets:
+            if time.monotonic() < self._refused.get(one.name, 0.0):
+                continue
+            try:
+                await self._tell_one(one, project)
+            except ActionError as error:
+                # Its own affair: the others are told.
+                self._refused[one.name] = time.monotonic() + REFUSED_S
+                log.warning("pluginset.status.refused", pluginset=one.name, cause=str(error))
 
     async def _tell_one(self, one: Set, project: ProjectStatus) -> None:
         uid = one.body["metadata"]["uid"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -10,7 +10,7 @@ import structlog
 
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, Body, Kind, name_of, selector, version_of
-from orchestrator.errors import ConflictError, NtpError
+from orchestrator.errors import ConflictError, NtpError, UnreachableError
 from orchestrator.store.kubernetes import packing
 from orchestrator.store.kubernetes.packing import Document
 
@@ -20,6 +20,8 @@ TOGETHER_S: Final = 0.1
 PAUSE_S: Final = 1.0
 """Between two writes of one document, however often it changes."""
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+RETRY_WAITED_S: Final = 1.0
+"""The longest of them while somebody waits."""
 FAREWELL_S: Final = 5.0
 
 
@@ -47,6 +49,14 @@ class Writing:
         self._pieces: dict[Kind, set[str]] = {CONFIG_MAP: set(), SECRET: set()}
         self._due: dict[Document, float] = {}
         """When each changed document may be written, in the order in which they changed."""
+        self._changes = 0
+        self._changed: dict[Document, int] = {}
+        self._written: dict[Document, int] = {}
+        """Number of the last change of each document: of all, and of those that are written."""
+        self._waiters = 0
+        self._urgent = asyncio.Event()
+        """Somebody waits: the pause after a failure ends."""
+        self._passed = asyncio.Condition()
         self._under_way = 0
         self._wake = asyncio.Event()
         self.failure = ""
@@ -86,8 +96,35 @@ class Writing:
 
     def change(self, document: Document) -> None:
         """Have a document written soon."""
+        self._changes += 1
+        self._changed[document] = self._changes
         self._due.setdefault(document, time.monotonic() + TOGETHER_S)
         self._wake.set()
+
+    async def written(self, documents: Collection[Document], *, within_s: float) -> None:
+        """Return when the last changes of these are written; UnreachableError: not in so long a time."""
+        wanted = {each: self._changed.get(each, 0) for each in documents}
+        now = time.monotonic()
+        for each in wanted:
+            if each in self._due:
+                self._due[each] = min(self._due[each], now)
+
+        def done() -> bool:
+            return all(self._written.get(each, 0) >= number for each, number in wanted.items())
+
+        self._waiters += 1
+        self._wake.set()
+        self._urgent.set()
+        try:
+            async with asyncio.timeout(within_s), self._passed:
+                await self._passed.wait_for(done)
+        except TimeoutError as error:
+            why = self.failure or "the cluster does not answer"
+            raise UnreachableError(
+                f"it could not be kept within {within_s:.0f} s: {why}"
+            ) from error
+        finally:
+            self._waiters -= 1
 
     @property
     def pending(self) -> int:
@@ -110,7 +147,12 @@ class Writing:
                 if not self.failure:
                     log.warning("store.write.failed", document=document.name, cause=str(error))
                 self.failure = str(error)
-                await asyncio.sleep(pause)
+                if self._waiters:
+                    pause = min(pause, RETRY_WAITED_S)
+                self._urgent.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._urgent.wait()
             else:
                 if self.failure:
                     log.info("store.write.restored")
@@ -118,10 +160,15 @@ class Writing:
 
     async def finish(self, *, within_s: float = FAREWELL_S) -> None:
         """Write what is left, if that is possible in so short a time."""
-        with suppress(NtpError, TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._due and self._held():
-                    await self._write(next(iter(self._due)))
+                for document in list(self._due):
+                    if not self._held():
+                        return
+                    try:
+                        await self._write(document)
+                    except NtpError as error:
+                        log.warning("store.write.lost", document=document.name, cause=str(error))
 
     async def _wait(self) -> None:
         while True:
@@ -138,6 +185,7 @@ class Writing:
         """Write what it is now; a change that comes meanwhile is another write."""
         del self._due[document]
         self._under_way += 1
+        number = self._changed.get(document, 0)
         try:
             text = self._text(document)
             if text is None:
@@ -149,8 +197,11 @@ class Writing:
             raise
         finally:
             self._under_way -= 1
+        self._written[document] = number
         if document in self._due:
             self._due[document] = time.monotonic() + PAUSE_S
+        async with self._passed:
+            self._passed.notify_all()
 
     async def _put(self, document: Document, text: str) -> None:
         known = self._heads.get(document)

@@ -7,7 +7,7 @@ import pytest
 
 from ntp.contract.launch import CREDENTIALS_FILE
 from orchestrator.controller.controller import Controller
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from tests.worlds.house import FLEET, NAMES, finish
 from tests.worlds.memory import (
     eventually,
@@ -214,3 +214,40 @@ async def test_an_apply_that_down_overtakes_brings_nothing_back(house):
         await eventually(lambda: house.ended is False)
         assert house.machine.instances == {}
         assert desk.book.entries == {}
+
+
+@pytest.mark.parametrize("act", ["stop", "start", "restart", "rotate"])
+async def test_what_is_asked_for_and_not_kept_is_not_done(house, act):
+    async with house.controlled() as controller:
+        await house.apply()
+        before, life = len(house.machine.history), house.store.records()["bollinger"]
+        house.store.behind = True
+        with pytest.raises(UnreachableError, match="could not be kept"):
+            await finish(
+                getattr(controller, act)("bollinger", wait=True, deadline=timedelta(seconds=5))
+            )
+        assert house.machine.history[before:] == []
+        after = house.store.records()["bollinger"]
+        assert (after.stopped_by_hand, after.rotate, after.replace) == (
+            life.stopped_by_hand,
+            life.rotate,
+            life.replace,
+        )
+
+
+async def test_nobody_is_given_rights_or_runs_with_keys_that_are_not_kept(house):
+    house.keys_behind = True
+    async with house.controlled():
+        await house.apply(wait=False)
+        await eventually(lambda: house.broker.ensured)
+        await house.passes(5)
+        assert house.machine.running() == {"broker"}
+        assert "keys could not be kept" in (await house.condition("BrokerReady")).message
+        house.keys_behind = False
+        await eventually(lambda: house.machine.running() == NAMES | {"broker"})
+        house.keys_behind = True
+        house.machine.end("bollinger", signal=9)
+        await house.passes(20)
+        assert "bollinger" not in house.machine.running()
+        house.keys_behind = False
+        await eventually(lambda: house.machine.running() == NAMES | {"broker"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from orchestrator.app.edits import Edits
 from orchestrator.errors import ActionError
 from orchestrator.settings import find
+from orchestrator.store.sqlite import SqliteStore
 from tests.worlds.house import FLEET, NAMES, House, finish
 from tests.worlds.memory import eventually
 
@@ -310,4 +312,24 @@ async def test_an_edit_that_a_bug_is_met_with_ends_nobody(desk):
         desk.save(FLEET.replace("name: bollinger", "name: odd"))
         assert await desk.said("Bug")
         desk.save(OTHER)
+        await desk.runs(revision=2, period=30)
+
+
+async def test_an_edit_whose_revision_was_lost_is_applied_again(desk):
+    desk.save(FLEET)
+    async with desk.controlled():
+        await desk.runs(revision=1)
+        first = desk.store.setting("desired")
+        desk.save(OTHER)
+        await desk.runs(revision=2, period=30)
+        await desk.said("Applied")
+        taken_up = desk.store.setting("followed")
+    # What a store that writes one thing after the other has kept, where it ended in between.
+    with sqlite3.connect(desk.folder / "state.db") as state:
+        state.execute("DELETE FROM revisions WHERE number = 2")
+    with SqliteStore.open(desk.folder / "state.db") as store:
+        store.set("desired", first)
+        assert store.setting("followed") == taken_up
+        assert store.current().number == 1
+    async with desk.controlled():
         await desk.runs(revision=2, period=30)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from tests.worlds.house import FLEET, finish
 from tests.worlds.memory import eventually
 
@@ -148,3 +148,23 @@ async def test_other_limits_are_pushed_to_the_executor_and_stop_nobody(house):
         assert {name: each.id for name, each in house.machine.instances.items()} == lives
         launched = house.machine.file("paper")
         assert launched.risk == {}, "as it was when it was started"
+
+
+async def test_a_halt_that_is_not_kept_is_told_to_nobody(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        house.store.behind = True
+        with pytest.raises(UnreachableError, match="could not be kept"):
+            await halt(controller)
+        assert house.machine.halt_of("paper").strategies == {}
+        assert (await house.status("bollinger")).halted == ""
+        reasons = [each.reason for each in await controller.events(None, limit=100)]
+        assert "Halted" not in reasons
+        house.store.behind = False
+        assert (await halt(controller)).ready
+        house.store.behind = True
+        with pytest.raises(UnreachableError):
+            await resume(controller)
+        assert house.machine.halt_of("paper").strategies == {"bollinger": False, "momentum": False}
+    async with house.controlled():
+        assert (await house.status("bollinger")).halted != ""

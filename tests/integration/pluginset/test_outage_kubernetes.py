@@ -74,6 +74,8 @@ def test_an_api_server_that_is_away_stops_nothing_and_is_taken_up_again(
     assert one.told() == "leads 1"
     write()
     eventually(lambda: one.ask("sorted(machine.running())") == "['broker', 'feed', 'momentum']")
+    # That they run is seen some looks before they are told to be ready.
+    eventually(lambda: ready(kubectl) == "2/2")
     eventually(lambda: one.ask("store.pending") == "0")
     line.cut()
     assert one.ask("sorted(machine.running())") == "['broker', 'feed', 'momentum']"
@@ -83,9 +85,9 @@ def test_an_api_server_that_is_away_stops_nothing_and_is_taken_up_again(
     assert one.told() == "leads 2"
     assert one.ask("sorted(machine.running())") == "['broker', 'feed', 'momentum']"
     assert one.ask("machine.lives") == "3", "each was started once"
+    eventually(lambda: ready(kubectl) == "2/2")
 
-    def ready():
-        return json.loads(kubectl("get", "pset", "desk", "-o", "json"))["status"]["ready"]
 
-    # It may have been cut off before it had said so.
-    eventually(lambda: ready() == "2/2")
+def ready(kubectl):
+    status = json.loads(kubectl("get", "pset", "desk", "-o", "json")).get("status") or {}
+    return status.get("ready")
