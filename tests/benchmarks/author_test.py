@@ -83,7 +83,7 @@ def _write(file: Path, rows: int) -> None:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Measured:
     """CPU seconds of the whole command, those of the plugin's process in it, its peak, what was made."""
 
     whole_s: float
@@ -102,7 +102,7 @@ def _cpu_s(*command: str) -> tuple[float, bytes]:
     return used, done.stdout
 
 
-def _tested(plugin: Path, data: Path) -> Tested:
+def _tested(plugin: Path, data: Path) -> Measured:
     report = plugin.with_suffix(".json")
     cpu, _ = _cpu_s(
         sys.executable, "-m", "ntp.cli", "plugin", "test", str(plugin), "--data", str(data),
@@ -111,7 +111,7 @@ def _tested(plugin: Path, data: Path) -> Tested:
     run = json.loads(report.read_text())["run"]
     # Its sandbox has process ids of its own, and what ends there is not counted outside.
     own = run["cpu_seconds"]
-    return Tested(cpu + own, own, run["peak_mib"], run["signals"], run["fills"])
+    return Measured(cpu + own, own, run["peak_mib"], run["signals"], run["fills"])
 
 
 def _peer(name: str, data: Path) -> tuple[float, Sequence[float]]:

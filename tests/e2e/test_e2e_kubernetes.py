@@ -4,7 +4,7 @@ import pytest
 
 from tests.worlds.release import Release
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # its images alone take a minute and more
 EXCHANGE = "ntp-exchange:9443"
 DEMO = {
     "exchange": {"enabled": True},

@@ -13,14 +13,14 @@ plugins:
       config: {{symbols: ["BTCUSDT"], speed: 0, loop: true}}
   strategies:
     - name: {name}
-      resources: {{memory: 128MB, pids: 24}}
+      resources: {{memory: {memory}, pids: 24}}
       timeout: {timeout}
     - name: bollinger_strategy
 """
 
 
-def started(project, name, *, timeout="30s"):
-    project.declare(FILE.format(name=name, timeout=timeout))
+def started(project, name, *, timeout="30s", memory="128MB"):
+    project.declare(FILE.format(name=name, timeout=timeout, memory=memory))
     project.ntpctl("apply", "--no-wait")
 
 
@@ -59,7 +59,8 @@ def test_one_that_never_comes_back_from_a_callback_is_stopped_with_the_place(pro
 
 
 def test_one_that_forks_without_end_is_held_at_its_limit(project):
-    started(project, "forks")
+    # Each copy writes to some of the pages that they share: two dozen need more than one.
+    started(project, "forks", memory="512MB")
     seen = project.until(
         lambda status: status["forks"]["usage"]["pids_refused"] > 0 and well(status)
     )["forks"]
@@ -92,7 +93,7 @@ def test_one_that_ignores_sigterm_is_gone_after_its_grace(project):
     ],
 )
 def test_one_that_cannot_be_imported_fails_alone_with_place_and_fix(project, name, words):
-    project.declare(FILE.format(name=name, timeout="30s"))
+    project.declare(FILE.format(name=name, timeout="30s", memory="128MB"))
     checked = project.ntpctl("validate", exit_code=2)
     planned = project.ntpctl("plan", exit_code=6)
     applied = project.ntpctl("apply", exit_code=5)
@@ -113,7 +114,7 @@ def test_a_broken_edit_of_a_file_leaves_what_runs_of_it_alone(project):
     )
     file = project.folder / "mine.py"
     file.write_text(good)
-    text = FILE.format(name="mine", timeout="30s").replace(
+    text = FILE.format(name="mine", timeout="30s", memory="128MB").replace(
         "mine\n", "mine\n      source: mine.py\n"
     )
     project.declare(text)

@@ -17,7 +17,7 @@ from tests.worlds.egress_cluster import until
 from tests.worlds.environment import python_with
 from tests.worlds.pods import ISSUED, launch
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.network, pytest.mark.timeout(900)]
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 KNOCK = """
 import json, socket, sys
