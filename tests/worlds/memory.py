@@ -45,6 +45,8 @@ class Machine:
     refuse: dict[str, ActionError] = field(default_factory=dict)
     """Starts of these names are refused."""
     crash_at_start: dict[str, Exit] = field(default_factory=dict)
+    crash_once: set[str] = field(default_factory=set)
+    """Of these the first life alone."""
     unready: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     exhausted: set[str] = field(default_factory=set)
@@ -155,6 +157,8 @@ class MemoryRuntime:
                 phase=Phase.EXITED,
                 exit=replace(machine.crash_at_start[name], at=utc()),
             )
+            if name in machine.crash_once:
+                del machine.crash_at_start[name]
         machine.touch()
 
     async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
