@@ -7,7 +7,8 @@ NtpError (1)
 └── ActionError (5)        refused, or not ready in time; backed off
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ntp.contract.problem import Problem
 
@@ -18,7 +19,7 @@ __all__ = [
     "NtpError",
     "Problem",
     "UnreachableError",
-    "first",
+    "ungrouped",
 ]
 
 
@@ -66,7 +67,7 @@ class ActionError(NtpError):
         self.problem = problem
 
 
-def first(group: BaseExceptionGroup) -> NtpError | None:
+def _first(group: BaseExceptionGroup) -> NtpError | None:
     """Return the first of the errors that a group of tasks ended with; None: one of them is a bug."""
     ours, others = group.split(NtpError)
     if ours is None or others is not None:
@@ -75,3 +76,12 @@ def first(group: BaseExceptionGroup) -> NtpError | None:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found if isinstance(found, NtpError) else None
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """A block with groups of tasks: errors of ours alone end it with the first of them, a bug as it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) or group from None

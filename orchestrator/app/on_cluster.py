@@ -39,7 +39,7 @@ from orchestrator.errors import (
     ConflictError,
     Problem,
     UnreachableError,
-    first,
+    ungrouped,
 )
 from orchestrator.monitor.address import address
 from orchestrator.monitor.server import Monitor, monitoring
@@ -155,15 +155,10 @@ async def _turn(
     settings: Settings, opened: Opened, lease: ClusterLease, standing: Standing
 ) -> bool:
     """As `_lead`, once it is our turn; what is raised comes out of the groups of tasks that it was in."""
-    try:
+    with ungrouped():
         async with lease:
             standing.since = asyncio.get_running_loop().time()
             return await _lead(settings, opened, lease, standing)
-    except BaseExceptionGroup as group:
-        found = first(group)
-        if found is None:
-            raise
-        raise found from group
 
 
 async def _lead(

@@ -10,7 +10,7 @@ from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.bus.keys import ACCOUNT, Key, make
-from orchestrator.errors import ActionError, UnreachableError, first
+from orchestrator.errors import ActionError, UnreachableError, ungrouped
 from orchestrator.spec.model import Import, Rights
 
 _AT_ONCE = 16
@@ -74,13 +74,11 @@ class Accounts:
                 async with limit:  # around the signatures too: thousands would stop the loop
                     await self.push_one(item, held)
 
-            try:
+            with ungrouped():
                 async with asyncio.TaskGroup() as tasks:
                     for item in rights:
                         if item.kind == kind:
                             tasks.create_task(one(item))
-            except BaseExceptionGroup as group:
-                raise first(group) or group from None
 
     async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
         key = self._authority.account(rights.instance)
@@ -108,12 +106,10 @@ class Accounts:
             async with limit:
                 await self.update(token)
 
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as tasks:
                 for token in self._told.values():
                     tasks.create_task(one(token))
-        except BaseExceptionGroup as group:
-            raise first(group) or group from None
         gone = {key: key for key in self._authority.buried() if key not in self._told}
         if gone:
             await self._delete(gone)

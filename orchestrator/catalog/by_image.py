@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.fault import FaultError
-from orchestrator.errors import Problem, first
+from orchestrator.errors import Problem, ungrouped
 from orchestrator.spec.model import Artifact, Place, Wanted
 
 AT_ONCE = 3
@@ -46,10 +46,8 @@ async def resolve(
         else:
             artifacts.update((one.name, artifact) for one in group)
 
-    try:
+    with ungrouped():
         async with asyncio.TaskGroup() as tasks:
             for group in groups.values():
                 tasks.create_task(answer(group))
-    except BaseExceptionGroup as errors:
-        raise first(errors) or errors from None
     return artifacts, sorted(problems)

@@ -21,7 +21,7 @@ from orchestrator.catalog.fault import Fault, FaultError
 from orchestrator.catalog.find import Found, Places, available, find
 from orchestrator.catalog.lying import Lying, look
 from orchestrator.catalog.told import told_of_packages
-from orchestrator.errors import ActionError, first
+from orchestrator.errors import ActionError, ungrouped
 from orchestrator.launch import Environment
 from orchestrator.spec.model import Artifact, Wanted
 
@@ -90,13 +90,10 @@ class LocalCatalog:
             else:
                 artifacts.update((one.name, artifact) for one in group)
 
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as tasks:
                 for group in groups.values():
                     tasks.create_task(answer(group))
-        except BaseExceptionGroup as errors:
-            # The cache itself: one reason is enough, and it is the same for all.
-            raise first(errors) or errors from None
         return artifacts, sorted(set(problems))
 
     def look(self, wanted: Sequence[Wanted]) -> Mapping[str, Lying]:

@@ -17,7 +17,7 @@ from ntp.confine.policy import Bind, Policy
 from ntp.contract.launch import LaunchFile
 from ntp.contract.replay import ReplayAnswer, ReplayOrder
 from orchestrator.catalog import caged
-from orchestrator.errors import ActionError, first
+from orchestrator.errors import ActionError, ungrouped
 from orchestrator.launch import Environment
 
 CODE, FOLDER = "/plugin", "/replay"
@@ -93,12 +93,11 @@ async def replay(
         "limit": _OUTPUT,
     }
     try:
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_watch(folder, given + _DISK))
-            outcome = await caged.run(job, deadline_s + GRACE_S)
-            watching.cancel()
-    except BaseExceptionGroup as group:
-        raise first(group) or group from None
+        with ungrouped():
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(_watch(folder, given + _DISK))
+                outcome = await caged.run(job, deadline_s + GRACE_S)
+                watching.cancel()
     finally:
         await asyncio.to_thread(caged.remove_group, policy.name)
     return _answer(outcome, deadline_s)

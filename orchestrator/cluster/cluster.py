@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from orchestrator.cluster import forward, reading
 from orchestrator.cluster.calls import MANAGER, Calls, parsed
-from orchestrator.cluster.informer import Informer, Informers
+from orchestrator.cluster.informer import STALE_S, Informer, Informers
 from orchestrator.cluster.kinds import Body, Kind, name_of
 from orchestrator.cluster.place import Place
 from orchestrator.cluster.reading import Listing
@@ -36,6 +36,7 @@ class Cluster:
         place: Place | None = None,
         *,
         quiet_s: float = BOOKMARK_QUIET_S,
+        stale_s: float = STALE_S,
         guard: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """Say no word to the cluster yet.
@@ -43,12 +44,13 @@ class Cluster:
         Args:
             place: where it is.
             quiet_s: the longest silence of a watch that lives.
+            stale_s: how long a broken one still counts.
             guard: called before each change, at the last moment; who is no leader raises there. Returns
                 how long the change may take, seconds.
         """
         self._quiet_s = quiet_s
         self._calls = Calls(place or Place(), guard)
-        self._informers = Informers(self)
+        self._informers = Informers(self, stale_s)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:

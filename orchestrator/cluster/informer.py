@@ -37,10 +37,13 @@ KEPT: Final = 1000
 class Informer:
     """The copy of one kind. `Cluster.informer` makes it; its task belongs to the cluster."""
 
-    def __init__(self, cluster: "Cluster", kind: Kind, labels: str) -> None:
+    def __init__(
+        self, cluster: "Cluster", kind: Kind, labels: str, *, stale_s: float = STALE_S
+    ) -> None:
         self._cluster = cluster
         self.kind = kind
         self.labels = labels
+        self._stale_s = stale_s
         self.lists = 0
         """How often all were listed."""
         self._objects: dict[str, Body] = {}
@@ -62,7 +65,7 @@ class Informer:
                 async with asyncio.timeout(FIRST_S):
                     await self._tried.wait()
         now = time.monotonic()
-        stale = self._broken_since is not None and now - self._broken_since > STALE_S
+        stale = self._broken_since is not None and now - self._broken_since > self._stale_s
         if not self._version or stale:
             why = self._trouble or f"{self.kind.plural} were not listed within {FIRST_S:.0f} s"
             raise UnreachableError(str(why)) from self._trouble
@@ -175,8 +178,9 @@ class Informer:
 class Informers:
     """All that follow something of one cluster; as long as the block lasts."""
 
-    def __init__(self, cluster: "Cluster") -> None:
+    def __init__(self, cluster: "Cluster", stale_s: float) -> None:
         self._cluster = cluster
+        self._stale_s = stale_s
         self._group: asyncio.TaskGroup | None = None
         self._made: dict[tuple[Kind, str], tuple[Informer, asyncio.Task[None]]] = {}
 
@@ -197,7 +201,7 @@ class Informers:
         if self._group is None:
             raise UnreachableError("the connection to the cluster is closed")
         if (kind, labels) not in self._made:
-            informer = Informer(self._cluster, kind, labels)
+            informer = Informer(self._cluster, kind, labels, stale_s=self._stale_s)
             name = f"informer of {kind.plural}"
             self._made[kind, labels] = (
                 informer,

@@ -36,7 +36,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Tap,
 )
-from orchestrator.errors import first
+from orchestrator.errors import ungrouped
 from orchestrator.letters import LetterOperations
 from orchestrator.ports import Event, LogLine, Revision
 
@@ -82,7 +82,7 @@ class Controller:
         """
         await self._applying.finish_cut_off()
         watchers = Watchers(self._rooms, self._loop, self._telling)
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     tasks.create_task(watchers.runtime()),
@@ -105,8 +105,6 @@ class Controller:
                 finally:
                     for each in beside:
                         each.cancel()
-        except BaseExceptionGroup as group:
-            raise first(group) or group from None
         return await self._taking_down.finish()
 
     @property

@@ -21,7 +21,7 @@ from orchestrator.decide.memory import NOBODY
 from orchestrator.decide.push import runs
 from orchestrator.decide.report import Preview
 from orchestrator.decide.state import Phase
-from orchestrator.errors import first
+from orchestrator.errors import ungrouped
 from orchestrator.ports import Catalog, Secrets
 from orchestrator.spec.model import Unusable
 
@@ -115,12 +115,10 @@ class Examining:
         self, readable: Readable, catalog: Catalog, within: timedelta
     ) -> Declared:
         """Do both at the same time: one waits for the disk, the other for the runtime."""
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._telling.refreshed(within=within))
                 declared = await self.understand(readable, catalog)
-        except BaseExceptionGroup as group:
-            raise first(group) or group from None
         return declared
 
     async def understand(self, readable: Readable, catalog: Catalog) -> Declared:

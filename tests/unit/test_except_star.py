@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ActionError, ConflictError, first
+from orchestrator.errors import ActionError, ConflictError, ungrouped
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,9 +27,21 @@ def test_nothing_is_raised_in_one():
 
 def test_the_first_of_our_errors_comes_out_of_its_groups():
     one, other = ActionError("one"), ConflictError("other")
-    assert first(ExceptionGroup("", [ExceptionGroup("", [one]), other])) is one
+    with pytest.raises(ActionError) as caught, ungrouped():
+        raise ExceptionGroup("", [ExceptionGroup("", [one]), other])
+    assert caught.value is one
 
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), ExceptionGroup("", [KeyError("a bug")])])
 def test_a_bug_among_them_hides_behind_none(bug):
-    assert first(ExceptionGroup("", [ActionError("one"), bug])) is None
+    group = ExceptionGroup("", [ActionError("one"), bug])
+    with pytest.raises(ExceptionGroup) as caught, ungrouped():
+        raise group
+    assert caught.value is group
+
+
+def test_what_is_no_group_and_what_goes_well_pass():
+    with ungrouped():
+        pass
+    with pytest.raises(KeyError), ungrouped():
+        raise KeyError("alone")

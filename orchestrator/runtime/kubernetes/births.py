@@ -22,7 +22,7 @@ from orchestrator.cluster.kinds import (
 )
 from orchestrator.cluster.refusals import OwnedError, reason_of
 from orchestrator.decide.state import Phase
-from orchestrator.errors import ActionError, ConflictError, UnreachableError, first
+from orchestrator.errors import ActionError, ConflictError, UnreachableError, ungrouped
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
 from orchestrator.runtime.kubernetes.egress import Egress
@@ -123,12 +123,10 @@ class Births:
     async def _insist_free(self, launch: Launch) -> None:
         """Raise ConflictError where something that is not ours has the name of one of our objects."""
         name = object_name(launch.name)
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as group:
                 for kind in (STATEFUL_SET, *BELONGINGS):
                     group.create_task(self._insist_ours(kind, name))
-        except BaseExceptionGroup as failed:
-            raise first(failed) or failed from None
 
     async def _insist_ours(self, kind: Kind, name: str) -> None:
         found = await self._cluster.get(kind, name)

@@ -11,14 +11,17 @@ from orchestrator.errors import ActionError, ConflictError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, tokens
 from orchestrator.runtime.kubernetes.objects import Ground
-from orchestrator.runtime.kubernetes.serving import Serving
+from orchestrator.runtime.kubernetes.serving import KEPT, Serving
 from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
 
 
 class Egress:
-    """`ground.proxy_address`: where the proxy is; its host is what the proxy's own objects are named after."""
+    """`ground.proxy_address`: where the proxy is; its host is what the proxy's own objects are named after.
 
-    def __init__(self, project: str, cluster: Cluster, ground: Ground) -> None:
+    `kept`: see `Serving`.
+    """
+
+    def __init__(self, project: str, cluster: Cluster, ground: Ground, *, kept: int = KEPT) -> None:
         self._project = project
         self._cluster = cluster
         self._ground = ground
@@ -26,7 +29,7 @@ class Egress:
         self._signer: Signer | None = None
         self._opening = asyncio.Lock()
         serving = self._body(CONFIG_MAP, f"{self._proxy}-serving")
-        self._serving = Serving(project, cluster, serving)
+        self._serving = Serving(project, cluster, serving, kept=kept)
 
     async def prepared(self, launch: Launch, *, new: bool) -> Launch:
         """Return the launch with what its pod needs to go where it may.

@@ -39,9 +39,11 @@ class Serving:
         project: whose lines these are; the lines of others stay.
         cluster: open.
         body: the ConfigMap without its lines.
+        kept: how many lines of instances that are gone.
     """
 
-    def __init__(self, project: str, cluster: Cluster, body: Body) -> None:
+    def __init__(self, project: str, cluster: Cluster, body: Body, *, kept: int = KEPT) -> None:
+        self._kept = kept
         self._project = project
         self._cluster = cluster
         self._body = body
@@ -73,9 +75,9 @@ class Serving:
     def _summed_up(self, told: Mapping[str, str]) -> dict[str, str | None]:
         found = ((_line(told, key), key) for key in told if key.startswith(self._key("")))
         old = sorted((line.since, key) for line, key in found if line and line.generation == GONE)
-        if len(old) <= KEPT:
+        if len(old) <= self._kept:
             return {}
-        dropped = old[: len(old) - KEPT]
+        dropped = old[: len(old) - self._kept]
         floor = max(_floor(told, self._project), dropped[-1][0])
         return {**{key: None for _, key in dropped}, self._project: str(floor)}
 

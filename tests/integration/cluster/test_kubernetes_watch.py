@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from orchestrator.cluster import informer as following
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP
 from orchestrator.errors import UnreachableError
@@ -65,11 +64,8 @@ async def test_a_watch_that_breaks_goes_on_without_a_list(road, there):
         assert informer.lists == 1
 
 
-async def test_a_watch_that_dies_silently_is_noticed_and_meanwhile_we_are_blind(
-    road, there, monkeypatch
-):
-    monkeypatch.setattr(following, "STALE_S", 0.0)
-    async with Cluster(road.place, quiet_s=2.0) as far:
+async def test_a_watch_that_dies_silently_is_noticed_and_meanwhile_we_are_blind(road, there):
+    async with Cluster(road.place, quiet_s=2.0, stale_s=0.0) as far:
         informer = far.informer(CONFIG_MAP, "ours=yes")
         assert await names(informer) == []
         road.block()

@@ -103,11 +103,8 @@ def serves(token, lines):
     return token >= int((lines.get("shop.feed") or lines.get("shop", "0")).split()[-1])
 
 
-async def test_what_was_withdrawn_never_serves_again_and_a_fresh_token_does_at_once(
-    there, writes, monkeypatch
-):
-    monkeypatch.setattr("orchestrator.runtime.kubernetes.serving.KEPT", 1)
-    egress = Egress("shop", there, GROUND)
+async def test_what_was_withdrawn_never_serves_again_and_a_fresh_token_does_at_once(there, writes):
+    egress = Egress("shop", there, GROUND, kept=1)
     old, seen = [], [{}]
     for generation, new in ((57, True), (1, True), (2, False), (1, False), (1, True)):
         token = issued(await egress.prepared(replace(FEED, generation=generation), new=new))

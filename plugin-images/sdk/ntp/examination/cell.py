@@ -59,7 +59,7 @@ class Cell:
             Bind(str(site), f"/site/{at}", noexec=False) for at, site in enumerate(self.sites)
         ]
         binds += [Bind(str(f), f"/data/{at}/{f.name}") for at, f in enumerate(files)]
-        binds.append(Bind(str(room), "/work", writable=True))
+        binds.append(Bind(str(room), "/room", writable=True))
         if order.door:
             binds.append(Bind(order.door, "/door"))
         policy = Policy(
@@ -87,7 +87,7 @@ class Cell:
         replace = msgspec.structs.replace
         order = replace(
             order,
-            folder=seen("/work"),
+            folder=seen("/room"),
             door=seen("/door") if order.door else "",
             data=replace(order.data, files=data),
             subject=replace(order.subject, code=places[order.subject.code]),
@@ -104,15 +104,15 @@ class Cell:
                 *cage.PYTHON,
                 "-m",
                 "ntp.examination.child",
-                seen("/work/order.json"),
+                seen("/room/order.json"),
             ],
             "env": {
                 "PATH": "/usr/bin:/bin",
-                "HOME": seen("/work"),
+                "HOME": seen("/room"),
                 "LANG": "C.UTF-8",
                 "PYTHONPATH": os.pathsep.join(seen(f"/site/{at}") for at in range(len(self.sites))),
                 "PYTHONHASHSEED": seed,
-                "TMPDIR": seen("/work"),
+                "TMPDIR": seen("/room"),
                 "OPENBLAS_NUM_THREADS": "1",
                 "OMP_NUM_THREADS": "1",
             },
