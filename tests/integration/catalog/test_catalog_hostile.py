@@ -30,8 +30,15 @@ def below_entry(unusable, message):
 
 
 @pytest.fixture
-def impatient(project_at, warm_cache):
-    return project_at(warm_cache, limits=Limits(deadline_s=2, memory=128 * 1024**2))
+def limited(project_at, warm_cache):
+    return lambda deadline_s: project_at(
+        warm_cache, limits=Limits(deadline_s=deadline_s, memory=128 * 1024**2)
+    )
+
+
+@pytest.fixture
+def impatient(limited):
+    return limited(2)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +73,11 @@ def impatient(project_at, warm_cache):
         (CLASS + "    def get_metadata(self):\n        while True: pass", "did not end within 2 s"),
     ],
 )
-async def test_what_cannot_be_read_is_a_problem_at_the_entry(impatient, text, message):
-    impatient.write("bad.py", text)
-    below_entry(await impatient.unusable("bad"), message)
+async def test_what_cannot_be_read_is_a_problem_at_the_entry(limited, text, message):
+    # A busy machine needs more than two seconds for what ends by itself.
+    project = limited(2 if "2 s" in message else 30)
+    project.write("bad.py", text)
+    below_entry(await project.unusable("bad"), message)
 
 
 async def test_a_fork_bomb_ends_with_its_sandbox(impatient):
