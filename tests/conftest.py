@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -10,6 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 # test starts, and then ends by SIGINT, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+DEFINITION = Path(__file__).parents[1] / "helm" / "ntp" / "crds" / "pluginset.yaml"
 
 # The machine of a test may have an engine; a test that means Docker says so.
 os.environ.setdefault("NTP_RUNTIME", "process")
@@ -79,6 +82,16 @@ def cluster():
             yield there
     except AbsentClusterError as error:
         absent("kubernetes", str(error))
+
+
+@pytest.fixture(scope="session")
+def knowing(cluster):
+    """The cluster, with the custom resource of this checkout."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", DEFINITION)
+    cluster.kubectl(
+        "wait", "--for=condition=Established", "crd/pluginsets.ntp.dev", "--timeout=30s"
+    )
+    return cluster
 
 
 @pytest.fixture

@@ -45,9 +45,13 @@ class Project:
             timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
-        if exit_code is not None:
-            assert run.returncode == exit_code, (
-                f"ntpctl {' '.join(arguments)} ended with {run.returncode}\n{run.stdout}\n{run.stderr}"
+        if exit_code is not None and run.returncode != exit_code:
+            events = (
+                "" if arguments[0] == "events" else self.ntpctl("events", exit_code=None).stdout
+            )
+            pytest.fail(
+                f"ntpctl {' '.join(arguments)} ended with {run.returncode}\n{run.stdout}\n{run.stderr}\n"
+                + "\n".join(events.splitlines()[-60:])
             )
         assert "Traceback" not in run.stderr, run.stderr
         return run

@@ -34,9 +34,9 @@ GLUTTON = {"name": "glutton", "plugin": "momentum_strategy", "resources": {"memo
 
 
 @pytest.fixture(scope="module")
-def release(cluster, tmp_path_factory):
-    with cluster.namespace() as namespace:
-        made = Release(cluster, namespace, tmp_path_factory.mktemp("release"))
+def release(knowing, tmp_path_factory):
+    with knowing.namespace() as namespace:
+        made = Release(knowing, namespace, tmp_path_factory.mktemp("release"))
         made.install(DEMO)
         made.until_ready(4)
         yield made

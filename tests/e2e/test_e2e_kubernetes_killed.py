@@ -72,11 +72,11 @@ def _flows(release):
     return [found[name]["flow"]["received"] for name in STRATEGIES], _books(release)
 
 
-def test_the_ledger_is_that_of_an_undisturbed_run(cluster, tmp_path):
+def test_the_ledger_is_that_of_an_undisturbed_run(knowing, tmp_path):
     (tmp_path / "calm").mkdir()
     (tmp_path / "killed").mkdir()
-    calm = session(cluster, tmp_path / "calm", ())
-    killed = session(cluster, tmp_path / "killed", VICTIMS)
+    calm = session(knowing, tmp_path / "calm", ())
+    killed = session(knowing, tmp_path / "killed", VICTIMS)
     assert sum(len(rows) for (_, table), rows in calm.items() if table == "fills") > 40
     for key, rows in calm.items():
         assert killed[key] == rows, key

@@ -38,9 +38,9 @@ UNSEEN = {
 """What this life does not ask for, and another one does."""
 
 
-def test_each_verb_is_used_and_each_that_is_used_is_granted(cluster, tmp_path):
-    with cluster.namespace() as namespace, counting() as (port, used):
-        release = Release(cluster, namespace, tmp_path)
+def test_each_verb_is_used_and_each_that_is_used_is_granted(knowing, tmp_path):
+    with knowing.namespace() as namespace, counting() as (port, used):
+        release = Release(knowing, namespace, tmp_path)
         values = {
             "exchange": {"enabled": True},
             "secrets": {"POLYGON_API_KEY": "any"},

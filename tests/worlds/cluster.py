@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.worlds.engine import base
 REPOSITORY = Path(__file__).parents[2]
 STARTER = REPOSITORY.parent / "shared" / "k8s"
 STATE = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s"))
+KUBECONFIG = STATE / "admin.kubeconfig"
 NAMED = "NTP_TEST_KUBECONFIG"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -57,7 +58,11 @@ class Cluster:
             env=self.environment,
         )
         if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+            refused = subprocess.CalledProcessError(
+                done.returncode, words, done.stdout, done.stderr
+            )
+            refused.add_note(done.stderr)
+            raise refused
         return done.stdout
 
     def kubectl(self, *words, **options):
@@ -143,35 +148,64 @@ def found():
         raise AbsentClusterError(message)
     if os.geteuid() != 0 or sys.platform != "linux":
         raise AbsentClusterError("a Kubernetes can be started by root on Linux only")
-    # Workers of one run share it, and so do runs beside each other: who leaves last ends it.
-    with (Path(tempfile.gettempdir()) / "ntp-test-cluster.lock").open("a+") as used:
-        kubeconfig = _started(used)
+    # Workers of one run share it, and so do runs beside each other: the first starts it, who leaves last
+    # ends it. Whoever starts or ends it has the one lock for that long, whoever uses it has a share of
+    # the other.
+    folder = Path(tempfile.gettempdir())
+    with (folder / "ntp-test-cluster.lock").open("a+") as used:
+        with _alone(folder):
+            if _lock_all(used):
+                _start(used)
+            fcntl.flock(used, fcntl.LOCK_SH)
         try:
-            yield Cluster(kubeconfig, _programs())
+            yield Cluster(str(KUBECONFIG), _programs())
         finally:
-            with suppress(BlockingIOError):
-                fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _ours(used):
-                    subprocess.run(
-                        [STARTER / "down"], check=False, capture_output=True, timeout=120
-                    )
+            with _alone(folder):
+                if _lock_all(used) and _ours(used):
+                    _down()
                     used.truncate(0)
 
 
-def _started(used):
-    """Return the kubeconfig, with the lock shared; the first of all has started the cluster."""
-    fcntl.flock(used, fcntl.LOCK_EX)
-    done = subprocess.run(
-        [STARTER / "up"], check=False, capture_output=True, text=True, timeout=400
-    )
+@contextmanager
+def _alone(folder):
+    with (folder / "ntp-test-cluster-start.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_all(used):
+    """Return whether nobody else uses the cluster."""
+    try:
+        fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _start(used):
+    """Start the cluster, and note that it is ours; one that was running already is not."""
+    ours = _ours(used) or not KUBECONFIG.exists()
+    done = _up()
+    if done.returncode and ours:
+        # What a start that failed has left would fail the next.
+        _down()
+        done = _up()
     if done.returncode:
         raise AbsentClusterError(f"no Kubernetes starts: {done.stderr.strip()[-500:]}")
     if "already running" not in done.stdout + done.stderr:
         used.truncate(0)
         used.write("ours")
         used.flush()
-    fcntl.flock(used, fcntl.LOCK_SH)
-    return done.stdout.strip().splitlines()[-1]
+
+
+def _up():
+    return subprocess.run(
+        [STARTER / "up"], check=False, capture_output=True, text=True, timeout=400
+    )
+
+
+def _down():
+    subprocess.run([STARTER / "down"], check=False, capture_output=True, timeout=120)
 
 
 def _ours(used):

@@ -14,17 +14,6 @@ import yaml
 from orchestrator.spec import source
 
 ROOT = Path(__file__).parents[3]
-DEFINITION = ROOT / "helm" / "ntp" / "crds" / "pluginset.yaml"
-
-
-@pytest.fixture(scope="session")
-def knowing(cluster):
-    """The cluster, with the custom resource of this checkout."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", DEFINITION)
-    cluster.kubectl(
-        "wait", "--for=condition=Established", "crd/pluginsets.ntp.dev", "--timeout=30s"
-    )
-    return cluster
 
 
 def plugin_set(name, spec):
