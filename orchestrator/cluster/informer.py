@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
-from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, is_newer, name_of, version_of
+from orchestrator.cluster.copies import kept
+from orchestrator.cluster.kinds import Body, Kind, is_newer, name_of, version_of
 from orchestrator.cluster.refusals import ExpiredError
 from orchestrator.errors import NtpError, UnreachableError
 
@@ -79,7 +80,7 @@ class Informer:
         """Note the state that a write of ours returned, before the watch tells it."""
         known = self._objects.get(name_of(body))
         if known is None or is_newer(body, known):
-            self._objects[name_of(body)] = _trimmed(self.kind, body)
+            self._objects[name_of(body)] = kept(self.kind, body)
 
     @contextlib.contextmanager
     def listening(self, changed: asyncio.Event) -> Iterator[None]:
@@ -123,7 +124,7 @@ class Informer:
     async def _list(self) -> None:
         listing = await self._cluster.list(self.kind, self.labels)
         self.lists += 1
-        self._objects = {name_of(body): _trimmed(self.kind, body) for body in listing.items}
+        self._objects = {name_of(body): kept(self.kind, body) for body in listing.items}
         self._version = listing.version
         self._well()
         self._tried.set()
@@ -145,13 +146,13 @@ class Informer:
                     self._objects.pop(name, None)
                     self._bury(name, body)
                 else:
-                    self._objects[name] = _trimmed(self.kind, body)
+                    self._objects[name] = kept(self.kind, body)
                 self._notify()
         self._well()  # ended by the server, as it does every few minutes
 
     def _bury(self, name: str, body: Body) -> None:
         self._gone.pop(name, None)
-        self._gone[name] = _trimmed(self.kind, body)
+        self._gone[name] = kept(self.kind, body)
         if len(self._gone) > KEPT:
             del self._gone[next(iter(self._gone))]
 
@@ -208,30 +209,3 @@ class Informers:
                 self._group.create_task(informer.run(), name=name),
             )
         return self._made[kind, labels][0]
-
-
-def _trimmed(kind: Kind, body: Body) -> Body:
-    """Leave out what nobody here reads from a copy: who set which field, and of what runs all but its limits.
-
-    That is nine tenths of a workload, and there are two for each plugin.
-    """
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    made = {**body, "metadata": metadata}
-    spec = body.get("spec") or {}
-    if kind == POD:
-        made["spec"] = _limits(spec)
-    elif kind == STATEFUL_SET:
-        template = spec.get("template") or {}
-        made["spec"] = {
-            "replicas": spec.get("replicas"),
-            "template": {"spec": _limits(template.get("spec") or {})},
-        }
-    return made
-
-
-def _limits(pod: Body) -> Body:
-    kept = ("name", "resources")
-    containers = [
-        {key: each[key] for key in kept if key in each} for each in pod.get("containers") or ()
-    ]
-    return {"nodeName": pod.get("nodeName"), "containers": containers}
