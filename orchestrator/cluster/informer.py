@@ -53,7 +53,8 @@ class Informer:
         self._trouble: NtpError | None = None
         self._broken_since: float | None = None
         self._tried = asyncio.Event()
-        self._listeners: set[asyncio.Event] = set()
+        self._listeners: dict[asyncio.Event, str] = {}
+        """Who is told of a change, and the name of the object that it wants to be told of; empty: of all."""
 
     async def objects(self) -> Mapping[str, Body]:
         """Return all by name; the first time when they are listed. Not to be changed.
@@ -83,13 +84,13 @@ class Informer:
             self._objects[name_of(body)] = kept(self.kind, body)
 
     @contextlib.contextmanager
-    def listening(self, changed: asyncio.Event) -> Iterator[None]:
-        """While the block lasts, set this event each time that something may have changed."""
-        self._listeners.add(changed)
+    def listening(self, changed: asyncio.Event, name: str = "") -> Iterator[None]:
+        """While the block lasts, set this event each time that something, or one object, may have changed."""
+        self._listeners[changed] = name
         try:
             yield
         finally:
-            self._listeners.discard(changed)
+            self._listeners.pop(changed, None)
 
     async def run(self) -> None:
         """List and watch for ever; the cluster's group runs and ends it."""
@@ -147,7 +148,7 @@ class Informer:
                     self._bury(name, body)
                 else:
                     self._objects[name] = kept(self.kind, body)
-                self._notify()
+                self._notify(name)
         self._well()  # ended by the server, as it does every few minutes
 
     def _bury(self, name: str, body: Body) -> None:
@@ -171,9 +172,11 @@ class Informer:
             self._notify()
         self._tried.set()
 
-    def _notify(self) -> None:
-        for each in self._listeners:
-            each.set()
+    def _notify(self, name: str = "") -> None:
+        """Tell who wants to know of an object; without a name of any."""
+        for each, wanted in self._listeners.items():
+            if not name or wanted in {"", name}:
+                each.set()
 
 
 class Informers:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cluster.kinds import STATEFUL_SET
 from orchestrator.cluster.reading import Listing
 from orchestrator.errors import ActionError
 from orchestrator.launch import Environment, Image
@@ -40,7 +41,7 @@ class Slow:
         return Seen(WORKLOAD, POD if self.now >= self.comes_s else None)
 
     @contextlib.contextmanager
-    def listening(self):
+    def listening(self, _name=""):
         always = asyncio.Event()
         always.clear = lambda: None
         always.set()
@@ -77,3 +78,57 @@ async def test_a_complaint_that_comes_late_is_told():
     with pytest.raises(ActionError, match="exceeded quota") as refused:
         await begin(look, ApiServer(look, tells=15.0))
     assert refused.value.reason == "QuotaExceeded"
+
+
+class Recording:
+    """Notes what is applied, in the order in which it is asked for; others have their turn at each call."""
+
+    def __init__(self):
+        self.applied = []
+
+    async def get(self, _kind, _name):
+        await asyncio.sleep(0)
+
+    async def apply(self, kind, body, **_how):
+        self.applied.append((kind, body["metadata"]["name"], body.get("spec", {}).get("replicas")))
+        await asyncio.sleep(0)
+        return {**body, "metadata": {**body["metadata"], "uid": "w"}}
+
+
+class Empty:
+    """Sees nothing at first, and whatever was written as running."""
+
+    def __init__(self):
+        self.there = {}
+
+    async def of(self, name):
+        found = self.there.get(name)
+        label = found and found["spec"]["template"]["metadata"]
+        return Seen(found, found and {**POD, "metadata": {**POD["metadata"], **label}})
+
+    def take(self, body):
+        if body["spec"]["replicas"]:
+            self.there[body["metadata"]["name"]] = body
+
+    @contextlib.contextmanager
+    def listening(self, _name=""):
+        yield asyncio.Event()
+
+
+class NoProxy:
+    async def prepared(self, launch, *, new):
+        assert new
+        return launch
+
+
+async def test_of_many_the_first_have_their_pods_before_the_last_are_written():
+    server = Recording()
+    births = Births("shop", server, Empty(), Ground(), NoProxy())
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(30):
+            tasks.create_task(births.begin(replace(FEED, name=f"feed{number}")))
+    written = [replicas for kind, _, replicas in server.applied if kind is STATEFUL_SET]
+    assert sorted(written) == [0] * 30 + [1] * 30
+    last_begins = len(written) - written[::-1].index(0) - 1
+    assert written.index(1) < 10
+    assert sum(written[:last_begins]) > 20

@@ -37,6 +37,8 @@ PATIENCE_S = 5.0
 """For what may mend itself: a node that comes, an image that is there at the second try."""
 LOOK_S = 1.0
 """A wait looks again after so long even if nobody tells of a change."""
+WRITERS = 8
+"""Starts that write their objects at a time: the pods of the first are made while the next are written."""
 BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
@@ -57,13 +59,15 @@ class Births:
         self._ground = ground
         self._egress = egress
         self._clock = clock
+        self._writing = asyncio.Semaphore(WRITERS)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
         objects.refuse(launch)
-        seen = await self._look.of(launch.name)
-        if not self._adopted(launch, seen):
-            await self._write(launch, seen)
+        async with self._writing:
+            seen = await self._look.of(launch.name)
+            if not self._adopted(launch, seen):
+                await self._write(launch, seen)
         await self._until_begun(launch)
 
     def _adopted(self, launch: Launch, seen: Seen) -> bool:
@@ -99,8 +103,10 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        for kind, body in objects.belongings(launch, self._ground, workload):
-            await self._apply(kind, body)
+        with ungrouped():
+            async with asyncio.TaskGroup() as group:
+                for kind, body in objects.belongings(launch, self._ground, workload):
+                    group.create_task(self._apply(kind, body))
         if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
             await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
@@ -147,7 +153,7 @@ class Births:
 
     async def _until_begun(self, launch: Launch) -> None:
         began, asks = self._clock(), PATIENCE_S
-        with self._look.listening() as changed:
+        with self._look.listening(launch.name) as changed:
             while True:
                 changed.clear()
                 seen = await self._look.of(launch.name)
