@@ -80,8 +80,8 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     name = new_life()
     part = _part(launch, maker, name, refusals)
     part.prepare()
-    # What is there now stays; and batches of ticks are no garbage to look through.
-    gc.collect()
+    # What is there now stays, with the little garbage that imports leave: to look for it would take a tenth
+    # of a start's processor time. And batches of ticks are no garbage to look through.
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     gc.enable()
