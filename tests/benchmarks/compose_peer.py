@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 import time
 
 import nats
@@ -102,8 +103,18 @@ class Compose:
         subprocess.run(
             [self.binary, "--file", self.folder / "compose.json", "--progress", "quiet", *words],
             env=os.environ | {"DOCKER_HOST": self.engine.url}, check=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        return time.monotonic() - began
+
+    def _down(self):
+        """Take all down; anew where compose gave up, as it may on a machine that others use."""
+        began = time.monotonic()
+        try:
+            self.run("down", "--timeout", "5")
+        except subprocess.CalledProcessError as error:
+            print(f"  {self.name}, down: {error.stderr.strip()}", file=sys.stderr, flush=True)
+            self.run("down", "--timeout", "5")
         return time.monotonic() - began
 
     def round(self):
@@ -119,7 +130,7 @@ class Compose:
             asyncio.run(self._heard(self.count))
             taken["one"] = time.monotonic() - began
         finally:
-            down = self.run("down", "--timeout", "5")
+            down = self._down()
         return taken | {"down": down}
 
     async def _heard(self, count):
