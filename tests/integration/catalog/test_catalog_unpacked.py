@@ -19,6 +19,7 @@ from ntp.package.lock import Pin
 from ntp.package.tree import Tree
 from ntp.package.wheels import Pip
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.fault import FaultError
 from orchestrator.catalog.image_pruning import prune
 from orchestrator.catalog.image_store import ImageStore, about, with_annotations
 from orchestrator.catalog.named_images import NamedImages
@@ -62,7 +63,7 @@ def here(tmp_path, warm_cache):
         project_folder=tmp_path, cache=cache, bundled=tmp_path / "none", pip=Pip({})
     )
     catalog = ProcessCatalog(
-        by_files, NamedImages(store, {}, reserved="io.ntp."), Unpacked(store, cache)
+        by_files, NamedImages(store, {}, reserved="io.ntp.", bare=True), Unpacked(store, cache)
     )
 
     def keep(layout, built):
@@ -209,6 +210,17 @@ def test_what_was_altered_runs_nowhere_and_says_what_to_do(here, made):
     assert told.endswith(
         "| it came from a folder or a file: ntpctl plugin uninstall it, and install it again"
     )
+
+
+def test_nobody_reads_the_layers_of_a_base_that_is_not_run(here, made):
+    name = here.keep(*made)
+    for layer in made[1].layers[:-2]:
+        here.store.layout().path(layer.digest).unlink()
+    artifact = _artifact(here, name)
+    assert asyncio.run(here.catalog.prepare(artifact)).code is not None
+    whole = NamedImages(here.store, {}, reserved="io.ntp.")
+    with pytest.raises(FaultError, match=r"registry|127\.0\.0\.1"):
+        whole.artifact(_wanted(name))
 
 
 def test_pruning_takes_what_belongs_to_no_image_that_is_used(here, made):
