@@ -9,6 +9,7 @@ from pathlib import Path
 from ntp.oci.descriptor import INDEXES, Descriptor, parse
 from ntp.oci.fault import OciError
 from ntp.oci.layout import Layout
+from ntp.package.seals import ROOM as SEALS
 from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage
 from orchestrator.catalog.told import told
 from orchestrator.catalog.unpacked import ROOM, layer_of
@@ -56,6 +57,7 @@ def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
                     blob.unlink(missing_ok=True)
             for folder in folders:
                 _remove(folder)
+                (store.root.parent / SEALS / f"{folder.name}.json").unlink(missing_ok=True)
         return Pruned(gone, size)
 
 
