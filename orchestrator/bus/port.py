@@ -18,7 +18,8 @@ def choose(host: str, among: Sequence[int] | None = None) -> int:
     One of these could be given to any connection while the server does not run, and it could not
     listen again for as long as that lasts. Where all tries are taken, any free port has to do.
     """
-    among = among or range(_LOWEST, _lowest_handed_out())
+    if among is None:
+        among = range(_LOWEST, _lowest_handed_out())
     for _ in range(_TRIES if among else 0):
         port = secrets.choice(among)
         if _is_free(host, port):

@@ -19,7 +19,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Waiting,
 )
-from orchestrator.decide.state import Observed
+from orchestrator.decide.state import Observed, Phase
 from orchestrator.decide.status import Seen, statuses
 
 REFRESH_S = 2.0
@@ -154,6 +154,9 @@ class Telling:
 
     def _without(self) -> Iterator[Waiting]:
         """Yield what the broker waits for, where it could not be had: it is whom the others wait for."""
+        instance = (self._loop.observed.instances or {}).get(BROKER)
+        if instance is not None and instance.phase is Phase.RUNNING:
+            return  # what could not be done with it, such as other limits, keeps nobody waiting
         record = self._rooms.memories.of(BROKER)
         words = self._loop.postponed.get(BROKER) or (refusal(record) if record.refusal else "")
         if words:

@@ -15,8 +15,8 @@ class FileLease:
     """Take the lock at entry, or ConflictError names who holds it; never waits.
 
     The epoch is written before the first use, so that a later holder's is always larger. The first one
-    is the time in seconds since 1970: what runs of a project whose folder was removed has a smaller one,
-    since no controller starts each second.
+    is the time in microseconds since 1970: what runs of a project whose folder was removed has a smaller
+    one, since no controllers follow each other as fast.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +75,7 @@ class FileLease:
         try:
             last = int(path.read_text())
         except (FileNotFoundError, ValueError):
-            last = int(time.time())
+            last = time.time_ns() // 1000
         fresh = path.with_name(EPOCH_FILE + ".new")
         with fresh.open("w") as file:
             file.write(f"{last + 1}\n")

@@ -37,6 +37,15 @@ async def test_an_apply_says_what_the_broker_waits_for(house):
     assert [each.name for each in outcome.waiting[1:]] == sorted(NAMES)
 
 
+async def test_an_apply_blames_no_broker_that_runs(house):
+    async with house.controlled():
+        await house.apply()
+        house.machine.refuse["momentum"] = ActionError("no room", reason="StartRefused")
+        changed = FLEET.replace("lookback: 20", "lookback: 21")
+        *_, outcome = await house.apply(changed, deadline=timedelta(seconds=1))
+    assert [each.name for each in outcome.waiting] == ["momentum"]
+
+
 async def test_a_launch_has_config_inputs_credentials_and_labels(house):
     async with house.controlled() as controller:
         await house.apply()
