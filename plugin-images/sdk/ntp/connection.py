@@ -17,9 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nats import errors
-from nats.aio.subscription import Subscription
-
+from ntp.bare_nats import Subscription, errors
 from ntp.bucket import Bucket
 from ntp.capture import FLEETING, captured
 from ntp.confine.ways import Way
