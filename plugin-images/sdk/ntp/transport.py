@@ -24,6 +24,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
+from ntp.bell import Bell
 from ntp.confine.door_client import Door
 from ntp.confine.ways import Way
 from ntp.contract.launch import DOOR_SOCKET, ProxyAddress
@@ -99,6 +100,8 @@ class LeanClient(Client):
         self._ps = Frames(self)
         self._receivers: dict[int, Receive] = {}
         self._refused: set[int] = set()
+        self.news = Bell()
+        """Rings when something came."""
         self.refusal = asyncio.Event()
         """Set while the server refuses a subscription: its right was withdrawn, or is not there yet."""
 
