@@ -28,7 +28,7 @@ class Frames(Parser):
         self._rest = b""
 
     async def parse(self, data: bytes = b"") -> None:
-        """Hand each message in `data` to the client's `take`; keep what is not yet whole.
+        """Hand each message in `data` to the client's `take`, then ring; keep what is not yet whole.
 
         Raises:
             errors.ProtocolError: this is no server.
@@ -68,3 +68,4 @@ class Frames(Parser):
                 await super().parse(data[at:begin])
             at = end + 2
         self._rest = data[at:]
+        self.nc.news.ring()

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import ParseResult
 
 from ntp.bare_nats import Client, Subscription, TcpTransport, errors
+from ntp.bell import Bell
 from ntp.confine.door_client import Door
 from ntp.confine.ways import Way
 from ntp.contract.launch import DOOR_SOCKET, ProxyAddress
@@ -95,6 +96,8 @@ class LeanClient(Client):
         self._ps = Frames(self)
         self._receivers: dict[int, Receive] = {}
         self._refused: set[int] = set()
+        self.news = Bell()
+        """Rings when something came."""
         self.refusal = asyncio.Event()
         """Set while the server refuses a subscription: its right was withdrawn, or is not there yet."""
 

@@ -184,6 +184,11 @@ class Intake:
         """Whether something may be missing."""
         return bool(self.gaps) or any(known.ahead for known in self._value_gaps.values())
 
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for what may never come."""
+        return bool(self._patient) or self.incomplete
+
     def was_read(self, producer: str) -> None:
         """Note that what is missing of somebody was looked for where it is captured."""
         self._read_again.add(producer)
