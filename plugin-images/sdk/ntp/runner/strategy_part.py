@@ -108,7 +108,9 @@ class StrategyPart:
                     await self._look()
                 await self._memory.keep()
                 if not self._listener.intake.waits:
-                    await self._link.news.after(rung, self._pace.left(time.monotonic()))
+                    await self._link.news.after(
+                        rung, self._pace.left(time.monotonic(), waiting=bool(self._noticed))
+                    )
             for task in hearing:
                 task.cancel()
 
