@@ -42,6 +42,8 @@ class Environment:
     """
     code: Path | None = None
     """Where the plugin's code came with all this: out of an image. None: it is the artifact's own."""
+    unaltered: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
+    """Blocks; whether what came out of an image is still what it was, asked ahead of each start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def plugins(
     by_files = catalog(settings, said)
     store, environment = image_store(settings), settings.environment
     docker = (on or runtime_name(settings)) == "docker"
-    named = NamedImages(store, environment, reserved=PREFIX, whole=docker)
+    named = NamedImages(store, environment, reserved=PREFIX, whole=docker, bare=not docker)
     if not docker:
         return ProcessCatalog(by_files, named, Unpacked(store, settings.cache))
     below = environment.get(BASE) or None

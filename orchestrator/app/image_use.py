@@ -57,6 +57,7 @@ def prune(settings: Settings, *, dry_run: bool) -> dict[str, Any]:
     told: dict[str, Any] = {
         "dry_run": dry_run,
         "images": [row(each) for each in pruned.images],
+        "unreadable": list(pruned.unreadable),
         "freed": pruned.size,
         "engine": None,
     }

@@ -10,13 +10,12 @@ import json
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from orchestrator.bus import server_binary
+from orchestrator.bus import port, server_binary
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.keys import private_folder, write_private
 from orchestrator.decide.state import Hashes
@@ -132,12 +131,9 @@ class Embedded:
             return None  # a new choice costs a restart of the broker, its store stays
 
     def _choose(self) -> Identity:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
         free = shutil.disk_usage(self._folder).free
         identity = Identity(
-            port=port,
+            port=port.choose(HOST),
             server_name=f"ntp-{self._project}-{secrets.token_hex(4)}",
             store=max(free // 2 // MIB * MIB, _SMALLEST_STORE),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from ntp.oci.descriptor import INDEXES, Descriptor, parse
 from ntp.oci.fault import OciError
 from ntp.oci.layout import Layout
+from ntp.package.seals import ROOM as SEALS
 from orchestrator.catalog.image_store import PLUGIN, ImageStore, PluginImage
 from orchestrator.catalog.told import told
 from orchestrator.catalog.unpacked import ROOM, layer_of
@@ -16,14 +17,20 @@ from orchestrator.catalog.unpacked import ROOM, layer_of
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """`size`: bytes of the blobs that nothing else has, and of what was taken out of them for processes."""
+    """`size`: bytes of the blobs that nothing else has, and of what was taken out of them for processes.
+
+    `unreadable`: digests of images whose manifest was gone, or altered; those of what is attached to one too.
+    """
 
     images: tuple[PluginImage, ...]
     size: int
+    unreadable: tuple[str, ...] = ()
 
 
 def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
-    """Remove every image of a plugin whose digest is not in `used`; the base stays.
+    """Remove every image of a plugin whose digest is not in `used`, and what cannot be read any more.
+
+    The base stays. Whoever uses what cannot be read fetches or builds it again.
 
     Args:
         store: is kept from builders and fetchers meanwhile.
@@ -36,10 +43,12 @@ def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
     if not (store.root / "index.json").exists():
         return Pruned((), 0)
     with told(), store.alone():
-        gone = tuple(row for row in store.listed() if row.digest not in used)
+        rows, unreadable = store.looked_through()
+        gone = tuple(row for row in rows if row.digest not in used)
+        lost = tuple(each.digest for each in unreadable)
         layout = store.layout()
         index = layout.index()
-        removed = {row.digest for row in gone}
+        removed = {*lost, *(row.digest for row in gone)}
         kept = [each for each in index if each.digest not in removed]
         kept = [each for each in kept if _subject(layout, each) not in removed]
         needed = {digest for each in kept for digest in _reached(layout, each)}
@@ -56,7 +65,8 @@ def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
                     blob.unlink(missing_ok=True)
             for folder in folders:
                 _remove(folder)
-        return Pruned(gone, size)
+                (store.root.parent / SEALS / f"{folder.name}.json").unlink(missing_ok=True)
+        return Pruned(gone, size, lost)
 
 
 def _listed(room: Path) -> Sequence[Path]:
@@ -88,10 +98,7 @@ def _reached(layout: Layout, entry: Descriptor) -> Iterator[str]:
     yield entry.digest
     if entry.media_type in INDEXES:
         return
-    try:
-        manifest = layout.read_json(entry)
-    except OciError:
-        return  # gone already: whoever needs it fetches or builds it again
+    manifest = layout.read_json(entry)
     layers = manifest.get("layers")
     for blob in (manifest.get("config"), *(layers if isinstance(layers, list) else ())):
         if isinstance(blob, dict):

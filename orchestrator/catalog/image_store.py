@@ -174,22 +174,34 @@ class ImageStore:
             yield file
 
     def listed(self) -> Sequence[PluginImage]:
-        """Return the images that are here, the newest of each plugin first.
+        """Return the images that are here and can be read, the newest of each plugin first.
 
         Raises:
             ActionError: the store cannot be read.
         """
-        if not (self.root / "index.json").exists():
-            return ()
-        with told():
-            layout = self.layout()
-            rows = [
-                row_of(images.read(layout, each), each.annotations, made=False)
-                for each in layout.index()
-                if PLUGIN in each.annotations
-            ]
+        return self.looked_through()[0]
+
+    def looked_through(self) -> tuple[Sequence[PluginImage], Sequence[Descriptor]]:
+        """Return the same, and what else the index names whose document is gone or was altered.
+
+        Raises:
+            ActionError: the store cannot be read.
+        """
+        rows, unreadable = [], []
+        if (self.root / "index.json").exists():
+            with told():
+                layout = self.layout()
+                for each in layout.index():
+                    try:
+                        if PLUGIN in each.annotations:
+                            image = images.read(layout, each)
+                            rows.append(row_of(image, each.annotations, made=False))
+                        else:
+                            layout.read_json(each)
+                    except OciError:
+                        unreadable.append(each)
         rows.sort(key=lambda row: row.at, reverse=True)
-        return sorted(rows, key=lambda row: row.plugin)
+        return sorted(rows, key=lambda row: row.plugin), unreadable
 
     def _existing(self) -> Path:
         with told():

@@ -13,6 +13,7 @@ from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 from ntp.oci.market.folder import LOCAL
+from ntp.oci.own_layers import own_layers
 from ntp.oci.reference import Reference
 from ntp.oci.source import architecture
 from orchestrator import launch
@@ -55,6 +56,7 @@ class NamedImages:
         *,
         reserved: str,
         whole: bool = False,
+        bare: bool = False,
     ) -> None:
         """Keep the settings.
 
@@ -63,11 +65,13 @@ class NamedImages:
             environment: says where `docker login` left who we are.
             reserved: prefix of the labels by which the runtime knows its own containers.
             whole: an image is run as it is: then there has to be a Linux in it.
+            bare: of an image only what is the plugin's own is run: nobody reads what lies below.
         """
         self._store = store
         self._environment = environment
         self._reserved = reserved
         self._whole = whole
+        self._bare = bare
 
     def artifact(self, wanted: Wanted) -> Artifact:
         """Return the plugin that an entry's image is.
@@ -173,11 +177,24 @@ class NamedImages:
             if PLUGIN in each.annotations and digest in (each.digest, each.annotations.get(ASKED)):
                 try:
                     image = images.read(layout, each)
-                    images.check(layout, image)
+                    self._compare(layout, image)
                 except OciError:
                     return None  # something of it is gone: the registry has it
                 return image, each
         return None
+
+    def _compare(self, layout: Layout, image: Image) -> None:
+        """Read through what is run of it; OciError if something of that is absent or altered."""
+        try:
+            own = own_layers(image, "it") if self._bare else None
+        except OciError:
+            own = None  # who runs it says so, and why
+        if own is None:
+            images.check(layout, image)
+            return
+        for layer in (own.code, own.wheels):
+            if layer is not None:
+                layout.check(layer)
 
     def checked(self, image: Image, text: str) -> tuple[Manifest, str]:
         """Return an image's manifest and the path of its Python, where this machine may run it.

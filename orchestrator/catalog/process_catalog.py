@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ntp.oci.fault import OciError
 from orchestrator.catalog import by_image
@@ -72,7 +73,10 @@ class ProcessCatalog:
                 words = "\n".join(f"{what}\n  fix: {fix}" for what, fix in reasons)
                 raise ActionError(words, reason="ImageRefused", permanent=True)
             made = self._plugins.environments.around(folders.wheels)
-        return Environment(made.python, made.site, made.digest, code=folders.code)
+        unaltered = partial(self._unpacked.unaltered, folders)
+        return Environment(
+            made.python, made.site, made.digest, code=folders.code, unaltered=unaltered
+        )
 
     def _obstacles(self, found: NamedImage, folders: Folders) -> Sequence[Reason]:
         given = self._plugins.environments.base().versions

@@ -1,5 +1,6 @@
 """The code and the wheels of images, taken out for processes: folders in the cache, named by their layer."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ntp.oci.layout import Layout
 from ntp.oci.own_layers import OwnLayers, own_layers, take_out
 from ntp.package.cache import Cache
 from ntp.package.interpreter import compile_folder, platform_tag
+from ntp.package.seals import Seals
 from orchestrator.catalog.image_store import ImageStore
 
 ROOM = "unpacked"
@@ -30,9 +32,12 @@ class Unpacked:
     def __init__(self, store: ImageStore, cache: Path) -> None:
         self._store = store
         self._cache = Cache(cache)
+        self._seals = Seals(self._cache)
 
     def of(self, image: Image, name: str) -> Folders:
-        """Return the folders of an image that is in the store, whole; each layer is taken out once.
+        """Return the folders of an image that is in the store; each layer is taken out once.
+
+        What was altered since is laid aside, and taken out of the image anew.
 
         Args:
             image: with every digest compared.
@@ -51,12 +56,27 @@ class Unpacked:
                 return Folders(found, code, None)
             return Folders(found, code, self._folder(layout, found.wheels, WHEELS_FOLDER))
 
+    def unaltered(self, folders: Folders) -> bool:
+        """Whether they hold what was taken out, and nothing else; quick where nobody touched them."""
+        some = (folders.code, folders.wheels)
+        return all(self._seals.hold(each) for each in some if each is not None)
+
     def _folder(self, layout: Layout, layer: Descriptor, inside: str) -> Path:
+        name = f"{layer.hexadecimal}-{platform_tag()}"
+
         def make(folder: Path) -> None:
             take_out(layout, layer, inside, folder)
             compile_folder(folder)
+            self._seals.note(folder, name)
 
-        return self._cache.folder(ROOM, f"{layer.hexadecimal}-{platform_tag()}", make)
+        folder = self._cache.folder(ROOM, name, make)
+        if self._seals.hold(folder):
+            return folder
+        with self._cache.lock(f"{ROOM}-{name}"):
+            if folder.is_dir() and not self._seals.hold(folder):
+                # Aside and not away at once: whoever has it open reads on.
+                folder.rename(folder.with_name(f".altered-{name}.{secrets.token_hex(4)}"))
+        return self._cache.folder(ROOM, name, make)
 
 
 def layer_of(folder: Path) -> str:

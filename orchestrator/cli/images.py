@@ -101,7 +101,12 @@ def prune(
     if not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         told = listed_images.prune(where, dry_run=True)
         _show_pruned(told)
-        if not (told["images"] or told["freed"] or (told["engine"] or {}).get("images")):
+        if not (
+            told["images"]
+            or told["unreadable"]
+            or told["freed"]
+            or (told["engine"] or {}).get("images")
+        ):
             return
         agreed("Remove them?")
     told = listed_images.prune(where, dry_run=dry_run)
@@ -127,6 +132,8 @@ def _show_pruned(told: Mapping[str, Any]) -> None:
                 Column("WHERE", lambda row: str(row["where"])),
             ],
         )
+    if lost := len(told["unreadable"]):
+        say(f"{lost} of which the manifest was gone or altered: fetched or built again where used")
     word = "would be freed" if told["dry_run"] else "freed"
     sums = [f"{bytes_of(told['freed'])} {word} in the cache"]
     if engine is None:

@@ -1,5 +1,6 @@
 """From a generation to a Launch: environment, configuration with its secrets, credentials, labels."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -51,7 +52,7 @@ class Launches:
         self._config(generation)
         # A plugin that crashed must not wait for another one's installation.
         known = self._environments.get(artifact.digest)
-        if known is None or not _is_there(known):
+        if known is None or not await _is_usable(known):
             known = await self.catalog.prepare(artifact)
             self._environments[artifact.digest] = known
         return known
@@ -145,10 +146,12 @@ class Launches:
         return fill(generation.spec.config, generation.spec.secrets, self.secrets.resolve)
 
 
-def _is_there(environment: Environment) -> bool:
-    """Whether its folders are; an image is looked for by who runs it."""
+async def _is_usable(environment: Environment) -> bool:
+    """Whether its folders are there, as they were made; an image is looked for by who runs it."""
     folders = (*environment.site, *([environment.code] if environment.code else []))
-    return environment.image is not None or all(folder.exists() for folder in folders)
+    if environment.image is None and not all(folder.exists() for folder in folders):
+        return False
+    return environment.unaltered is None or await asyncio.to_thread(environment.unaltered)
 
 
 def _host_port(address: str) -> HostPort:

@@ -1,14 +1,15 @@
 """Says how things are, once or as they change."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.naming import insist
+from orchestrator.controller.picture import BROKER
 from orchestrator.controller.rates import Rates
 from orchestrator.controller.rooms import Rooms
-from orchestrator.decide.memory import beat_of
+from orchestrator.decide.memory import beat_of, refusal
 from orchestrator.decide.report import (
     Capturing,
     FlowTotals,
@@ -18,7 +19,7 @@ from orchestrator.decide.report import (
     ProjectStatus,
     Waiting,
 )
-from orchestrator.decide.state import Observed
+from orchestrator.decide.state import Observed, Phase
 from orchestrator.decide.status import Seen, statuses
 
 REFRESH_S = 2.0
@@ -145,8 +146,21 @@ class Telling:
             revision=self._rooms.desk.book.revision,
             ready=seen and not missing,
             plugins=found,
-            waiting=[Waiting(each.name, each.state, each.message) for each in missing],
+            waiting=[
+                *(self._without() if missing else ()),
+                *(Waiting(each.name, each.state, each.message) for each in missing),
+            ],
         )
+
+    def _without(self) -> Iterator[Waiting]:
+        """Yield what the broker waits for, where it could not be had: it is whom the others wait for."""
+        instance = (self._loop.observed.instances or {}).get(BROKER)
+        if instance is not None and instance.phase is Phase.RUNNING:
+            return  # what could not be done with it, such as other limits, keeps nobody waiting
+        record = self._rooms.memories.of(BROKER)
+        words = self._loop.postponed.get(BROKER) or (refusal(record) if record.refusal else "")
+        if words:
+            yield Waiting(BROKER, "Starting", words)
 
     async def _fresh(self, ends: float) -> None:
         """Wait for a look that began after now: the last one knows nothing of what was just asked for."""

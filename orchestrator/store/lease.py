@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +14,9 @@ EPOCH_FILE = "controller.epoch"
 class FileLease:
     """Take the lock at entry, or ConflictError names who holds it; never waits.
 
-    The epoch is written before the first use, so that a later holder's is always larger.
+    The epoch is written before the first use, so that a later holder's is always larger. The first one
+    is the time in microseconds since 1970: what runs of a project whose folder was removed has a smaller
+    one, since no controllers follow each other as fast.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,11 +74,8 @@ class FileLease:
         path = self._folder / EPOCH_FILE
         try:
             last = int(path.read_text())
-        except FileNotFoundError:
-            last = 0
-        except ValueError:
-            # Unreadable: beyond whatever it can have been; a restart a second would need 31 years.
-            last = 1_000_000_000
+        except (FileNotFoundError, ValueError):
+            last = time.time_ns() // 1000
         fresh = path.with_name(EPOCH_FILE + ".new")
         with fresh.open("w") as file:
             file.write(f"{last + 1}\n")

@@ -41,6 +41,7 @@ _BODIES = {
     "records": ("name", "body"),
     "settings": ("key", "value"),
 }
+_NORMAL = 1  # of `PRAGMA synchronous`: a commit does not wait for the disk
 
 
 class SqliteStore:
@@ -115,9 +116,12 @@ class SqliteStore:
             change.execute("DELETE FROM records WHERE name = ?", (name,))
 
     def log(self, event: Event) -> None:
-        """Write an event, or count it if the last one of that name is the same and not old."""
+        """Write an event, or count it if the last one of that name is the same and not old.
+
+        It survives our end at once, a power cut once a record is written: nothing goes by an event.
+        """
         at = event.at.timestamp()
-        with self._change() as change:
+        with self._change(wait=False) as change:
             last = change.execute(
                 "SELECT id, type, reason, message, at FROM events WHERE name = ? ORDER BY id DESC LIMIT 1",
                 (event.name,),
@@ -161,16 +165,23 @@ class SqliteStore:
             raise UnreachableError(f"the state file cannot be read: {error}") from error
 
     @contextlib.contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def _change(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
+        """`wait` False: whoever changes something next waits for the disk for both."""
+        connection = self._connection
         try:
-            # IMMEDIATE takes the write lock before the first read: no answer is out of date.
-            self._connection.execute("BEGIN IMMEDIATE")
+            usual = connection.execute("PRAGMA synchronous").fetchone()[0]
+            connection.execute(f"PRAGMA synchronous = {usual if wait else min(usual, _NORMAL)}")
             try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                # IMMEDIATE takes the write lock before the first read: no answer is out of date.
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            finally:
+                connection.execute(f"PRAGMA synchronous = {usual}")
         except sqlite3.Error as error:
             raise UnreachableError(f"the state file cannot be written: {error}") from error
 

@@ -1,6 +1,7 @@
 """Run benchmarks by name, or all of them; print the table, and with --write keep it in docs/."""
 
 import importlib
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ def main() -> None:
     wanted = [name for name in sys.argv[1:] if not name.startswith("-")] or list(ROOMS)
     # As Ctrl-C: what a room has started, it ends and removes on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # A user's are compiled, by pip; ours shall not be compiled anew by each command that is measured.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     figures: list[Figure] = []
     for name in wanted:
         print(f"measuring {name} …", file=sys.stderr, flush=True)

@@ -1,10 +1,5 @@
-"""Fifty plugins on Docker, beside `docker compose` with fifty containers of the same image.
+"""Fifty plugins on Docker, beside `docker compose` with fifty containers of the same image."""
 
-The peer's containers import what a plugin's runner imports, connect to a nats-server in their network,
-and say who they are; they have the same limits, and none of the hardening.
-"""
-
-import asyncio
 import json
 import os
 import statistics
@@ -14,9 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import nats
-
-from orchestrator.bus import server_binary
+from tests.benchmarks.compose_peer import Compose
 from tests.benchmarks.figure import Figure, percentile
 from tests.worlds.engine import REPOSITORY, AbsentEngineError, find
 
@@ -28,18 +21,6 @@ KILLS = 40
 ENTRY = (
     "    - {{name: plugin_{number}, plugin: bollinger_strategy, config: {{period: {period}}}}}\n"
 )
-PROGRAM = """
-import asyncio, sys, os
-import ntp.runner.__main__, ntp.runner.life, ntp.runner.strategy_part, ntp.connection
-import nats
-async def main():
-    client = await nats.connect('nats://bus:4222', max_reconnect_attempts=-1, reconnect_time_wait=0.1)
-    while True:
-        await client.publish('beat', sys.argv[1].encode())
-        await client.flush()
-        await asyncio.sleep(0.2)
-asyncio.run(main())
-"""
 
 
 def measure() -> list[Figure]:
@@ -63,7 +44,7 @@ def _figures(engine) -> list[Figure]:
         ours.run("apply")  # builds and loads the image
         image = engine.inspect(ours.containers()[0])["Image"]
         ours.run("down", "--yes", "--delete-data")
-        peer = Compose(folder, engine, image)
+        peer = Compose(folder, engine, image, PLUGINS)
         taken = {}
         for turn in range(ROUNDS):
             for side in (peer, ours) if turn % 2 else (ours, peer):
@@ -207,95 +188,3 @@ class Ours:
             if action == "start" and whose == name and "kill" in at:  # the start that answers ours
                 return (at["start"] - at["kill"]) / 1e9
         raise AssertionError(f"{name} was not started again")
-
-
-class Compose:
-    """The peer: docker compose v2, on a network of its own, as it does by itself."""
-
-    name = "compose"
-
-    def __init__(self, folder, engine, image):
-        self.folder = folder / "peer"
-        self.folder.mkdir()
-        self.engine = engine
-        self.image = image
-        said = subprocess.run(
-            [REPOSITORY / "requirements/compose", REPOSITORY / "dist/compose"],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        self.binary = said.stdout.strip()
-        self.server = server_binary.find()
-
-    def declare(self, *, changed=20):
-        python = "/usr/bin/python3"
-        services = {
-            "bus": {
-                "image": self.engine.run("images", "--quiet", "ntp-broker").split()[0],
-                "command": [str(self.server)],
-                "stop_grace_period": "5s",
-            }
-        }
-        for number in range(PLUGINS):
-            services[f"plugin-{number}"] = {
-                "image": self.image,
-                "entrypoint": [python, "-S", "-s", "-P", "-c", PROGRAM, f"plugin-{number}"],
-                "environment": {"PERIOD": str(changed if number == 0 else 20)},
-                "init": True,
-                "mem_limit": "512m",
-                "cpus": 1.0,
-                "pids_limit": 64,
-                "stop_grace_period": "5s",
-            }
-        document = {"name": "fifty-compose", "services": services}
-        (self.folder / "compose.json").write_text(json.dumps(document))
-
-    def run(self, *words):
-        began = time.monotonic()
-        subprocess.run(
-            [self.binary, "--file", self.folder / "compose.json", "--progress", "quiet", *words],
-            env=os.environ | {"DOCKER_HOST": self.engine.url}, check=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        return time.monotonic() - began
-
-    def round(self):
-        self.declare()
-        try:
-            began = time.monotonic()
-            self.run("up", "--detach")
-            asyncio.run(self._heard(PLUGINS))
-            taken = {"up": time.monotonic() - began, "again": self.run("up", "--detach")}
-            self.declare(changed=30)
-            began = time.monotonic()
-            self.run("up", "--detach")
-            asyncio.run(self._heard(PLUGINS))
-            taken["one"] = time.monotonic() - began
-        finally:
-            down = self.run("down", "--timeout", "5")
-        return taken | {"down": down}
-
-    async def _heard(self, count):
-        bus = self.engine.inspect("fifty-compose-bus-1")["NetworkSettings"]["Networks"]
-        address = next(iter(bus.values()))["IPAddress"]
-        names, full = set(), asyncio.Event()
-
-        async def hear(message):
-            names.add(message.data)
-            if len(names) == count:
-                full.set()
-
-        client = await nats.connect(
-            f"nats://{address}:4222",
-            error_cb=_unheard,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.1,
-        )
-        try:
-            await client.subscribe("beat", cb=hear)
-            await asyncio.wait_for(full.wait(), 120)
-        finally:
-            await client.close()
-
-
-async def _unheard(_):
-    """The server is about to listen."""

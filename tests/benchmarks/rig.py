@@ -1,6 +1,7 @@
 """Runner processes on a real nats-server, two cores shared out: one is the measured process's alone."""
 
 import asyncio
+import contextlib
 import mmap
 import os
 import struct
@@ -40,6 +41,16 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(int(thread.name), {core})
 
 
+def hurry(pid: int) -> None:
+    """Have a process run before all others of its core, if we may: then neighbours hardly show.
+
+    Only for what leaves most of its core to them.
+    """
+    with contextlib.suppress(PermissionError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(1))
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU time that a process has used, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -67,8 +78,8 @@ class Counter:
         return self.read()[0]
 
 
-async def program(module: str, *words: str, core: int = OTHERS) -> bytes:
-    """Run a program of this room to its end; return what it printed."""
+async def program(module: str, *words: str, core: int = OTHERS, hurries: bool = False) -> bytes:
+    """Run a program of this room to its end; return what it printed. `hurries`: see `hurry`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -78,6 +89,8 @@ async def program(module: str, *words: str, core: int = OTHERS) -> bytes:
         stdout=asyncio.subprocess.PIPE,
     )
     pin(process.pid, core)
+    if hurries:
+        hurry(process.pid)
     try:
         async with asyncio.timeout(DEADLINE_S):
             printed, _ = await process.communicate()

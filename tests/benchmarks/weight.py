@@ -29,6 +29,7 @@ BARE = (
     "import asyncio, nats, sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.read()"
 )
 SETTLE_S = 3.0
+IDLE_S = 20.0
 Weight = tuple[float, float]
 """Resident, and what of it is its own share (PSS), MiB."""
 
@@ -51,7 +52,16 @@ async def _measure() -> list[Figure]:
             await _start(bench, name)
         await asyncio.sleep(SETTLE_S)  # what a start needs is given back
         full = weight(server)
-        plugins = {name: weight(bench.processes[name].pid) for name in ("source", names[0])}
+        pids = {name: bench.processes[name].pid for name in ("source", names[0])}
+        plugins = {name: weight(pid) for name, pid in pids.items()}
+        before = {name: _rest(pid) for name, pid in pids.items()}
+        await asyncio.sleep(IDLE_S)
+        idle = {
+            name: [
+                (now - then) / IDLE_S for now, then in zip(_rest(pid), before[name], strict=True)
+            ]
+            for name, pid in pids.items()
+        }
         bare = await _bare()
     return [
         *(
@@ -60,6 +70,13 @@ async def _measure() -> list[Figure]:
                 value=words(plugins[key]),
                 peer=f"Python with asyncio and nats-py imported {words(bare)}",
                 ratio=plugins[key][0] / bare[0],
+            )
+            for name, key in (("source", "source"), ("strategy", names[0]))
+        ),
+        *(
+            Figure(
+                what=f"an idle {name}: of the processor, and how often it wakes",
+                value=f"{idle[key][0]:.1f} ms and {idle[key][1]:.1f} times a second",
             )
             for name, key in (("source", "source"), ("strategy", names[0]))
         ),
@@ -104,6 +121,16 @@ def weight(pid: int) -> Weight:
     )
     resident, share = (int(lines[name].split()[0]) / 1024 for name in ("Rss", "Pss"))
     return resident, share
+
+
+def _rest(pid: int) -> tuple[float, float]:
+    """Return how long a process has run, ms, and how often it went to sleep by itself."""
+    run_ms = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+    sleeps = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+        sleeps += int(lines["voluntary_ctxt_switches"])
+    return run_ms, sleeps
 
 
 def words(found: Weight) -> str:

@@ -58,6 +58,10 @@ class Wire:
             if b"PING" in self._socket.recv(65_536):
                 self._socket.sendall(b"PONG\r\n")
 
+    def arrived(self, within: float) -> bool:
+        """Whether something has come, waiting so many seconds for it."""
+        return b"\r\n" in self._rest or bool(select.select([self._socket], [], [], within)[0])
+
     def next(self) -> bytes:
         """Return the payload of the next message."""
         while not (line := self._line()).startswith((b"MSG", b"HMSG")):

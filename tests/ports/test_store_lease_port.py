@@ -1,6 +1,7 @@
 """At most one holder, whose epoch is larger than any before."""
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +38,16 @@ async def test_each_holder_has_a_larger_epoch(tmp_path):
     for _ in range(3):
         async with FileLease(tmp_path) as lease:
             epochs.append(lease.epoch)
-    assert epochs == [1, 2, 3]
+    assert epochs == [epochs[0], epochs[0] + 1, epochs[0] + 2]
+
+
+async def test_the_epoch_of_a_folder_that_was_removed_is_not_passed_below(tmp_path):
+    for _ in range(5):
+        async with FileLease(tmp_path / "kept") as before:
+            pass
+    shutil.rmtree(tmp_path / "kept")
+    async with FileLease(tmp_path / "kept") as lease:
+        assert lease.epoch > before.epoch
 
 
 def test_the_kernel_drops_the_lock_of_a_killed_holder_and_the_epoch_grows(tmp_path):
@@ -47,14 +57,14 @@ def test_the_kernel_drops_the_lock_of_a_killed_holder_and_the_epoch_grows(tmp_pa
         stdout=subprocess.PIPE,
         text=True,
     ) as holder:
-        assert holder.stdout.readline() == "1\n"
+        first = int(holder.stdout.readline())
         with pytest.raises(ConflictError, match=str(holder.pid)):
             FileLease(tmp_path).acquire()
         holder.send_signal(signal.SIGKILL)
         holder.wait(timeout=10)
     lease = FileLease(tmp_path)
     lease.acquire()
-    assert lease.epoch == 2
+    assert lease.epoch == first + 1
     lease.release()
 
 

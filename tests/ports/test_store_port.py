@@ -2,16 +2,19 @@
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import textwrap
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime
 
 import pytest
 
 from orchestrator.decide.state import Record
 from orchestrator.errors import NtpError, UnreachableError
+from orchestrator.ports import Event
 from orchestrator.store.sqlite import KEPT_EVENTS, SqliteStore
 from tests.ports.store_suite import StoreSuite, revision
 
@@ -77,6 +80,17 @@ def test_a_record_whose_bits_were_flipped_is_dropped_and_the_rest_is_saved(path)
         assert store.records() == {"momentum": Record(generation=4)}
         assert store.current() == revision(1)
     assert path.with_name("state.db.damaged-1").exists()
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_whoever_writes_after_an_event_waits_for_the_disk(path, store, locked):
+    with sqlite3.connect(path) as other:
+        if locked:
+            store._connection.execute("PRAGMA busy_timeout = 1")
+            other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnreachableError) if locked else nullcontext():
+            store.log(Event(datetime.now(UTC), "a", "Normal", "Started", ""))
+    assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "empty page", "noise"])

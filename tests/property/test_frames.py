@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.errors import ProtocolError
 
+from ntp.bell import Bell
 from ntp.frames import Frames
 
 SUBJECTS = st.binary(min_size=1, max_size=6).filter(lambda name: not set(name) & set(b" \t\r\n"))
@@ -29,6 +30,7 @@ class Client:
     def __init__(self) -> None:
         self.taken: list[tuple[int, bytes, bytes, bytes, bytes]] = []
         self.pings = 0
+        self.news = Bell()
 
     def take(self, number: int, subject: bytes, reply: bytes, payload: bytes) -> None:
         self.taken.append((number, subject, reply, b"", payload))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -140,6 +140,53 @@ def test_rows_of_known_symbols_go_the_shortest_way(
     assert len(quick.block(1, row.encode())) == 1
     monkeypatch.delattr(Quick, "_typed")
     assert len(quick.block(2, (3 * row).encode())) == 3
+
+
+def many(rows: int, *, blank: bool = True) -> list[str]:
+    quotes = "," if blank else "1.4,1.6"
+    start = datetime(2024, 12, 31, 20, tzinfo=UTC)
+    times = (start + timedelta(seconds=second) for second in range(rows))
+    return [f"{at:%Y-%m-%dT%H:%M:%S}Z,BTC,1.5,2,{quotes}\n" for at in times]
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_good_block_of_several_pieces_needs_no_exact_reading(
+    blank: bool,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    layout, rows = layout_of(*HEADS[0]), many(2_000, blank=blank)
+    quick = Quick(layout, lambda _: None)
+    quick.block(1, rows[0].encode())
+    monkeypatch.delattr(Exact, "block")
+    ticks = quick.block(2, "".join(rows).encode())
+    assert [f"{tick.timestamp:%Y-%m-%dT%H:%M:%S}Z" for tick in ticks] == [row[:20] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "2024-12-31T20:10:00+00:00,BTC,1.5,2,,\n",
+        "2024-12-31T20:10:00+02:00,BTC,1.5,2,,\n",
+        "2024-12-31T20:10:00,BTC,1.5,2,,\n",
+        "2024-12-31T20:10:00Z,ETH,1.5,2,,\n",
+        "2024-12-31T20:10:00Z,BTC,1.5,2,1,\n",
+        "2024-12-31T20:10:00Z,BTC,1.5,2,1,2\n",
+        "2024-12-31T20:10:00Z,BTC,1.5,-2,,\n",
+        "2024-12-31T20:10:00Z,BTC,Z,BTC,1.5,2\n",
+        "Z,BTC,1.5,2,,\n",
+        ",,\n",
+        "x" * 30_000 + "\n",
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 600, 1_999])
+def test_one_other_row_of_a_block_of_several_pieces(other: str, at: int):
+    rows = many(2_000)
+    same(layout_of(*HEADS[0]), "".join([*rows[:at], other, *rows[at:]]).encode(), rows[0].strip())
+
+
+def test_a_block_in_which_a_year_begins():
+    rows = many(5 * 3_600)[-4_000:]
+    assert same(layout_of(*HEADS[0]), "".join(rows).encode(), rows[0].strip()) == 4_000
 
 
 def test_who_meets_ever_another_symbol_stops_looking_for_it():

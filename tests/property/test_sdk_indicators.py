@@ -1,5 +1,8 @@
 """Each O(1) indicator against its formula over the whole window, by numpy."""
 
+from fractions import Fraction
+from math import sqrt
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +49,20 @@ def test_deviation_is_numpys_std_of_the_window(prices, period):
             # numpy itself is off by some ulps of the largest price, which is all that a window of
             # nearly equal prices has.
             assert close(std, window.std(), window.max())
+
+
+@given(st.floats(1, 1e6), st.lists(st.integers(-50, 50), max_size=80), PERIOD)
+def test_deviation_is_exact_where_prices_are_large_and_hardly_move(level, cents, period):
+    deviation = Deviation(period)
+    prices = [level + each / 100 for each in cents]
+    for count, price in enumerate(prices, 1):
+        std = deviation.update(price)
+        if std is None:
+            continue
+        window = [Fraction(each) for each in prices[count - period : count]]
+        mean = sum(window) / period
+        exact = sqrt(sum((each - mean) ** 2 for each in window) / period)
+        assert std == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 @given(PRICE, PERIOD, PRICES)

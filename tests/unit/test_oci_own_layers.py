@@ -10,7 +10,7 @@ import pytest
 
 from ntp.contract import CONTRACT
 from ntp.oci import own_layers
-from ntp.oci.base_image import CODE
+from ntp.oci.base_image import CODE, WHEELS_FOLDER
 from ntp.oci.descriptor import LAYER, LAYER_GZIP
 from ntp.oci.fault import OciError
 from ntp.package.interpreter import platform_tag
@@ -68,11 +68,29 @@ def test_what_no_plugin_has_is_refused(tmp_path, entry, words):
 
 
 def test_a_layer_that_grows_beyond_a_plugin_is_refused(tmp_path):
-    large = ("plugin/large.bin", tarfile.REGTYPE, bytes(own_layers._LIMITS[CODE].total + 1))
+    large = ("plugin/large.bin", tarfile.REGTYPE, bytes(own_layers.LIMITS[CODE].total + 1))
     layout, image = repacked(tmp_path, large)
-    assert image.layers[-1].size < own_layers._LIMITS[CODE].total / 100
-    with pytest.raises(OciError, match="bytes"):
+    assert image.layers[-1].size < own_layers.LIMITS[CODE].total / 100
+    with pytest.raises(OciError, match="more than 8,000 files, or 128 MiB unpacked"):
         taken(tmp_path, layout, image)
+
+
+def test_wheels_have_a_limit_of_their_own_that_is_said_before_they_fill_the_disk(tmp_path):
+    layout, _, _ = packed(tmp_path / "layout")
+    member = tarfile.TarInfo("opt/ntp/wheels/large.so")
+    member.size = own_layers.LIMITS[WHEELS_FOLDER].total
+    fits = member.tobuf()
+    member.size += 1
+    folder = tmp_path / "out"
+    for header, words in (
+        (fits, "ends within a file|cut off"),
+        (member.tobuf(), "for /opt/ntp/wheels has more than 50,000 files, or 2,048 MiB unpacked"),
+    ):
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(OciError, match=words) as refused:
+            own_layers.take_out(layout, layout.put(header, LAYER), WHEELS_FOLDER, folder)
+        assert sum(each.stat().st_size for each in folder.rglob("*")) < 1024**2
+    assert "NTP_RUNTIME=docker" in refused.value.fix
 
 
 def test_what_was_altered_or_is_no_gzip_is_refused(tmp_path):

@@ -158,6 +158,18 @@ def test_a_signal_or_many_ticks_hurry_but_no_faster_than_ten_a_second(cause):
     assert not pace.due(0.15, ended=False)
 
 
+def test_it_is_looked_at_when_a_report_is_due_and_rarely_where_none_will_be():
+    pace = Pace()
+    pace.told(100.0, messages=1)
+    assert pace.left(100.7, waiting=False) == QUIET_S
+    assert pace.left(100.75, waiting=True) == 0.25
+    pace.ticks(5)
+    assert pace.left(100.75, waiting=False) == 0.25
+    pace.signals()
+    assert pace.left(100.75, waiting=False) == 0.0
+    assert pace.left(200.0, waiting=False) == 0.0
+
+
 def test_with_many_symbols_the_rounds_become_rarer():
     pace = Pace()
     pace.told(0.0, messages=500)

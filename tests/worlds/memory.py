@@ -223,7 +223,7 @@ class MemoryRuntime:
             await asyncio.Event().wait()
 
 
-async def eventually(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
     """Return when `condition()` is true; AssertionError shows its last value."""
     ends = asyncio.get_running_loop().time() + within_s
     while not (value := condition()):

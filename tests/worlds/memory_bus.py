@@ -213,6 +213,8 @@ class MemoryCatalog:
         self.digests: dict[str, str] = {}
         self.tags: dict[str, str] = {}
         self.slow: dict[str, asyncio.Event] = {}
+        self.altered: set[str] = set()
+        """Plugins whose folders are not as they were made, until they are prepared again."""
 
     async def resolve(self, wanted):
         await asyncio.sleep(0)
@@ -286,4 +288,10 @@ class MemoryCatalog:
             await self.slow[artifact.plugin].wait()
         if artifact.plugin in self.refuse:
             raise self.refuse[artifact.plugin]
-        return Environment(Path("python"), (), "environment")
+        self.altered.discard(artifact.plugin)
+        return Environment(
+            Path("python"),
+            (),
+            "environment",
+            unaltered=lambda: artifact.plugin not in self.altered,
+        )

@@ -17,9 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nats import errors
-from nats.aio.subscription import Subscription
-
+from ntp.bare_nats import Subscription, errors
 from ntp.bucket import Bucket
 from ntp.capture import FLEETING, captured
 from ntp.confine.ways import Way
@@ -41,13 +39,14 @@ INSIST = 1.0
 
 
 class Link:
-    """Made by `connect`. Only one loop may use it."""
+    """Made by `connect`; only one loop may use it. `news` rings when something came, and when all was handled."""
 
     def __init__(self, way: Way | None, on_error: Callable[[str], None]) -> None:
         self._transport = Transport(way)
         self._client = LeanClient(self._transport)
         self._on_error = on_error
-        self._inbox = Inbox()
+        self.news = self._client.news
+        self._inbox = Inbox(handled=self.news.ring)
         self._post = Postbox(self._client, on_error)
         self._dead = Postbox(self._client, on_error, window=DEAD_WINDOW, ordered=False)
         self._pullers: dict[str, Puller] = {}
@@ -102,9 +101,8 @@ class Link:
 
         Callbacks (plain or coroutine functions) run one after another, in order of arrival over all
         subscriptions; for a message that found the inbox full (65,536 messages, 16 MiB) `dropped`
-        counts up. `direct`: a plain function runs at once in the reading loop instead, before
-        whatever waits; it must be quick. An exception of a callback ends the link: it is raised
-        from `async with connect(…)`.
+        counts up. `direct`: a plain function runs at once in the reading loop instead, before whatever
+        waits; it must be quick. An exception of a callback ends the link: `async with connect(…)` raises it.
         """
         await self._receive(subject, callback if direct else self._inbox.receiver(callback))
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from nats.errors import ProtocolError
-from nats.protocol.parser import Parser
+from ntp.bare_nats import Parser, errors
 
 _CRLF = b"\r\n"
 _LONGEST = 1024 * 1024
@@ -29,10 +28,10 @@ class Frames(Parser):
         self._rest = b""
 
     async def parse(self, data: bytes = b"") -> None:
-        """Hand each message in `data` to the client's `take`; keep what is not yet whole.
+        """Hand each message in `data` to the client's `take`, then ring; keep what is not yet whole.
 
         Raises:
-            ProtocolError: this is no server.
+            errors.ProtocolError: this is no server.
         """
         if self._rest:
             data = self._rest + data
@@ -42,7 +41,7 @@ class Frames(Parser):
             end = find(_CRLF, at)
             if end < 0:
                 if size - at > _LONGEST:
-                    raise ProtocolError("nats: a line without an end")
+                    raise errors.ProtocolError("nats: a line without an end")
                 break
             words = data[at:end].split(b" ")
             kind, begin = words[0], end + 2
@@ -53,9 +52,9 @@ class Frames(Parser):
                     head = int(words[-2]) if headed else 0
                     reply = words[3] if len(words) == 5 + headed else b""
                 except (IndexError, ValueError) as error:
-                    raise ProtocolError("nats: malformed MSG") from error
+                    raise errors.ProtocolError("nats: malformed MSG") from error
                 if not 0 <= head <= length:
-                    raise ProtocolError("nats: malformed MSG")
+                    raise errors.ProtocolError("nats: malformed MSG")
                 body, end = begin + head, begin + length
                 if end + 2 > size:
                     break
@@ -69,3 +68,4 @@ class Frames(Parser):
                 await super().parse(data[at:begin])
             at = end + 2
         self._rest = data[at:]
+        self.nc.news.ring()

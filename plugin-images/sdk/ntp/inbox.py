@@ -50,9 +50,18 @@ class Inbox:
     A message for which there is no room is dropped and counted: the socket is read on, so that beats
     and pings live while the plugin is slow. A share of the room as large again is kept for lanes that
     have little waiting.
+
+    `handled` is called whenever nothing waits any more.
     """
 
-    def __init__(self, max_messages: int = MOST_MESSAGES, max_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        max_messages: int = MOST_MESSAGES,
+        max_bytes: int = MOST_BYTES,
+        *,
+        handled: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._handled = handled
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._lanes: dict[str, _Lane] = {}
@@ -117,6 +126,7 @@ class Inbox:
                     yield_at = loop.time() + SLICE
             self._work.clear()
             self._idle.set()
+            self._handled()
 
     async def give_way(self) -> None:
         """Let the loop run, then other lanes have a turn each; for a callback that has more to do."""

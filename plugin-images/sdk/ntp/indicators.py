@@ -8,8 +8,12 @@ a deviation of exactly 0, and a spike leaves nothing behind once it left the win
 
 from collections import deque
 from collections.abc import Mapping
+from itertools import accumulate
 from math import sqrt
+from operator import mul
 from typing import Any, NamedTuple
+
+_tuple = tuple.__new__
 
 
 def _period(period: int, least: int = 1) -> int:
@@ -42,7 +46,7 @@ class _Kept:
 def _plain(value: Any) -> Any:
     if isinstance(value, _Kept):
         return value.snapshot()
-    return list(value) if isinstance(value, list | tuple | deque) else value
+    return [*map(_plain, value)] if isinstance(value, list | tuple | deque) else value
 
 
 class SMA(_Kept):
@@ -104,66 +108,60 @@ class EMA(_Kept):
 class Deviation(_Kept):
     """Mean and population standard deviation (ddof=0) of the last `period` prices.
 
-    Within a block by Welford (Technometrics 4, 1962), across two blocks by Chan, Golub and LeVeque
-    (COMPSTAT 1982): neither cancels.
+    Sums of distances, and of their squares, from a price that is in every window they serve: the last
+    one of the block before. So the distances are no larger than the window is wide, and what cancels
+    in `squares - total * mean` is a few units in the last place of the result, whatever the price.
 
     Attributes:
         mean, std: None while fewer than `period` prices were seen.
     """
 
-    __slots__ = (
-        "_front", "_front_mean", "_m2", "_mean", "_new", "_period", "_ratio", "_share", "mean", "std",
-    )  # fmt: skip
+    __slots__ = ("_base", "_new", "_period", "_squares", "_sum", "_tails", "mean", "std")
 
     def __init__(self, period: int) -> None:
-        self._period = n = _period(period)
-        self._share = [i / n for i in range(n + 1)]
-        self._ratio = [i * (n - i) / n for i in range(n + 1)]
-        self._front: list[float] = []
-        self._front_mean: list[float] = []
+        self._period = _period(period)
+        # Of the block before: the sums of its last 1, 2, 3 … distances and squares, as far as they
+        # are still in the window. _new: this block so far; _sum, _squares: its own sums.
+        self._tails: list[tuple[float, float]] = []
         self._new: list[float] = []
-        self._mean = self._m2 = 0.0
+        self._base = self._sum = self._squares = 0.0
         self.mean: float | None = None
         self.std: float | None = None
 
     def update(self, price: float) -> float | None:
         """Return the standard deviation; `mean` is the mean of the same window."""
-        new = self._new
-        new.append(price)
-        size = len(new)
-        mean = self._mean
-        delta = price - mean
-        mean += delta / size
-        self._m2 += delta * (price - mean)
-        self._mean = mean
-        if size < self._period:
-            front_mean = self._front_mean
-            if front_mean:
-                old = front_mean[size]
-                delta = mean - old
-                self.mean = old + delta * self._share[size]
-                m2 = self._front[size] + self._m2 + delta * delta * self._ratio[size]
-                self.std = sqrt(m2 / self._period)
-            return self.std
-        self.mean = mean
-        self.std = sqrt(self._m2 / size)
-        self._turn()
-        return self.std
+        tails = self._tails
+        self._new.append(price)
+        if not tails:
+            total, squares = self._turn()
+            if self._new:  # not yet a whole window
+                return None
+        else:
+            total, squares = tails.pop()
+            away = price - self._base
+            self._sum = own = self._sum + away
+            total += own
+            self._squares = own = self._squares + away * away
+            squares += own
+        period = self._period
+        mean = total / period
+        self.mean = self._base + mean
+        rest = squares - total * mean
+        self.std = std = sqrt(rest / period) if rest > 0.0 else 0.0
+        return std
 
-    def _turn(self) -> None:
-        """Make the full block the old one: mean and squares of each of its tails, from the end."""
-        new, size = self._new, self._period
-        squares = [0.0] * size
-        mean = m2 = 0.0
-        for count, i in enumerate(range(size - 1, -1, -1), 1):
-            price = new[i]
-            delta = price - mean
-            mean += delta / count
-            m2 += delta * (price - mean)
-            new[i] = mean
-            squares[i] = m2
-        self._front, self._front_mean, self._new = squares, new, []
-        self._mean = self._m2 = 0.0
+    def _turn(self) -> tuple[float, float]:
+        """Make the block, if it is full, the one before; return its sums."""
+        new = self._new
+        if len(new) < self._period:
+            return 0.0, 0.0
+        base = self._base = new[-1]
+        away = [price - base for price in reversed(new)]
+        squares = accumulate(map(mul, away, away))
+        self._tails = [*zip(accumulate(away), squares, strict=True)]
+        self._new = []
+        self._sum = self._squares = 0.0
+        return self._tails.pop()
 
 
 class Bands(NamedTuple):
@@ -199,8 +197,9 @@ class Bollinger(_Kept):
         if std is None or mean is None:
             return None
         reach = self.width * std
-        self.value = Bands(mean - reach, mean, mean + reach)
-        return self.value
+        # As Bands(…) does, without its Python frame.
+        self.value = bands = _tuple(Bands, (mean - reach, mean, mean + reach))
+        return bands
 
 
 class _Wilder(_Kept):

@@ -2,9 +2,8 @@
 
 A few private names of nats-py are touched here and nowhere else: `_transport` (no public way to
 hand one in), `_server_info` (the server's version, its cluster), `_ps` (a message goes to its receiver without a queue and a
-task of its own; see `ntp.frames`), `_process_headers` (one that is no text would end the reading loop), `_process_info` (other
-servers of a cluster), `_process_err` (most errors of the server would end the client for good) and, to ask again for a
-refused subscription, `_subs` and `_send_subscribe`.
+task of its own; see `ntp.frames`), `_process_info` (other servers of a cluster), `_process_err` (most errors of the server
+would end the client for good) and, to ask again for a refused subscription, `_subs` and `_send_subscribe`.
 tests/integration/bus fails if one of them changes.
 """
 
@@ -19,15 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import ParseResult
 
-from nats import errors
-from nats.aio.client import Client
-from nats.aio.subscription import Subscription
-from nats.aio.transport import TcpTransport
-
+from ntp.bare_nats import Client, Subscription, TcpTransport, errors
+from ntp.bell import Bell
 from ntp.confine.door_client import Door
 from ntp.confine.ways import Way
 from ntp.contract.launch import DOOR_SOCKET, ProxyAddress
 from ntp.frames import Frames
+from ntp.headers import parsed
 
 Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
 """subject, reply subject, payload, headers; runs in the reading loop: it must be quick, and must not raise."""
@@ -99,6 +96,8 @@ class LeanClient(Client):
         self._ps = Frames(self)
         self._receivers: dict[int, Receive] = {}
         self._refused: set[int] = set()
+        self.news = Bell()
+        """Rings when something came."""
         self.refusal = asyncio.Event()
         """Set while the server refuses a subscription: its right was withdrawn, or is not there yet."""
 
@@ -163,17 +162,12 @@ class LeanClient(Client):
         self, number: int, subject: bytes, reply: bytes, headers: bytes, payload: bytes
     ) -> None:
         """As `take`, of a message with headers."""
-        self.take(number, subject, reply, payload, await self._process_headers(headers))
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        if not headers:
-            return None
         try:
-            found: dict[str, str] | None = await super()._process_headers(headers)
-        except Exception as error:  # noqa: BLE001 - its sender may have written anything
+            found = parsed(headers)
+        except ValueError as error:
             await self._error_cb(error)
-            return None
-        return found
+            found = {}
+        self.take(number, subject, reply, payload, found or None)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002 (nats-py's signature)
         # Other servers of its cluster: the door leads to those alone that were named.

@@ -19,6 +19,7 @@ from ntp.package.lock import Pin
 from ntp.package.tree import Tree
 from ntp.package.wheels import Pip
 from orchestrator.catalog.catalog import LocalCatalog
+from orchestrator.catalog.fault import FaultError
 from orchestrator.catalog.image_pruning import prune
 from orchestrator.catalog.image_store import ImageStore, about, with_annotations
 from orchestrator.catalog.named_images import NamedImages
@@ -62,7 +63,7 @@ def here(tmp_path, warm_cache):
         project_folder=tmp_path, cache=cache, bundled=tmp_path / "none", pip=Pip({})
     )
     catalog = ProcessCatalog(
-        by_files, NamedImages(store, {}, reserved="io.ntp."), Unpacked(store, cache)
+        by_files, NamedImages(store, {}, reserved="io.ntp.", bare=True), Unpacked(store, cache)
     )
 
     def keep(layout, built):
@@ -209,6 +210,57 @@ def test_what_was_altered_runs_nowhere_and_says_what_to_do(here, made):
     assert told.endswith(
         "| it came from a folder or a file: ntpctl plugin uninstall it, and install it again"
     )
+
+
+def test_nobody_reads_the_layers_of_a_base_that_is_not_run(here, made):
+    name = here.keep(*made)
+    for layer in made[1].layers[:-2]:
+        here.store.layout().path(layer.digest).unlink()
+    artifact = _artifact(here, name)
+    assert asyncio.run(here.catalog.prepare(artifact)).code is not None
+    whole = NamedImages(here.store, {}, reserved="io.ntp.")
+    with pytest.raises(FaultError, match=r"registry|127\.0\.0\.1"):
+        whole.artifact(_wanted(name))
+
+
+def _written(file, content):
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+ALTERED = {
+    "code": lambda given: _written(given.code / "mine.py", b"import demo_lib\nx = demo_lib.VALUE + 9\n"),
+    "compiled code": lambda given: _written(next(given.code.rglob("*.pyc")), b"another"),
+    "wheels": lambda given: _written(given.site[1] / "demo_lib" / "__init__.py", b"VALUE = 44\n"),
+    "one more": lambda given: (given.code / "json.py").write_bytes(b""),
+    "one less": lambda given: (given.code / "own" / "data.txt").unlink(),
+    "a link": lambda given: (given.code / "json.py").symlink_to("/etc/hostname"),
+    "a pipe": lambda given: os.mkfifo(given.code / "json.py"),
+    "no seal": lambda given: next(given.code.parents[1].glob("seals/*")).unlink(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_what_was_altered_since_it_was_taken_out_is_taken_out_anew(here, made, what):
+    artifact = _artifact(here, here.keep(*made))
+    given = asyncio.run(here.catalog.prepare(artifact))
+    assert given.unaltered()
+    ALTERED[what](given)
+    assert given.unaltered() == (what == "no seal")  # nobody touched what was compared
+    unpacked = Unpacked(here.store, here.cache)
+    folders = unpacked.of(made[1], "mine")
+    assert (folders.code, folders.wheels) == (given.code, given.site[1])
+    assert unpacked.unaltered(folders)
+    assert given.unaltered()
+    assert {str(each.relative_to(given.code)) for each in given.code.rglob("*.*") if each.suffix != ".pyc"} == {"mine.py", "own/data.txt"}  # fmt: skip
+    assert (given.code / "mine.py").read_bytes().endswith(b"+ 1\n")
+    assert (given.site[1] / "demo_lib" / "__init__.py").read_text() == "VALUE = 41\n"
+    [aside] = here.room.glob(".altered-*")
+    prune(here.store, {made[1].digest}, dry_run=False)
+    assert not aside.exists()
+    assert unpacked.unaltered(folders)
+    prune(here.store, set(), dry_run=False)
+    assert list(here.cache.glob("seals/*")) == []
 
 
 def test_pruning_takes_what_belongs_to_no_image_that_is_used(here, made):

@@ -148,7 +148,9 @@ class Mean(StrategyPlugin):
 """
 
 
-def test_an_indicator_is_given_a_config_under_the_name_that_it_is_found_by(folder):
+@pytest.fixture
+def heeding(folder):
+    """A strategy that heeds an indicator."""
     (folder / "my_strategy" / "my_strategy.py").write_text(HEEDING)
     meter = folder / "meter"
     meter.mkdir()
@@ -157,6 +159,33 @@ def test_an_indicator_is_given_a_config_under_the_name_that_it_is_found_by(folde
         "name: meter\nversion: 0.1.0\nkind: indicator\nentrypoint: meter:Meter\n"
         "config_schema: {type: object, properties: {level: {type: number}}, required: [level], additionalProperties: false}\n"
     )
+    return folder
+
+
+def test_a_grid_tries_configs_of_indicators_too(heeding):
+    test = ("plugin", "test", "my_strategy", "--quick", "--indicator", "fast-one=meter", "--grid", "period=3,4")  # fmt: skip
+    done = ntp(heeding, *test, "fast-one.level=0.5,1000", "--json", "grid.json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((heeding / "grid.json").read_text())
+    fills = {tuple(one["config"].values()): one["fills"] for one in made["grid"]["tried"]}
+    assert fills == {(3, 0.5): 0, (3, 1000): 1, (4, 0.5): 0, (4, 1000): 1}
+    best = made["grid"]["best"]["config"]
+    assert best == {"period": 3, "fast-one.level": 1000}
+    assert made["settings"]["indicator_configs"] == {"fast-one": {"level": 1000}}
+    assert made["plugin"]["config"] == {"period": 3}
+
+    for words, said in (
+        (("fast-one.level=0.5,x",), "fast-one.level: 'x' is not of type 'number'"),
+        (("slow.level=1,2",), "which is not named\n  fix: --indicator slow=PATH"),
+        ((".level=1,2",), "'.level=1,2' is no range"),
+    ):
+        done = ntp(heeding, *test, *words)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+def test_an_indicator_is_given_a_config_under_the_name_that_it_is_found_by(heeding):
+    folder = heeding
     test = ("plugin", "test", "my_strategy", "--quick", "--indicator", "fast-one=meter")
 
     def tested(name, *words):

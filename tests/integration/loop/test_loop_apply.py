@@ -28,8 +28,26 @@ async def test_an_apply_starts_everything_and_says_so(house):
         assert house.machine.history[-1] == ("start", "binance_data"), "the source comes last"
 
 
-async def test_a_launch_has_config_inputs_credentials_and_labels(house):
+async def test_an_apply_says_what_the_broker_waits_for(house):
+    house.machine.refuse["broker"] = ActionError("no room", reason="StartRefused")
     async with house.controlled():
+        *_, outcome = await house.apply(deadline=timedelta(seconds=1))
+    assert not outcome.ready
+    assert str(outcome.waiting[0].message) == "StartRefused: no room"
+    assert [each.name for each in outcome.waiting[1:]] == sorted(NAMES)
+
+
+async def test_an_apply_blames_no_broker_that_runs(house):
+    async with house.controlled():
+        await house.apply()
+        house.machine.refuse["momentum"] = ActionError("no room", reason="StartRefused")
+        changed = FLEET.replace("lookback: 20", "lookback: 21")
+        *_, outcome = await house.apply(changed, deadline=timedelta(seconds=1))
+    assert [each.name for each in outcome.waiting] == ["momentum"]
+
+
+async def test_a_launch_has_config_inputs_credentials_and_labels(house):
+    async with house.controlled() as controller:
         await house.apply()
         launch, file = house.machine.launches["bollinger"], house.machine.file("bollinger")
         assert file.config == {"period": 20, "std_dev": 2.0}
@@ -37,12 +55,8 @@ async def test_a_launch_has_config_inputs_credentials_and_labels(house):
         assert file.bus.servers == ["nats://127.0.0.1:4222"]
         assert launch.files["bus.creds"] == b"creds of bollinger"
         assert [str(host) for host in launch.egress] == ["127.0.0.1:4222"]
-        assert (launch.project, launch.generation, launch.attempt, launch.epoch) == (
-            "desk",
-            1,
-            1,
-            1,
-        )
+        assert (launch.project, launch.generation, launch.attempt) == ("desk", 1, 1)
+        assert launch.epoch == (await controller.info()).epoch
         assert house.machine.file("paper").storage == "/storage"
 
 

@@ -28,6 +28,16 @@ async def test_a_first_crash_after_a_stable_life_is_restarted_at_once(house):
         assert "Exited" in await house.reasons("bollinger")
 
 
+async def test_what_was_altered_is_prepared_anew_before_it_is_started_again(house):
+    async with house.controlled():
+        await house.apply()
+        house.catalog.altered |= {"bollinger", "momentum"}
+        house.machine.end("bollinger", code=1)
+        await house.until("bollinger", lambda each: each.restarts == 1 and each.ready)
+        assert house.starts("bollinger") == 2
+        assert house.catalog.altered == {"momentum"}
+
+
 async def test_crashes_back_off_and_at_last_the_plugin_is_given_up_and_start_tries_again(house):
     async with house.controlled():
         house.machine.crash_at_start["bollinger"] = Exit(utc(), oom=True, memory_peak=530 << 20)

@@ -118,6 +118,48 @@ def test_where_a_state_cannot_be_read_nothing_is_known_to_be_free(store, images,
         use(store)
 
 
+@pytest.mark.parametrize("how", ["gone", "altered", "no JSON"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_image_whose_manifest_cannot_be_read_goes_with_what_it_alone_had(
+    store, images, base, how, which
+):
+    layout = store.layout()
+    [entry] = [each for each in layout.index() if each.digest == images[which]]
+    manifest = layout.path(entry.digest)
+    only = image.read(layout, entry).config_descriptor
+    if how == "gone":
+        manifest.unlink()
+    else:
+        manifest.chmod(0o644)
+        manifest.write_bytes(
+            manifest.read_bytes()[:-1] + b"]" if how == "altered" else b"\0" * entry.size
+        )
+    assert {each.digest for each in store.listed()} == {*images} - {entry.digest}
+    told = prune(store, {images[0]}, dry_run=True)
+    assert told.unreadable == (entry.digest,)
+    assert {each.digest for each in told.images} == {*images[1:]} - {entry.digest}
+    assert prune(store, {images[0]}, dry_run=False) == told
+    kept = {images[0]} - {entry.digest}
+    assert {each.digest for each in store.listed()} == kept
+    assert not layout.has(only)
+    # The base, what is left, and what is attached to these.
+    assert len(layout.index()) == 2 * (1 + len(kept))
+    for each in layout.index():
+        if each.artifact_type is None:
+            image.check(layout, image.read(layout, each))
+    assert prune(store, {images[0]}, dry_run=False).size == 0
+
+
+def test_an_attachment_that_cannot_be_read_goes_alone(store, images, base):
+    layout = store.layout()
+    attached = next(each for each in layout.index() if each.artifact_type is not None)
+    layout.path(attached.digest).unlink()
+    told = prune(store, images, dry_run=False)
+    assert (told.images, told.unreadable) == ((), (attached.digest,))
+    assert len(store.listed()) == 3
+    assert attached.digest not in {each.digest for each in layout.index()}
+
+
 def test_nothing_is_pruned_while_somebody_builds(store, images):
     store = ImageStore(store.root.parent, lock_s=0.1)
     with store.using(), store.using():

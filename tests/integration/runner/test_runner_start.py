@@ -61,6 +61,12 @@ def with_method(text: str, imports: str = "") -> str:
         ),
         (with_method("pass", imports="import sklearn"), "ImportFailed", "'scikit-learn'", True),
         (with_method("pass", imports="1 / 0"), "ImportFailed", "ZeroDivisionError", False),
+        (  # what it makes while it is imported may be garbage
+            with_method("pass", imports="import gc; raise OSError(f'{gc.isenabled()=}')"),
+            "ImportFailed",
+            "OSError: gc.isenabled()=True",
+            False,
+        ),
         ("class Plugin: pass", "ImportFailed", "no plugin class 'Plugin'", True),
         ("def broken(:", "ImportFailed", "written.py:1 is not Python", True),
         (

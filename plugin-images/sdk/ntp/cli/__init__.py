@@ -1,5 +1,6 @@
 """`ntp`: for who writes plugins."""
 
+import gc
 import os
 
 import click
@@ -19,6 +20,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
 @click.version_option(package_name="ntp-sdk")
 def main() -> None:
     """Write trading plugins: data sources, indicators, strategies, executors."""
+    # What a command imports and makes is no garbage: to look for some took a sixth of its start.
+    gc.set_threshold(100_000, 50, 1000)
 
 
 main.add_command(data)

@@ -1,6 +1,5 @@
 """`ntp plugin test --grid`: what trying every variant found, as words and tables."""
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +28,7 @@ def searched(wish: Wish, ranges: Sequence[str], told: Told) -> Report:
     found = search(wish, grid, told)
     best = found.best.variant if found.best is not None else grid[0]
     told(f"testing {words(best)}")
-    tested = examine(dataclasses.replace(wish, config={**wish.config, **best}), told)
+    tested = examine(wish.varied(best), told)
     return Report(
         tested, tables=_tables(found), words=_words(found), extra={"grid": document(found)}
     )

@@ -29,7 +29,7 @@ def _like(context: click.Context, _: click.Parameter, file: Path | None) -> "Tes
 @click.option("--data", "-d", "data", multiple=True, metavar="FILE", help="CSV or Parquet, here or in the plugin's folder; may be repeated.")  # fmt: skip
 @click.option("--config", "-c", "config", multiple=True, metavar="NAME=VALUE|FILE", help="A field of its config, or a YAML or JSON file of them; rsi.NAME=VALUE for the indicator 'rsi'; may be repeated.")  # fmt: skip
 @click.option("--like", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE", is_eager=True, callback=_like, help="With the config, bars, history, capital and costs of this JSON report, but for what is given beside it.")  # fmt: skip
-@click.option("--grid", metavar="NAME=RANGE", help="Try every combination of these values: 10:40:5 (first, last, step) or 1,2,5; more ranges follow it.")  # fmt: skip
+@click.option("--grid", metavar="NAME=RANGE", help="Try every combination of these values: 10:40:5 (first, last, step) or 1,2,5; rsi.NAME=RANGE for the indicator 'rsi'; more ranges follow it.")  # fmt: skip
 @click.option("--indicator", "indicators", multiple=True, metavar="NAME=PATH", help="An indicator whose values the strategy finds under this name.")  # fmt: skip
 @click.option("--bars", metavar="LENGTH", help="Show bars of this length, such as 5m, instead of each tick.")  # fmt: skip
 @click.option("--history", type=click.IntRange(0, 1_000_000), default=1000, show_default=True, metavar="N", help="Ticks or bars that a strategy is given.")  # fmt: skip

@@ -7,6 +7,7 @@ on 64) end the process.
 """
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -89,6 +90,7 @@ def export(folder: Path, *, inet: bool) -> Path:
     return path
 
 
+@functools.cache
 def compiled(*, inet: bool) -> bytes:
     """The filter as BPF instructions of 8 bytes, for this machine's architecture."""
     machine = os.uname().machine

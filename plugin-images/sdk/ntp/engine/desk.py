@@ -192,8 +192,11 @@ class Desk:
 
     def _met(self, order: Order, stand: Stand, price: float) -> str:
         """Return which limit the opening part of an order would break, in words."""
+        free = self.limits.none
+        if free and self._portfolio is None:
+            return ""
         held = self._worth(order.symbol, stand.after(order).quantity, price)
-        figures = None if self.limits.none else self.figures(order.symbol, held, order.time)
+        figures = None if free else self.figures(order.symbol, held, order.time)
         why = refusal(self.limits, figures) if figures is not None else ""
         if not why and self._portfolio is not None:
             why = self._portfolio.refusal(self, order.symbol, held, order.time)

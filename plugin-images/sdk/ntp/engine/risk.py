@@ -64,7 +64,11 @@ class Limits:
 
     @property
     def none(self) -> bool:
-        return self == _NO_LIMITS
+        return (
+            self.max_position is None
+            and self.max_daily_loss is None
+            and self.max_orders_per_minute is None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,3 @@ def _amount(name: str, value: Any) -> Decimal | None:
 
 def _shown(amount: Decimal) -> str:
     return f"{tidy(amount.quantize(_CENT, context=ROOM)):,f}"
-
-
-_NO_LIMITS = Limits()

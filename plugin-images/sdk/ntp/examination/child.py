@@ -3,6 +3,11 @@
 The answer is a file of the order's folder; what plugins print goes to standard error.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until all is there: of what is imported nothing is garbage
+
 import asyncio
 import os
 import sys
@@ -44,6 +49,8 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
+    gc.freeze()
+    gc.enable()
     said = asyncio.run(answer(order))
     if os.getpid() != this:
         os._exit(0)  # the plugin forked, and this is not who was asked

@@ -40,9 +40,10 @@ MOST_SHOWN = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """A plugin and its indicators, ready to be run: `order` lacks only data."""
+    """A plugin and its indicators, by the names that a strategy finds them under; `order` lacks only data."""
 
     target: Target
+    indicators: Mapping[str, Target]
     order: Order
     codes: Sequence[Path]
 
@@ -138,7 +139,7 @@ def ready(wish: Wish, chamber: Chamber, told: Told) -> Subjects:
         ticks=wish.ticks,
         seconds=wish.seconds,
     )
-    return Subjects(tested, order, codes)
+    return Subjects(tested, dict(found[1:]), order, codes)
 
 
 def data_of(wish: Wish, tested: Target) -> Data:

@@ -24,7 +24,7 @@ from ntp.examination.confined import Chamber, Told
 from ntp.examination.examine import Subjects, data_of, ready
 from ntp.examination.fault import ConfinedError
 from ntp.examination.order import Answer, Order
-from ntp.examination.ranges import words
+from ntp.examination.ranges import parted, words
 from ntp.examination.wish import Wish
 from ntp.package.author import AuthorError
 
@@ -106,8 +106,12 @@ def search(
         AuthorError, LayoutError: it cannot be tested; with everything that is wrong.
         ConfinedError: the first variant gave no answer, or no sandbox works.
     """
+    unknown = parted(variants[0])[1].keys() - {each.name for each in wish.indicators}
+    if unknown:
+        raise AuthorError(*map(_unnamed, sorted(unknown)))
     with Chamber(wish.limits, told) as chamber:
-        subjects = ready(wish, chamber, told)
+        # The grid may give what a config has to have.
+        subjects = ready(wish.varied(variants[0]), chamber, told)
         _check(subjects, wish, variants)
         order = replace(subjects.order, data=data_of(wish, subjects.target))
         try:
@@ -122,11 +126,19 @@ def search(
     return _found(first, last, train, tried)
 
 
+def _unnamed(indicator: str) -> Problem:
+    said = f"a range is of the indicator '{indicator}', which is not named"
+    return Problem("--grid", 0, 0, said, f"--indicator {indicator}=PATH")
+
+
 def _check(subjects: Subjects, wish: Wish, variants: Sequence[Mapping[str, Any]]) -> None:
     found: dict[Problem, None] = {}
     for variant in variants:
-        for problem in config_problems(subjects.target.manifest, {**wish.config, **variant}):
-            found[problem] = None
+        wished = wish.varied(variant)
+        found |= dict.fromkeys(config_problems(subjects.target.manifest, wished.config))
+        for each in wished.indicators:
+            manifest = subjects.indicators[each.name].manifest
+            found |= dict.fromkeys(config_problems(manifest, each.config, instance=each.name))
     if found:
         raise AuthorError(*islice(found, 20))
 
@@ -193,8 +205,13 @@ def _tried(variant: Mapping[str, Any], answer: Answer, capital: float) -> Tried:
 
 
 def _with(order: Order, variant: Mapping[str, Any]) -> Order:
-    config = {**order.subject.config, **variant}
-    return replace(order, subject=replace(order.subject, config=config))
+    own, theirs = parted(variant)
+    config = {**order.subject.config, **own}
+    indicators = [
+        replace(each, config={**each.config, **theirs.get(each.instance, {})})
+        for each in order.indicators
+    ]
+    return replace(order, subject=replace(order.subject, config=config), indicators=indicators)
 
 
 def _found(first: datetime, last: datetime, train: int, tried: Sequence[Tried]) -> Searched:

@@ -68,7 +68,7 @@ class _Ear:
         self.conditions: dict[str, str] = {}
 
     async def hear(self, ticks: int) -> None:
-        async with plugins():
+        with plugins():
             plugin: DataSourcePlugin = maker(self._order.subject).new()
             await self._hear(plugin, ticks)
 

@@ -78,7 +78,7 @@ async def _case(order: Order, name: str, ticks: Ticks) -> Case:
     found: Raised | None = None
     try:
         if order.subject.kind is Kind.INDICATOR:
-            async with plugins():
+            with plugins():
                 meter = Meter(maker(order.subject), refusals, order.bars)
                 await meter.work.start()
                 for block in blocks:
@@ -86,7 +86,7 @@ async def _case(order: Order, name: str, ticks: Ticks) -> Case:
                         await meter.show(part.batch)
         else:
             rehearsal = _rehearsal(order, refusals)
-            async with plugins():
+            with plugins():
                 await rehearsal.start()
                 for block in blocks:
                     await rehearsal.show(block)

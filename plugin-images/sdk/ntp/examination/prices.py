@@ -39,9 +39,16 @@ class Prices:
                 line.add(time, price)
             return
         for start in range(0, len(prices), _STRETCH):
-            spans = slice(start // SPAN, start // SPAN + 2)
-            low = prices.index(min(lows[spans]), start)
-            high = prices.index(max(highs[spans]), start)
+            span = start // SPAN
+            low, high = lows[span], highs[span]
+            lowest = highest = start
+            if span + 1 < len(lows):
+                # The first of equals is meant, and only its own half has to be searched.
+                if lows[span + 1] < low:
+                    low, lowest = lows[span + 1], start + SPAN
+                if highs[span + 1] > high:
+                    high, highest = highs[span + 1], start + SPAN
+            low, high = prices.index(low, lowest), prices.index(high, highest)
             for at in (low, high) if low <= high else (high, low):
                 line.add(times[at], prices[at])
         line.add(times[-1], prices[-1])

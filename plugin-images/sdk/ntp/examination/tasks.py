@@ -3,8 +3,8 @@
 import gc
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -96,13 +96,13 @@ class Task:
                     self._told |= watched.told()
 
     async def _show(self, rehearsal: Rehearsal, written: "_Written") -> None:
-        async with plugins():
+        with plugins():
             await rehearsal.start()
         for block in self._each():
-            async with plugins():
+            with plugins():
                 await rehearsal.show(block)
             written.flush()
-        async with plugins():
+        with plugins():
             await rehearsal.show(self._blocks.end())
             self._told["indicators"] = rehearsal.strategy.indicators()
             reports = _reports(rehearsal.strategy.objects)
@@ -112,19 +112,19 @@ class Task:
             await rehearsal.finish()
 
     async def _indicator(self) -> None:
-        async with plugins():
+        with plugins():
             meter = Meter(maker(self.order.subject), self.refusals, self.order.bars)
             await meter.work.start()
         with (self.folder / VALUES).open("wb") as out:
             for block in self._each():
                 made: dict[int, bytes] = {}
                 for part in block:
-                    async with plugins():
+                    with plugins():
                         shown = await meter.show(part.batch)
                     values = [_encode(one) for batch in shown for one in batch.values]
                     made.update(zip(part.rows, values, strict=True))
                 out.writelines(made[row] + b"\n" for row in sorted(made))
-        async with plugins():
+        with plugins():
             for one in meter.work.all():
                 await one.shutdown()
         objects = {symbol: one for (_, symbol), one in meter.work.objects.items()}
@@ -178,8 +178,8 @@ class PluginRaisedError(Exception):
         self.cause = cause
 
 
-@asynccontextmanager
-async def plugins() -> AsyncIterator[None]:
+@contextmanager
+def plugins() -> Iterator[None]:
     """Hold whatever is raised in the block against the plugin, but for a refused config."""
     try:
         yield

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ntp.contract.launch import Trading
 from ntp.examination.cell import Limits
+from ntp.examination.ranges import parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,12 @@ class Wish:
     """What the plugin requires, installed already; None: it is installed now."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     limits: Limits = field(default_factory=Limits)
+
+    def varied(self, variant: Mapping[str, Any]) -> "Wish":
+        """Return it with the configs of a variant."""
+        own, theirs = parted(variant)
+        indicators = [
+            replace(each, config={**each.config, **theirs.get(each.name, {})})
+            for each in self.indicators
+        ]
+        return replace(self, config={**self.config, **own}, indicators=indicators)

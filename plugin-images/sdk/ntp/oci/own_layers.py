@@ -14,17 +14,17 @@ from ntp.oci.fault import OciError
 from ntp.oci.image import Image
 from ntp.oci.layer import Layer
 from ntp.oci.layout import CHUNK, Layout
-from ntp.oci.untar import Limits, members
+from ntp.oci.untar import Limits, TooLargeError, members
 from ntp.package.tree import MAX_BYTES, MAX_FILES
 
 LAYERS, PYTHON, CONTRACT = f"{OWN}layers", f"{OWN}python", f"{OWN}contract"
 """Labels: which of its layers are the plugin's, what its compiled files fit, which contract it was made for."""
 _COMPILED = "__pycache__"
-_LIMITS = {
+LIMITS = {
     CODE: Limits(files=4 * MAX_FILES, total=4 * MAX_BYTES),
-    WHEELS_FOLDER: Limits(files=200_000),
+    WHEELS_FOLDER: Limits(files=50_000, total=2 * 1024**3),
 }
-"""Of each kind of layer, in which compiled files and folders lie too."""
+"""Of what is taken out of each kind of layer, in which compiled files and folders lie too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,13 @@ def take_out(layout: Layout, layer: Descriptor, inside: str, folder: Path) -> No
     Raises:
         OciError: it was altered, or holds what no such layer may: links, devices, ways out, too much.
     """
+    limits = LIMITS[inside]
     try:
         blob = _Chunks(layout.chunks(layer))
         stream: IO[bytes] = io.BufferedReader(cast("io.RawIOBase", blob), CHUNK)
         if layer.media_type != LAYER:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
-        for member, content in members(stream, _LIMITS[inside]):
+        for member, content in members(stream, limits):
             path = PurePosixPath("/", member.path)
             if not path.is_relative_to(inside) or path == PurePosixPath(inside):
                 raise OciError(
@@ -108,6 +109,12 @@ def take_out(layout: Layout, layer: Descriptor, inside: str, folder: Path) -> No
             if _COMPILED not in path.parts:
                 _write(folder / path.relative_to(inside), content, member.size)
         blob.drain()  # its digest is that of the whole
+    except TooLargeError as error:
+        raise OciError(
+            f"the layer {layer.digest} for {inside} has more than {limits.files:,} files, or "
+            f"{limits.total >> 20:,} MiB unpacked",
+            fix="run it whole, on Docker (NTP_RUNTIME=docker), or have its author require less",
+        ) from error
     except (FileExistsError, NotADirectoryError) as error:
         raise OciError(f"the layer {layer.digest} has a file where it has a folder") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

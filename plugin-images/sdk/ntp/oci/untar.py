@@ -18,6 +18,10 @@ _PAX_LIMIT = 64 * 1024
 _OCTAL = re.compile(rb"[0-7]*")
 
 
+class TooLargeError(OciError):
+    """An archive has more files, or bytes of them, than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of one archive. `total`: bytes of all contents. `path`: bytes of a path. `depth`: its parts."""
@@ -68,7 +72,7 @@ def members(
         count += 1
         total += size
         if count > limits.files or total > limits.total:
-            raise OciError(
+            raise TooLargeError(
                 f"the archive has more than {limits.files:,} files, or {limits.total:,} bytes"
             )
         if kind == b"5":

@@ -1,6 +1,7 @@
 """The table of trades, which a click sorts where there is JavaScript."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from html import escape
 
 from ntp.contract.messages import Side
@@ -18,8 +19,8 @@ _COLUMNS: Sequence[tuple[str, bool, Callable[[Trip], _Cell]]] = (
     ("no.", True, lambda trip: (f"{trip.number:,}", trip.number)),
     ("symbol", False, lambda trip: (trip.symbol, None)),
     ("side", False, lambda trip: ("long" if trip.side is Side.BUY else "short", None)),
-    ("entered (UTC)", False, lambda trip: (f"{trip.entered:%Y-%m-%d %H:%M:%S}", None)),
-    ("left (UTC)", False, lambda trip: (f"{trip.exited:%Y-%m-%d %H:%M:%S}" if trip.exited else "still open", None)),
+    ("entered (UTC)", False, lambda trip: (_moment(trip.entered), None)),
+    ("left (UTC)", False, lambda trip: (_moment(trip.exited) if trip.exited else "still open", None)),
     ("length", True, lambda trip: (figures.length(trip.length.total_seconds()), trip.length.total_seconds())),
     ("quantity", True, lambda trip: (figures.quantity(trip.quantity), float(trip.quantity))),
     ("entry", True, lambda trip: (_price(float(trip.entry_price)), float(trip.entry_price))),
@@ -82,8 +83,13 @@ def _row(trip: Trip) -> str:
         named = f' class="{" ".join(kinds)}"' if kinds else ""
         # A reader of the file needs no more digits than decide the order.
         sorts = "" if key is None else f' data-by="{key:.9g}"'
-        cells.append(f"<td{named}{sorts}>{escape(text)}</td>")
+        # What we made of a number has nothing to escape, and most cells are numbers.
+        cells.append(f"<td{named}{sorts}>{text if number else escape(text)}</td>")
     return "".join(cells)
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(" ", "seconds").partition("+")[0]
 
 
 def _sign(text: str) -> int:

@@ -65,6 +65,9 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     way = _way_out(launch, folder)
     if way is not None:
         ways.install(way, closed=not launch.egress)
+    # From here on code of the plugin runs: what it makes at its import may well be garbage.
+    _keep_what_is_there()
+    gc.enable()
     found = plugin_class(Path(launch.code), launch.entrypoint, launch.kind)
     from ntp.runner.life import Life, new_life  # late: a plugin that cannot load needs no bus
 
@@ -80,11 +83,8 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
     name = new_life()
     part = _part(launch, maker, name, refusals)
     part.prepare()
-    # What is there now stays; and batches of ticks are no garbage to look through.
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1000)
-    gc.enable()
+    _keep_what_is_there()
     life = Life(
         launch=launch,
         folder=folder,
@@ -94,6 +94,12 @@ def _live(launch: LaunchFile, folder: Path, watch: Watch) -> None:
         incarnation=name,
     )
     asyncio.run(life.run())
+
+
+def _keep_what_is_there() -> None:
+    """Look through it never again, nor often through what comes: batches of ticks are no garbage."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
 
 
 def _way_out(launch: LaunchFile, folder: Path) -> Way | None:

@@ -20,6 +20,9 @@ from ntp.runner.part import Part
 from ntp.runner.watch import Watch
 
 LOOK_S = 0.1
+"""Seconds from news to the look whether that was all: until then it has its effect."""
+QUIET_S = 1.0
+"""Seconds between two looks without any news."""
 RESERVE = 0.2
 """Share of the grace that is kept for shutdown() and the last messages."""
 
@@ -50,6 +53,7 @@ class Life:
         self._incarnation = incarnation
         self._stop = Flag()
         self._main: asyncio.Task[None] | None = None
+        self._link: Link | None = None
         self._ready = False
 
     async def run(self) -> None:
@@ -65,6 +69,8 @@ class Life:
 
     def _told_to_stop(self) -> None:
         self._stop.set()
+        if self._link is not None:
+            self._link.news.ring()
         if not self._ready and self._main is not None:
             self._main.cancel()
 
@@ -78,6 +84,7 @@ class Life:
             proxy=launch.proxy,
             on_error=say,
         ) as link:
+            self._link = link
             beats = self._beats(link)
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(beats.run())
@@ -86,7 +93,7 @@ class Life:
                 self._ready = True
                 beats.stage = Stage.READY
                 working = tasks.create_task(self._part.run())
-                await self._work(beats)
+                await self._work(link, beats)
                 beats.stage = Stage.DRAINING
                 await self._end(link, working)
                 beating.cancel()
@@ -101,10 +108,12 @@ class Life:
 
         return Beats(self._launch, self._incarnation, self._refusals, self._part.figures, publish)
 
-    async def _work(self, beats: Beats) -> None:
+    async def _work(self, link: Link, beats: Beats) -> None:
         """Wait for the signal to stop; tell when there is nothing more to come."""
         while not await self._stop.within(LOOK_S):
+            rung = link.news.rung
             beats.stage = Stage.EXHAUSTED if self._part.exhausted() else Stage.READY
+            await link.news.after(rung, QUIET_S)
 
     async def _end(self, link: Link, working: "asyncio.Task[None]") -> None:
         """Finish within the grace: a plugin that takes longer is killed anyway."""

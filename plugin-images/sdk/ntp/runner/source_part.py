@@ -196,6 +196,7 @@ class SourcePart:
         if self._resumes:
             await self._keep("")  # the next life begins at the beginning
         await self._watermarks()
+        self._link.news.ring()
 
     async def _read(self) -> None:
         feed, some, clock = self._feed, self._some, time.monotonic

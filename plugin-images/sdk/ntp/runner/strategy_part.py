@@ -99,17 +99,24 @@ class StrategyPart:
                 for one in self._launch.inputs
                 if one.kind is Kind.EXECUTOR
             ]
+            # At most ten times a second, and only once something came or is due.
             while not await self._stopped.within(TICK_S):
+                rung = self._link.news.rung
                 await self._listener.expire()
                 await self._tell()
                 if self._memory.due:
                     await self._look()
                 await self._memory.keep()
+                if not self._listener.intake.waits:
+                    await self._link.news.after(
+                        rung, self._pace.left(time.monotonic(), waiting=bool(self._noticed))
+                    )
             for task in hearing:
                 task.cancel()
 
     def stop(self) -> None:
         self._stopped.set()
+        self._link.news.ring()
 
     async def drain(self) -> None:
         await self._link.drain()

@@ -90,8 +90,8 @@ class Closes:
         return Series(self._shorter(step, periods_per_year), first, times, values)
 
     def _count(self, step: int) -> int:
-        numbers = list(self._fine)
-        return numbers[-1] * self._step // step - numbers[0] * self._step // step + 1
+        first, last = next(iter(self._fine)), next(reversed(self._fine))
+        return last * self._step // step - first * self._step // step + 1
 
     def _daily(self, given: float | None) -> Period:
         weekend = sum((day + _THURSDAY) % 7 >= 5 for day in self._days) / len(self._days)

@@ -264,7 +264,8 @@ class EquityCurve:
             self._since = None
 
     def _mark(self) -> None:
-        self._book.marks |= {name: self._markets[name].mark for name in self._book.positions}
+        for name in self._book.positions:
+            self._book.marks[name] = self._markets[name].mark
 
     def _exactly(self) -> float:
         self._mark()

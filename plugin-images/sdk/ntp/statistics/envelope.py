@@ -86,12 +86,14 @@ class Envelope:
             return
         low, high = (self._low_at, self.low), (self._high_at, self.high)
         middle = (high, low) if self._low_later else (low, high)
-        before = None
-        for point in ((self._first_at, self._first), *middle, (self._last_at, self._last)):
-            if point != before and (point[0] >= self._first_at):
-                times.append(point[0].timestamp())
-                values.append(point[1])
-            before = point
+        before_at, before = self._first_at, self._first
+        times.append(before_at.timestamp())
+        values.append(before)
+        for at, value in (*middle, (self._last_at, self._last)):
+            if value != before or at != before_at:
+                times.append(at.timestamp())
+                values.append(value)
+            before_at, before = at, value
 
     def _widen(self) -> None:
         """Double the stretches until half of the room is free."""

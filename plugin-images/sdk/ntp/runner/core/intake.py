@@ -12,8 +12,9 @@ import msgspec
 from ntp.contract.beat import Flow
 from ntp.contract.launch import Listen
 from ntp.contract.messages import DataBatch, IndicatorBatch, MarketData
-from ntp.contract.names import Channel, Kind
+from ntp.contract.names import Kind
 from ntp.contract.reading import reader
+from ntp.runner.core import traffic
 from ntp.runner.core.edge import Edge, Piece
 from ntp.runner.core.kept import Mark
 from ntp.runner.core.lead import MOST_WAITING, Lead, Run, Values
@@ -184,6 +185,11 @@ class Intake:
         """Whether something may be missing."""
         return bool(self.gaps) or any(known.ahead for known in self._value_gaps.values())
 
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for what may never come."""
+        return bool(self._patient) or self.incomplete
+
     def was_read(self, producer: str) -> None:
         """Note that what is missing of somebody was looked for where it is captured."""
         self._read_again.add(producer)
@@ -224,33 +230,11 @@ class Intake:
     def count_from_here(self) -> None:
         """Forget how much came, was lost or late: it was no traffic of this life."""
         self.failed = ""
-        for lead in self.leads.values():
-            lead.edge.count = lead.edge.lost = 0
-            for known in lead.indicators.values():
-                known.count = known.lost = known.late = 0
+        traffic.forget(self.leads.values())
 
     def flows(self) -> Iterator[Flow]:
         """Yield the counts of each edge."""
-        for lead in self.leads.values():
-            edge = lead.edge
-            yield Flow(
-                peer=edge.source,
-                channel=Channel.DATA,
-                symbol=edge.symbol,
-                count=edge.count,
-                lost=edge.lost,
-                through=edge.through,
-            )
-            for name, known in lead.indicators.items():
-                yield Flow(
-                    peer=name,
-                    channel=Channel.INDICATOR,
-                    symbol=edge.symbol,
-                    count=known.count,
-                    lost=known.lost,
-                    late=known.late,
-                    through=known.through,
-                )
+        return traffic.flows(self.leads.values())
 
     def _open(self, source: str, symbol: str) -> Lead | None:
         said = self._sources.get(source, ())

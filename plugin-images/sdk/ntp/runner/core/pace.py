@@ -42,6 +42,16 @@ class Pace:
             pause = max(pause, QUIET_S)
         return now - self._told_at >= pause
 
+    def left(self, now: float, *, waiting: bool) -> float:
+        """Return in how many seconds to look again whether a report is due, if nothing happens until then.
+
+        `waiting`: something else than ticks and signals is to be told.
+        """
+        if not (self._ticks or self._signals or waiting):
+            return QUIET_S
+        pause = self._pause_s if self.hurries else max(self._pause_s, QUIET_S)
+        return min(QUIET_S, max(0.0, self._told_at + pause - now))
+
     def end_due(self, now: float) -> bool:
         return now - self._told_at >= REPEAT_END_S
 
