@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from orchestrator.cluster.place import Place
 from orchestrator.control.protocol import PORT, SOCKET
 from orchestrator.control.server import serving, serving_pod
 from orchestrator.controller.controller import Controller
-from orchestrator.controller.outside import Outside
+from orchestrator.controller.outside import Outside, Tempo
 from orchestrator.decide.report import Condition, Figures, ProjectStatus
 from orchestrator.errors import (
     ConfigError,
@@ -58,6 +58,8 @@ from orchestrator.store.kubernetes.telling_sets import TellingSets
 log = structlog.get_logger()
 NAMESPACE, SECRET, IN_POD = "NTP_NAMESPACE", "NTP_SECRET", "NTP_POD"
 """Settings: of the release's objects; the name of the Secret that has the variables; who we are."""
+TEMPO = Tempo(settled=timedelta(milliseconds=250))
+"""No PluginSet is ever half written; several that are written together come within moments."""
 
 Opened = Callable[
     [Cluster, ClusterLease], contextlib.AbstractAsyncContextManager[tuple[Outside, PluginSets]]
@@ -246,6 +248,7 @@ async def outside(
                 version=house.version(),
                 state_folder=str(settings.state),
                 followed=edits,
+                tempo=TEMPO,
                 keys_kept=kept.kept,
             ),
             sets,

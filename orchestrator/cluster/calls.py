@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import math
 import ssl
 import sys
@@ -10,12 +9,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+
 from orchestrator.cluster import refusals
 from orchestrator.cluster.place import Found, Place, find
 from orchestrator.errors import UnreachableError
 
-AT_ONCE = 32
-"""Requests under way; what follows something (a watch, a log) is not counted."""
+AT_ONCE = 12
+"""Requests under way; what follows something (a watch, a log) is not counted.
+
+Each has a connection, and TLS a buffer of 256 KiB for each of those (asyncio.sslproto).
+"""
 LONGEST_LINE = 16 * 1024 * 1024
 """Of a watch or a log, bytes. An object of the API server has at most 1.5 MiB."""
 READ_AHEAD = 2 * 1024 * 1024
@@ -260,7 +264,7 @@ def _word(value: object) -> str:
 def parsed(answer: bytes, what: str) -> dict[str, Any]:
     """Return an answer's object; UnreachableError: it is none, as of a proxy's page."""
     try:
-        found = json.loads(answer)
+        found = msgspec.json.decode(answer)
     except ValueError as error:
         raise UnreachableError(f"the cluster's answer was no JSON when asked to {what}") from error
     if not isinstance(found, dict):

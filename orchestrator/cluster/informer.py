@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
-from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, is_newer, name_of, version_of
+from orchestrator.cluster.copies import kept
+from orchestrator.cluster.kinds import Body, Kind, is_newer, name_of, version_of
 from orchestrator.cluster.refusals import ExpiredError
 from orchestrator.errors import NtpError, UnreachableError
 
@@ -52,7 +53,8 @@ class Informer:
         self._trouble: NtpError | None = None
         self._broken_since: float | None = None
         self._tried = asyncio.Event()
-        self._listeners: set[asyncio.Event] = set()
+        self._listeners: dict[asyncio.Event, str] = {}
+        """Who is told of a change, and the name of the object that it wants to be told of; empty: of all."""
 
     async def objects(self) -> Mapping[str, Body]:
         """Return all by name; the first time when they are listed. Not to be changed.
@@ -79,16 +81,16 @@ class Informer:
         """Note the state that a write of ours returned, before the watch tells it."""
         known = self._objects.get(name_of(body))
         if known is None or is_newer(body, known):
-            self._objects[name_of(body)] = _trimmed(self.kind, body)
+            self._objects[name_of(body)] = kept(self.kind, body)
 
     @contextlib.contextmanager
-    def listening(self, changed: asyncio.Event) -> Iterator[None]:
-        """While the block lasts, set this event each time that something may have changed."""
-        self._listeners.add(changed)
+    def listening(self, changed: asyncio.Event, name: str = "") -> Iterator[None]:
+        """While the block lasts, set this event each time that something, or one object, may have changed."""
+        self._listeners[changed] = name
         try:
             yield
         finally:
-            self._listeners.discard(changed)
+            self._listeners.pop(changed, None)
 
     async def run(self) -> None:
         """List and watch for ever; the cluster's group runs and ends it."""
@@ -123,7 +125,7 @@ class Informer:
     async def _list(self) -> None:
         listing = await self._cluster.list(self.kind, self.labels)
         self.lists += 1
-        self._objects = {name_of(body): _trimmed(self.kind, body) for body in listing.items}
+        self._objects = {name_of(body): kept(self.kind, body) for body in listing.items}
         self._version = listing.version
         self._well()
         self._tried.set()
@@ -145,13 +147,13 @@ class Informer:
                     self._objects.pop(name, None)
                     self._bury(name, body)
                 else:
-                    self._objects[name] = _trimmed(self.kind, body)
-                self._notify()
+                    self._objects[name] = kept(self.kind, body)
+                self._notify(name)
         self._well()  # ended by the server, as it does every few minutes
 
     def _bury(self, name: str, body: Body) -> None:
         self._gone.pop(name, None)
-        self._gone[name] = _trimmed(self.kind, body)
+        self._gone[name] = kept(self.kind, body)
         if len(self._gone) > KEPT:
             del self._gone[next(iter(self._gone))]
 
@@ -170,9 +172,11 @@ class Informer:
             self._notify()
         self._tried.set()
 
-    def _notify(self) -> None:
-        for each in self._listeners:
-            each.set()
+    def _notify(self, name: str = "") -> None:
+        """Tell who wants to know of an object; without a name of any."""
+        for each, wanted in self._listeners.items():
+            if not name or wanted in {"", name}:
+                each.set()
 
 
 class Informers:
@@ -208,30 +212,3 @@ class Informers:
                 self._group.create_task(informer.run(), name=name),
             )
         return self._made[kind, labels][0]
-
-
-def _trimmed(kind: Kind, body: Body) -> Body:
-    """Leave out what nobody here reads from a copy: who set which field, and of what runs all but its limits.
-
-    That is nine tenths of a workload, and there are two for each plugin.
-    """
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    made = {**body, "metadata": metadata}
-    spec = body.get("spec") or {}
-    if kind == POD:
-        made["spec"] = _limits(spec)
-    elif kind == STATEFUL_SET:
-        template = spec.get("template") or {}
-        made["spec"] = {
-            "replicas": spec.get("replicas"),
-            "template": {"spec": _limits(template.get("spec") or {})},
-        }
-    return made
-
-
-def _limits(pod: Body) -> Body:
-    kept = ("name", "resources")
-    containers = [
-        {key: each[key] for key in kept if key in each} for each in pod.get("containers") or ()
-    ]
-    return {"nodeName": pod.get("nodeName"), "containers": containers}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cluster import library
 from orchestrator.errors import ActionError, ConfigError, Problem
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -55,11 +56,7 @@ async def find(place: Place) -> Found:
         ConfigError: no such file or context, or not readable.
         ActionError: the program that the context gets its credentials from failed.
     """
-    # Its models alone take half a second to import.
-    from kubernetes.aio import client
-
-    config = _library()
-
+    client, config = library.client(), library.config()
     configuration = client.Configuration()
     if place.is_own_cluster:
         try:
@@ -75,13 +72,6 @@ async def find(place: Place) -> Found:
     return Found(client.ApiClient(configuration), namespace, renew)
 
 
-def _library() -> Any:
-    """Its reader of configurations, which has no types."""
-    from kubernetes.aio import config
-
-    return config
-
-
 async def _nothing() -> None:
     """A service account's file is read again by the library."""
 
@@ -89,8 +79,7 @@ async def _nothing() -> None:
 async def _from_file(place: Place, configuration: Any) -> tuple[str, Callable[[], Awaitable[None]]]:
     from yaml import YAMLError
 
-    config = _library()
-
+    config = library.config()
     _insist_readable(place)
     try:
         loader = await config.load_kube_config(
@@ -138,9 +127,7 @@ def _insist_readable(place: Place) -> None:
 
 
 def _problem(place: Place, error: Exception) -> Problem:
-    from kubernetes.aio import config
-
-    if not isinstance(error, config.ConfigException):
+    if not isinstance(error, library.config().ConfigException):
         what = "the file is no kubeconfig: " + (
             " ".join(str(error).split()) or type(error).__name__
         )

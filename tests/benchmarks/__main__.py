@@ -23,6 +23,8 @@ ROOMS = (
     "compose",
     "author_test",
     "scale",
+    "cluster_apply",
+    "failover",
 )
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks

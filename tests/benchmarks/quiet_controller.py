@@ -39,6 +39,8 @@ class Forgetful(MemoryRuntime):
 
     async def start(self, launch: Launch) -> None:
         await super().start(launch)
+        life = self.machine.instances[launch.name].id
+        self.machine.halted[life] = self.machine.halt_of(launch.name)
         self.machine.launches[launch.name] = replace(launch, spec=b"", files={}, argv=(), code=None)
         self.machine.history.clear()
 

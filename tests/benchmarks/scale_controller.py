@@ -33,7 +33,7 @@ from orchestrator.runtime.kubernetes import identity, pods
 from orchestrator.runtime.kubernetes.objects import Ground
 from orchestrator.runtime.kubernetes.runtime import KubernetesRuntime
 from orchestrator.spec.model import Artifact
-from orchestrator.store.kubernetes.lease import ClusterLease
+from orchestrator.store.kubernetes.lease import ClusterLease, Identity
 from orchestrator.store.kubernetes.lease import Tempo as LeaseTempo
 from orchestrator.store.kubernetes.store import ClusterStore
 from orchestrator.store.secrets import LocalSecrets
@@ -123,7 +123,9 @@ class ImageCatalog(MemoryCatalog):
 
 async def main(count: int, namespace: str, folder: Path) -> None:
     async with Counted(Place(namespace=namespace)) as cluster:
-        lease = ClusterLease(cluster, PROJECT, identity="bench", tempo=PATIENT)
+        lease = ClusterLease(
+            cluster, PROJECT, identity=Identity("bench", alone=True), tempo=PATIENT
+        )
         async with (
             lease,
             ClusterStore.opened(
@@ -163,6 +165,7 @@ async def _measure(
     lags: dict[str, float],
     stalls: list[float],
 ) -> None:
+    bare = _rss()
     began = time.monotonic()
     await _apply(controller, count)
     took = time.monotonic() - began
@@ -171,7 +174,7 @@ async def _measure(
         "converged_s": took,
         "asked": asked,
         "written": cluster.written,
-        "rss": _rss(),
+        "bare": bare,
         "stalls": sorted(stalls)[-5:],
         "cpu_s": time.process_time(),
     }

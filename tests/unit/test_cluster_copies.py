@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cluster.copies import kept
 from orchestrator.cluster.informer import Informer
 from orchestrator.cluster.kinds import POD, STATEFUL_SET
 from orchestrator.launch import Environment, Image
@@ -35,3 +36,30 @@ def test_a_copy_has_the_limits_and_the_marks_of_a_workload_and_little_else(kind)
     assert identity.read(copy) == identity.read(body) is not None
     assert copy.get("status") == body.get("status")
     assert len(json.dumps(copy)) < len(json.dumps(body)) / 2
+
+
+def test_copies_share_what_is_the_same_in_them():
+    made = [
+        workload(replace(launch(name), environment=RUNS), Ground()) for name in ("one", "another")
+    ]
+    pod = made[0]["spec"]["template"]
+    pod["metadata"] |= {"name": "one-0"}
+    # As they come: nothing in one object is anything in another.
+    one, another, runs = (
+        kept(kind, json.loads(json.dumps(body)))
+        for kind, body in ((STATEFUL_SET, made[0]), (STATEFUL_SET, made[1]), (POD, pod))
+    )
+    assert one["spec"]["template"] is another["spec"]["template"]
+    assert one["spec"]["template"]["spec"]["containers"] == runs["spec"]["containers"]
+    said, again = (identity.written(each)[identity.LABEL] for each in (one, runs))
+    assert said is again
+
+
+@pytest.mark.parametrize(
+    ("phase", "kinds"), [("Running", ["Ready"]), ("Failed", ["Init", "Ready"])]
+)
+def test_of_a_pod_that_runs_only_what_is_not_well_is_kept(phase, kinds):
+    told = [{"type": "Init", "status": "True"}, {"type": "Ready", "status": "False"}]
+    pod = {"metadata": {"name": "a-0"}, "status": {"phase": phase, "conditions": told}}
+    copy = kept(POD, pod)
+    assert [each["type"] for each in copy["status"]["conditions"]] == kinds

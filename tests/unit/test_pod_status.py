@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orchestrator.cluster.copies import kept
+from orchestrator.cluster.kinds import POD
 from orchestrator.decide.state import Phase
 from orchestrator.runtime.kubernetes import pods
 
@@ -16,11 +18,13 @@ def pod(state=None, last=None, *, metadata=None, **status):
     container = {"name": "plugin", "state": state or {}, "lastState": last or {}}
     container["containerID"] = "containerd://abc"
     other = {"name": "injected", "state": {"running": {}}}
-    return {
+    body = {
         "metadata": {"uid": "u", "name": "a-0", **(metadata or {})},
         "spec": {},
         "status": {"containerStatuses": [other, container], **status},
     }
+    # What is read of a pod is read of the copy that is kept of it.
+    return kept(POD, body)
 
 
 def terminated(**fields):

@@ -37,7 +37,7 @@ class Copy:
         pass
 
     @contextlib.contextmanager
-    def listening(self):
+    def listening(self, _name=""):
         always = asyncio.Event()
         always.clear = lambda: None
         always.set()

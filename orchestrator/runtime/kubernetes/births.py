@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -37,25 +37,37 @@ PATIENCE_S = 5.0
 """For what may mend itself: a node that comes, an image that is there at the second try."""
 LOOK_S = 1.0
 """A wait looks again after so long even if nobody tells of a change."""
+WRITERS = 8
+"""Starts that write their objects at a time: the pods of the first are made while the next are written."""
 BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
     def __init__(
-        self, project: str, cluster: Cluster, look: Look, ground: Ground, egress: Egress
+        self,
+        project: str,
+        cluster: Cluster,
+        look: Look,
+        ground: Ground,
+        egress: Egress,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
         self._ground = ground
         self._egress = egress
+        self._clock = clock
+        self._writing = asyncio.Semaphore(WRITERS)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
         objects.refuse(launch)
-        seen = await self._look.of(launch.name)
-        if not self._adopted(launch, seen):
-            await self._write(launch, seen)
+        async with self._writing:
+            seen = await self._look.of(launch.name)
+            if not self._adopted(launch, seen):
+                await self._write(launch, seen)
         await self._until_begun(launch)
 
     def _adopted(self, launch: Launch, seen: Seen) -> bool:
@@ -91,8 +103,10 @@ class Births:
             workload = await self._apply(
                 STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
             )
-        for kind, body in objects.belongings(launch, self._ground, workload):
-            await self._apply(kind, body)
+        with ungrouped():
+            async with asyncio.TaskGroup() as group:
+                for kind, body in objects.belongings(launch, self._ground, workload):
+                    group.create_task(self._apply(kind, body))
         if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
             await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         notes = identity.written(workload)
@@ -138,26 +152,25 @@ class Births:
             )
 
     async def _until_begun(self, launch: Launch) -> None:
-        began = time.monotonic()
-        with self._look.listening() as changed:
+        began, asks = self._clock(), PATIENCE_S
+        with self._look.listening(launch.name) as changed:
             while True:
                 changed.clear()
                 seen = await self._look.of(launch.name)
-                waited = time.monotonic() - began
-                if await self._is_begun(launch, seen, waited):
+                waited = self._clock() - began
+                if self._is_begun(launch, seen, waited):
                     return
+                if seen.pod is None and seen.workload is not None and waited > asks:
+                    asks = 2 * waited  # who makes the pods is slow, or says why there is none
+                    await self._insist_unwarned(seen.workload)
                 if waited > START_S:
                     raise await self._not_begun(launch, seen)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await changed.wait()
 
-    async def _is_begun(self, launch: Launch, seen: Seen, waited: float) -> bool:
+    def _is_begun(self, launch: Launch, seen: Seen, waited: float) -> bool:
         if seen.pod is None or identity.read(seen.pod) != identity.label_of(launch):
-            if seen.pod is None and waited > PATIENCE_S and seen.workload is not None:
-                told = await self._warnings(str(seen.workload["metadata"]["uid"]))
-                if told:
-                    raise ActionError(told[-1], reason=reason_of(told[-1]) or "PodRefused")
             return False
         if pods.phase(seen.pod) in {Phase.RUNNING, Phase.EXITED}:
             return True
@@ -165,6 +178,11 @@ class Births:
         if found is None or (pods.is_hopeful(found) and waited < PATIENCE_S):
             return False
         raise ActionError(found.message or found.reason, reason=found.reason)
+
+    async def _insist_unwarned(self, workload: Body) -> None:
+        told = await self._warnings(str(workload["metadata"]["uid"]))
+        if told:
+            raise ActionError(told[-1], reason=reason_of(told[-1]) or "PodRefused")
 
     async def _not_begun(self, launch: Launch, seen: Seen) -> ActionError | UnreachableError:
         uid = str((seen.pod or seen.workload or {"metadata": {"uid": ""}})["metadata"]["uid"])

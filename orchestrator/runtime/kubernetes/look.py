@@ -88,12 +88,14 @@ class Look:
         self._cluster.informer(STATEFUL_SET, self._chosen).take(workload)
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[asyncio.Event]:
-        """Yield an event that is set each time that something may have changed."""
+    def listening(self, name: str = "") -> Iterator[asyncio.Event]:
+        """Yield an event that is set each time that something may have changed, or something of one name."""
         changed = asyncio.Event()
+        # Of a thousand that wait for their pods, each change of one would wake all.
+        workload, pod = (object_name(name), pod_name(name)) if name else ("", "")
         with (
-            self._cluster.informer(STATEFUL_SET, self._chosen).listening(changed),
-            self._cluster.informer(POD, self._chosen).listening(changed),
+            self._cluster.informer(STATEFUL_SET, self._chosen).listening(changed, workload),
+            self._cluster.informer(POD, self._chosen).listening(changed, pod),
         ):
             yield changed
 

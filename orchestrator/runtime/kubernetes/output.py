@@ -43,11 +43,11 @@ async def read(
             if last is None or line.at > last:
                 yield line
                 last = since = line.at
-        await _change(look)
+        await _change(look, name)
 
 
-async def _change(look: Look) -> None:
-    with look.listening() as changed, contextlib.suppress(TimeoutError):
+async def _change(look: Look, name: str) -> None:
+    with look.listening(name) as changed, contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LOOK_S):
             await changed.wait()
 

@@ -67,7 +67,7 @@ class Resizing:
         end = time.monotonic() + RESIZE_S
         wanted = container.limits(resources)["limits"]
         ours = round(pods.quantity(wanted["memory"])), pods.quantity(wanted["cpu"])
-        with self._look.listening() as changed:
+        with self._look.listening(name) as changed:
             while True:
                 changed.clear()
                 pod = (await self._look.of(name)).pod

@@ -100,7 +100,7 @@ class Stops:
 
     async def _until_gone(self, name: str, within_s: float, *, workload_too: bool = False) -> None:
         end = time.monotonic() + within_s
-        with self._look.listening() as changed:
+        with self._look.listening(name) as changed:
             while True:
                 changed.clear()
                 seen = await self._look.of(name)

@@ -44,6 +44,20 @@ async def test_it_follows_what_is_made_changed_and_deleted_with_one_list(there):
     assert there.informer(CONFIG_MAP, "ours=yes") is informer
 
 
+async def test_who_waits_for_one_object_is_not_woken_for_another(there):
+    informer = there.informer(CONFIG_MAP, "ours=yes")
+    await informer.objects()
+    one, two, any_of_them = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    with (
+        informer.listening(one, "one"),
+        informer.listening(two, "two"),
+        informer.listening(any_of_them),
+    ):
+        await there.create(CONFIG_MAP, config_map("two"))
+        await until(lambda: has(informer, "two"))
+        assert (one.is_set(), two.is_set(), any_of_them.is_set()) == (False, True, True)
+
+
 async def test_a_write_of_ours_is_seen_at_once_and_never_undone_by_an_older_state(there):
     informer = there.informer(CONFIG_MAP, "ours=yes")
     await informer.objects()
