@@ -147,6 +147,10 @@ def test_nothing_private_is_behind_the_proxy_unless_something_is_listed():
         return rendered(values)["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
 
     names, public = rules()
+    assert [each["ipBlock"]["cidr"] for each in public["to"]] == ["0.0.0.0/0"], (
+        "what enforces policies for addresses of one family may refuse all that have others"
+    )
+    names, public = rules({"networkPolicy.ipv6": True})
     assert {port["port"] for port in names["ports"]} == {53}
     blocks = [each["ipBlock"] for each in public["to"]]
     for block in blocks:
@@ -157,7 +161,8 @@ def test_nothing_private_is_behind_the_proxy_unless_something_is_listed():
         assert any(ip_address(address) in each for each in private), address
     for address in ("1.1.1.1", "2606:4700::1"):
         assert not any(ip_address(address) in each for each in private), address
-    *_, exchange = rules({"exchange.enabled": True})
+    # Before what is excepted: some enforce that as a refusal, in the order in which it stands.
+    _, exchange, _ = rules({"exchange.enabled": True})
     assert exchange["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "exchange"  # fmt: skip
     for place in ("db.desk:5432", "10.0.0.7:5432", "[fd00::7]:5432"):
         assert rules({"egressProxy.private": [place]}) == [{}]
