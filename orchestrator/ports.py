@@ -215,6 +215,9 @@ KEEPING_S = 10.0
 class Store(Protocol):
     """Desired state and the memory of the loop; durable and atomic, one writer."""
 
+    repaired: str
+    """What was found damaged at open, in words; empty: nothing."""
+
     def current(self) -> Revision | None: ...
     def save(self, revision: Revision, *, expect: int | None) -> None:
         """ConflictError if the newest number is not `expect`."""
@@ -229,6 +232,9 @@ class Store(Protocol):
     def log(self, event: Event) -> None: ...
     def events(self, *, name: str | None, limit: int) -> Sequence[Event]: ...
     def setting(self, key: str) -> str | None: ...
+    def lost(self, setting: str) -> bool:
+        """Whether a setting is not there because it was damaged, as far as that can be known."""
+
     def set(self, key: str, value: str) -> None: ...
     async def kept(self, *, setting: str = "", record: str = "") -> None:
         """Return when a setting, or a record, is as it was put last for whoever comes after us.

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from docs.generator.markdown import table
+from orchestrator.spec import egress
 
 VALUES = Path(__file__).parents[2] / "helm" / "ntp" / "values.yaml"
 _SIZE = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"
@@ -40,7 +41,7 @@ _SAID: Mapping[str, Mapping[str, Any]] = {
     "nats.storage.size": {"pattern": _SIZE},
     "nats.memoryStore": {"pattern": _SIZE},
     "egressProxy.replicas": {"minimum": 1},
-    "egressProxy.private": {"items": {"type": "string", "pattern": "^[^:]+:[0-9]+$"}},
+    "egressProxy.private": {"items": {"type": "string", "pattern": egress.PATTERN}},
     "networkPolicy.controllerTo": {"items": {"type": "object"}},
     "networkPolicy.metricsFrom": {"items": {"type": "object"}},
     "networkPolicy.dns": {"items": {"type": "object"}, "minItems": 1},

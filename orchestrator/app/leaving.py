@@ -9,7 +9,6 @@ from orchestrator.cluster.kinds import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
-    DISRUPTION_BUDGET,
     LEASE,
     POD,
     SECRET,
@@ -50,10 +49,10 @@ async def _remove(project: str, *, keep_data: bool, progress: Progress) -> None:
             await _gone(cluster, controllers)
             progress("the controllers ended")
         plugins = f"{ours},{_MANAGED}"
+        # What a workload owns goes with it: its policy, its files, its budget.
         ended = await _delete(cluster, STATEFUL_SET, plugins)
         await _gone(cluster, plugins)
         progress(f"{len(ended)} plugins ended")
-        await _delete(cluster, DISRUPTION_BUDGET, plugins)
         if keep_data:
             progress("storage, keys and memory stay")
             return

@@ -87,7 +87,8 @@ class Applying:
     async def finish_cut_off(self) -> None:
         """Read the newest revision again, if a crash came between writing it and what it wants."""
         revision = self._outside.store.current()
-        if revision is None or revision.number == self._rooms.desk.book.revision:
+        # An older one is not gone back to: the newest is damaged, or was not written yet.
+        if revision is None or revision.number <= self._rooms.desk.book.revision:
             return
         readable = Readable(revision.sources, settings_of(revision), revision.resolved)
         try:

@@ -63,7 +63,11 @@ class Controller:
         self._replacing = Replacing(self._rooms, self._loop, self._telling)
         self._taking_down = TakingDown(self._rooms, self._loop)
         self._rooms.memories.load()
-        self._rooms.halts.load()
+        if outside.store.repaired:
+            self._rooms.journal.condition(
+                "StoreWhole", status=False, reason="Damaged", message=outside.store.repaired
+            )
+        self._rooms.halts.load(outside.now())
         self._applying.restore()
         self._taking_down.restore()
         self._alerting = (

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 
 import msgspec
 
@@ -11,6 +13,7 @@ from orchestrator.errors import UnreachableError
 from orchestrator.ports import Store
 
 KEY = "halts"
+CONDITION = "HaltsKnown"
 
 
 class HaltBook:
@@ -22,10 +25,15 @@ class HaltBook:
         self.now = Halts()
         self._one = asyncio.Lock()
 
-    def load(self) -> None:
-        text = self._store.setting(KEY)
-        if text is not None:
+    def load(self, now: datetime) -> None:
+        """Take up what was kept. If it was damaged, all are halted: nobody knows who was."""
+        if self._store.lost(KEY):
+            self.now = Halts.unknown(now)
+            with suppress(UnreachableError), self._journal.storing():
+                self._put(self.now)
+        elif (text := self._store.setting(KEY)) is not None:
             self.now = msgspec.json.decode(text, type=Halts)
+        self._tell()
 
     async def change(self, changed: Callable[[Halts], Halts]) -> None:
         """Have `now` be what `changed` makes of it.
@@ -42,6 +50,16 @@ class HaltBook:
                     self._put(self.now)
                     raise
             self.now = fresh
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.now.lost:
+            words = (
+                f"what was kept of it is damaged: all are {self.now.why}; `ntpctl resume` clears it"
+            )
+            self._journal.condition(CONDITION, status=False, reason="Damaged", message=words)
+        elif not self._journal.holds(CONDITION):
+            self._journal.condition(CONDITION, status=True, reason="Kept")
 
     def _put(self, halts: Halts) -> None:
         self._store.set(KEY, msgspec.json.encode(halts).decode())

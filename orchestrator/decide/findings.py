@@ -25,7 +25,9 @@ MISSED = frozenset({"TradesMissed", "FramesUnread"})
 """A source saw that the exchange sent more than what came, or what it could not read."""
 DATED = frozenset({"ClockAhead"})
 """Said of data that comes."""
-GRAVE = frozenset({"RuntimeReachable", "BrokerReady", "BusListening", "StoreSound"})
+GRAVE = frozenset(
+    {"RuntimeReachable", "BrokerReady", "BusListening", "StoreSound", "HaltsKnown", "StoreWhole"}
+)
 """Conditions of the project without which nobody is looked after."""
 NO_PLUGIN = ""
 

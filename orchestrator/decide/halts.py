@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from ntp.contract.control import Halt
 
 BY_HAND = "halted by hand"
+UNKNOWN = "halted, as who was halted before is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +18,25 @@ class Halts:
         number: counts every change; 0: nobody was ever halted.
         everything: all strategies, those to come as well.
         names: strategies, and executors: all that they hear.
+        lost: by nobody's word: what was kept before could not be read.
     """
 
     number: int = 0
     everything: bool | None = None
     names: Mapping[str, bool] = field(default_factory=dict)
+    lost: bool = False
+
+    @classmethod
+    def unknown(cls, now: datetime) -> "Halts":
+        """Nobody may open anything until a person says so.
+
+        Its number is larger than any that was counted, or executors would take it for old.
+        """
+        return cls(int(now.timestamp()), everything=False, lost=True)
+
+    @property
+    def why(self) -> str:
+        return UNKNOWN if self.lost else BY_HAND
 
     @property
     def none(self) -> bool:
@@ -50,7 +66,7 @@ class Halts:
     def told(self, executor: str, strategies: Collection[str]) -> Halt:
         """Return what an executor that hears these strategies is told."""
         halted = {name: how for name in strategies if (how := self.of(name, executor)) is not None}
-        return Halt(self.number, halted, BY_HAND)
+        return Halt(self.number, halted, self.why)
 
     def words(self, name: str) -> str:
         """Say how a strategy or executor is halted; empty: it is not."""
@@ -58,5 +74,5 @@ class Halts:
         if how is None:
             return ""
         clears = "ntpctl resume" if self.everything is not None else f"ntpctl resume {name}"
-        what = f"{BY_HAND}, what is held is closed" if how else BY_HAND
+        what = f"{self.why}, what is held is closed" if how else self.why
         return f"{what}; `{clears}` clears it"

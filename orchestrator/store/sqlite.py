@@ -151,6 +151,10 @@ class SqliteStore:
         rows = self._rows("SELECT value FROM settings WHERE key = ?", key)
         return rows[0][0] if rows else None
 
+    def lost(self, setting: str) -> bool:
+        """Whether a setting is not there and may have been in the damaged part: which part that was, nobody knows."""
+        return bool(self.repaired) and self.setting(setting) is None
+
     def set(self, key: str, value: str) -> None:
         with self._change() as change:
             _put(change, "settings", key, value)

@@ -102,6 +102,7 @@ class StoreSuite:
             assert store.records() == {"rsi": Record(generation=3, failures=2, not_before=NOON)}
             assert store.setting("runtime") == "process"
             assert store.setting("nothing") is None
+            assert not store.lost("nothing")
             assert store.events(name=None, limit=9) == [
                 Event(NOON, "rsi", "Normal", "Started", "new")
             ]

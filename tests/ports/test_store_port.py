@@ -70,6 +70,7 @@ def test_a_folder_that_cannot_be_made_is_unreachable(tmp_path):
 def test_a_record_whose_bits_were_flipped_is_dropped_and_the_rest_is_saved(path):
     with SqliteStore.open(path) as store:
         store.save(revision(1), expect=None)
+        store.set("runtime", "process")
         store.put("rsi", Record(generation=3))
         store.put("momentum", Record(generation=4))
         store._connection.execute(
@@ -79,6 +80,7 @@ def test_a_record_whose_bits_were_flipped_is_dropped_and_the_rest_is_saved(path)
         assert "records rsi: its checksum does not fit" in store.repaired
         assert store.records() == {"momentum": Record(generation=4)}
         assert store.current() == revision(1)
+        assert (store.lost("halts"), store.lost("runtime")) == (True, False)
     assert path.with_name("state.db.damaged-1").exists()
 
 

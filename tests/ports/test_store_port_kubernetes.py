@@ -159,7 +159,9 @@ async def test_a_damaged_object_is_left_out_and_the_rest_is_read(opened, there):
     async with opened() as store:
         assert store.repaired == "damaged, and left out: setting.halts"
         assert (store.setting("desired"), store.setting("halts")) == ("a", None)
+        assert [store.lost(each) for each in ("desired", "halts", "down")] == [False, True, False]
         store.set("halts", "c")
+        assert not store.lost("halts")
     async with opened() as store:
         assert (store.setting("halts"), store.repaired) == ("c", "")
 

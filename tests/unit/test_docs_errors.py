@@ -26,6 +26,8 @@ NO_REASON = {
     *("SSLError", "Pillow", "Cf", "Zs", "Connection", "Origin", "Null", "True", "False"),
     *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid", "Threads"),
     "PPid",
+    # a kind of kustomize's
+    "Component",
     # categories of Unicode
     *("Cc", "Cn", "Co", "Cs"),
     # fields of images, of their archives, and of Debian's packages

@@ -109,3 +109,7 @@ async def _requests(reader, writer, used):
         length = int(fields.get("content-length", 0))
         writer.write(head + await reader.readexactly(length))
         await writer.drain()
+        if "upgrade" in fields:
+            # What comes now is no request: a port of a pod.
+            await _copy(reader, writer)
+            raise EOFError

@@ -1,8 +1,9 @@
 """One project on a machine in memory, whose controllers come and go."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -148,6 +149,13 @@ class House:
                         yield self.controller
                     finally:
                         running.cancel()
+
+    def damage(self, table: str, key: str | int) -> None:
+        """Have the disk turn a row of the state file into something else."""
+        name, body = {"settings": ("key", "value"), "revisions": ("number", "body")}[table]
+        with closing(sqlite3.connect(self.folder / "state.db")) as file, file:
+            query = f"UPDATE {table} SET {body} = 'x' WHERE {name} = ?"  # noqa: S608 - constants
+            file.execute(query, (key,))
 
     async def keys_kept(self) -> None:
         if self.keys_behind:

@@ -155,6 +155,9 @@ class ClusterStore:
     def setting(self, key: str) -> str | None:
         return self._settings.get(key)
 
+    def lost(self, setting: str) -> bool:
+        return _setting(setting).name in self.damaged and setting not in self._settings
+
     def set(self, key: str, value: str) -> None:
         if self._settings.get(key) != value:
             self._settings[key] = value

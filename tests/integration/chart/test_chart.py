@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -10,9 +11,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import ntp
 from docs.generator import chart_values
+from orchestrator.cli import group
 from orchestrator.spec import custom_resource
 from tests.worlds.chart import CHART, ROOT, helm, path_of, pod_of, refusal, rendered
 from tests.worlds.registry import registry
@@ -147,6 +150,10 @@ def test_nothing_private_is_behind_the_proxy_unless_something_is_listed():
         return rendered(values)["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
 
     names, public = rules()
+    assert [each["ipBlock"]["cidr"] for each in public["to"]] == ["0.0.0.0/0"], (
+        "what enforces policies for addresses of one family may refuse all that have others"
+    )
+    names, public = rules({"networkPolicy.ipv6": True})
     assert {port["port"] for port in names["ports"]} == {53}
     blocks = [each["ipBlock"] for each in public["to"]]
     for block in blocks:
@@ -157,9 +164,11 @@ def test_nothing_private_is_behind_the_proxy_unless_something_is_listed():
         assert any(ip_address(address) in each for each in private), address
     for address in ("1.1.1.1", "2606:4700::1"):
         assert not any(ip_address(address) in each for each in private), address
-    *_, exchange = rules({"exchange.enabled": True})
+    # Before what is excepted: some enforce that as a refusal, in the order in which it stands.
+    _, exchange, _ = rules({"exchange.enabled": True})
     assert exchange["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "exchange"  # fmt: skip
-    assert rules({"egressProxy.private": ["db.desk:5432"]}) == [{}]
+    for place in ("db.desk:5432", "10.0.0.7:5432", "[fd00::7]:5432"):
+        assert rules({"egressProxy.private": [place]}) == [{}]
 
 
 def test_the_proxy_starts_without_a_key_and_no_key_hides_another():
@@ -181,6 +190,10 @@ def test_a_nats_of_others_is_used_and_none_is_run():
     assert "NTP_BROKER_PODS" not in env
     ports = [port["port"] for rule in found["NetworkPolicy", "ntp-controller"]["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
     assert {4222, 4333} <= {*ports}
+    private = found["ConfigMap", "ntp-egress-proxy"]["data"]["private"]
+    assert private.splitlines() == ["a.example:4222", "b.example:4333"]
+    _, broker, _ = found["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
+    assert [port["port"] for port in broker["ports"]] == [4222, 4333]
     assert "fix: make a Secret with operator.nk" in refusal({"nats.external": "nats://a:4222"})
 
 
@@ -192,12 +205,16 @@ def test_a_nats_of_others_is_used_and_none_is_run():
         ({"image.digests": {"x": "latest"}}, "image/digests/x"),
         ({"nats.external": "nats://a?keys=/x"}, "nats/external"),
         ({"nats.storage.size": "8 GB"}, "nats/storage/size"),
+        ({"egressProxy.private": ["fd00::7:5432"]}, "egressProxy/private"),
         ({"plugins": [1]}, "plugins"),
         ({"defaults": {"timeout": 1}}, "was given without `plugins`"),
     ],
 )
 def test_a_value_that_means_nothing_is_refused_by_its_name(values, words):
-    assert words in refusal(values).replace("nats.", "nats/").replace("image.", "image/")
+    said = refusal(values)
+    for name in ("nats", "image", "egressProxy"):
+        said = said.replace(f"{name}.", f"{name}/")  # Helm 3 writes the one, Helm 4 the other
+    assert words in said
 
 
 def test_a_release_whose_name_no_project_can_have_is_refused_with_what_to_do():
@@ -252,3 +269,16 @@ def test_a_published_chart_names_a_registry_and_each_image_by_digest(tmp_path, p
     assert values["image"]["registry"] == "registry.example/ntp"
     assert values["image"]["digests"] == {"ntp-nats": DIGEST}
     assert "# Host and path of all images." in shown.stdout
+
+
+@pytest.mark.parametrize("values", ["", 'plugins={"strategies":[{"name":"momentum_strategy"}]}'])
+def test_what_the_notes_tell_to_type_is_a_command_of_ntpctl(values):
+    more = ["--set-json", values] if values else []
+    said = helm("install", "ntp", CHART, "-n", "desk", "--dry-run=client", *more)
+    assert said.returncode == 0, said.stderr
+    notes = said.stdout.partition("NOTES:")[2]
+    told = [shlex.split(line)[1:] for line in notes.splitlines() if line.startswith("  ntpctl ")]
+    assert told
+    for words in told:
+        done = CliRunner().invoke(group, [*words, "--help"])
+        assert done.exit_code == 0, done.output

@@ -5,8 +5,9 @@ import socket
 import threading
 import time
 from base64 import urlsafe_b64encode
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,14 @@ WITHIN_S = 20
 @pytest.fixture
 def echo():
     """A server on loopback that says hello before it is asked; its host:port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with greeting("127.0.0.1") as port:
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def greeting(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
 
         def serve():
             while True:
@@ -37,7 +45,7 @@ def echo():
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+        yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
     thread.join(10)
 
@@ -119,6 +127,15 @@ def test_who_runs_the_cluster_allows_a_private_place_but_never_metadata(asker, e
         assert link.recv(5) == b"hello"
     with pytest.raises(DoorRefusedError, match="metadata"):
         way.connect("169.254.169.254", 80, WITHIN_S)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 is here")
+def test_a_private_place_may_be_an_address_of_ipv6(asker):
+    with greeting("::1") as port:
+        way = asker.may(f"[::1]:{port}")
+        asker.proxy.rule("rules/private", f"[0:0::1]:{port}")
+        with way.connect("::1", port, WITHIN_S) as link:
+            assert link.recv(5) == b"hello"
 
 
 def test_a_detour_leads_to_no_private_place_by_itself(asker, echo):

@@ -42,6 +42,23 @@ async def test_an_apply_that_was_cut_off_after_its_revision_is_finished_by_the_n
         await eventually(lambda: house.machine.file("bollinger").config["period"] == 30)
 
 
+async def test_a_damaged_newest_revision_is_told_and_the_one_before_is_not_gone_back_to(house):
+    async with house.controlled():
+        await house.apply()
+        await house.apply(FLEET.replace("lookback: 14", "lookback: 15"))
+        house.damage("revisions", 2)
+    begun = len(house.machine.history)
+    async with house.controlled():
+        whole = await house.condition("StoreWhole")
+        assert (whole.status, whole.reason) == (False, "Damaged")
+        assert "revisions 2: its checksum does not fit" in whole.message
+        await house.passes(3)
+        assert {what for what, _ in house.machine.history[begun:]} <= {"halt"}
+        assert house.machine.file("momentum").config["lookback"] == 15
+        _, _, outcome = await house.apply(FLEET.replace("lookback: 14", "lookback: 16"))
+        assert (outcome.ready, outcome.revision) == (True, 2)
+
+
 @pytest.mark.parametrize("passes", range(1, 12))
 async def test_killed_after_any_number_of_passes_it_starts_everybody_exactly_once(house, passes):
     house.machine.slow_start_s = 0.003

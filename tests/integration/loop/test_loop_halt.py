@@ -76,6 +76,31 @@ async def test_it_holds_over_a_controller_an_apply_and_a_restart(house):
         assert house.machine.history.count(("halt", "paper")) == 1
 
 
+async def test_where_it_was_damaged_all_are_halted_until_a_person_says_otherwise(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await halt(controller, "momentum")
+        house.damage("settings", "halts")
+    for _ in range(2):  # the second finds nothing damaged any more
+        async with house.controlled() as controller:
+            await eventually(lambda: len(house.machine.halt_of("paper").strategies) == 2)
+            told = house.machine.halt_of("paper")
+            assert told.strategies == {"bollinger": False, "momentum": False}
+            assert told.number > 1, "an executor takes an older number for old news"
+            why = "halted, as who was halted before is not known"
+            assert told.why == why
+            assert (await house.status("bollinger")).message.startswith(f"{why}; `ntpctl resume` clears it")  # fmt: skip
+            known = await house.condition("HaltsKnown")
+            assert (known.status, known.reason) == (False, "Damaged")
+            assert "`ntpctl resume` clears it" in known.message
+    async with house.controlled() as controller:
+        assert (await resume(controller)).ready
+        assert house.machine.halt_of("paper").strategies == {}
+        assert (await house.condition("HaltsKnown")).status
+        await halt(controller, "momentum")
+        assert house.machine.halt_of("paper").why == "halted by hand"
+
+
 async def test_a_lost_message_is_sent_again(house):
     async with house.controlled() as controller:
         await house.apply()
