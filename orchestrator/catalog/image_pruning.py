@@ -53,9 +53,11 @@ def prune(store: ImageStore, used: Collection[str], *, dry_run: bool) -> Pruned:
         kept = [each for each in kept if _subject(layout, each) not in removed]
         needed = {digest for each in kept for digest in _reached(layout, each)}
         loose = [blob for blob in _blobs(layout) if f"sha256:{blob.name}" not in needed]
-        room = store.root.parent / ROOM
-        # We are alone: what begins with a dot was left by who was killed while filling or removing it.
-        folders = [each for each in _listed(room) if each.name[0] == "." or layer_of(each) not in needed]  # fmt: skip
+        # What was laid aside stays while its layer is used, for who runs from it is asked nowhere. What else
+        # begins with a dot was left by who was killed while filling or removing it: we are alone.
+        folders = [
+            each for each in _listed(store.root.parent / ROOM) if layer_of(each) not in needed
+        ]
         size = sum(blob.stat().st_size for blob in loose) + sum(map(_size, folders))
         if not dry_run:
             with layout.locked():

@@ -1,6 +1,5 @@
 """The code and the wheels of images, taken out for processes: folders in the cache, named by their layer."""
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from ntp.oci.descriptor import Descriptor
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 from ntp.oci.own_layers import OwnLayers, own_layers, take_out
-from ntp.package.cache import Cache
+from ntp.package.cache import ASIDE, Cache
 from ntp.package.interpreter import compile_folder, platform_tag
 from ntp.package.seals import Seals
 from orchestrator.catalog.image_store import ImageStore
@@ -74,11 +73,10 @@ class Unpacked:
             return folder
         with self._cache.lock(f"{ROOM}-{name}"):
             if folder.is_dir() and not self._seals.hold(folder):
-                # Aside and not away at once: whoever has it open reads on.
-                folder.rename(folder.with_name(f".altered-{name}.{secrets.token_hex(4)}"))
+                self._cache.aside(ROOM, name)
         return self._cache.folder(ROOM, name, make)
 
 
 def layer_of(folder: Path) -> str:
-    """Return the digest of the layer that a folder of the room was taken from."""
-    return f"sha256:{folder.name.partition('-')[0]}"
+    """Return the digest of the layer that a folder of the room was taken from, laid aside or not."""
+    return f"sha256:{folder.name.removeprefix(ASIDE).partition('-')[0]}"
