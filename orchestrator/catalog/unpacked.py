@@ -10,6 +10,7 @@ from ntp.oci.layout import Layout
 from ntp.oci.own_layers import OwnLayers, own_layers, take_out
 from ntp.package.cache import ASIDE, Cache
 from ntp.package.interpreter import compile_folder, platform_tag
+from ntp.package.seal_key import SealKey
 from ntp.package.seals import Seals
 from orchestrator.catalog.image_store import ImageStore
 
@@ -26,12 +27,18 @@ class Folders:
 
 
 class Unpacked:
-    """Methods block: call them in a thread. Several processes may share one cache."""
+    """Methods block: call them in a thread. Several processes may share one cache.
 
-    def __init__(self, store: ImageStore, cache: Path) -> None:
+    Args:
+        store: has the images.
+        cache: the user's folder for what can be made again.
+        states: the folder of all projects, with the key that the folders are sealed with.
+    """
+
+    def __init__(self, store: ImageStore, cache: Path, states: Path) -> None:
         self._store = store
         self._cache = Cache(cache)
-        self._seals = Seals(self._cache)
+        self._seals = Seals(self._cache, SealKey(states))
 
     def of(self, image: Image, name: str) -> Folders:
         """Return the folders of an image that is in the store; each layer is taken out once.
@@ -73,7 +80,11 @@ class Unpacked:
             return folder
         with self._cache.lock(f"{ROOM}-{name}"):
             if folder.is_dir() and not self._seals.hold(folder):
-                self._cache.aside(ROOM, name)
+                # An older release, or who has another key, did not seal it for us: the layer tells.
+                with self._cache.scratch(ROOM, name) as fresh:
+                    make(fresh)
+                    if not self._seals.hold(folder):
+                        self._cache.aside(ROOM, name)
         return self._cache.folder(ROOM, name, make)
 
 
