@@ -133,10 +133,19 @@ def _show_pruned(told: Mapping[str, Any]) -> None:
             ],
         )
     if lost := len(told["unreadable"]):
-        say(f"{lost} of which the manifest was gone or altered: fetched or built again where used")
+        say(f"{lost} more that nothing uses: gone or altered")
+    in_use = len(told["unreadable_in_use"])
+    if in_use:
+        are, they = ("is", "it is") if in_use == 1 else ("are", "they are")
+        say(
+            f"{in_use} in use {are} gone or altered; until {they} fetched or built again, all that processes "
+            "and the engine have of any image stays"
+        )
     word = "would be freed" if told["dry_run"] else "freed"
     sums = [f"{bytes_of(told['freed'])} {word} in the cache"]
-    if engine is None:
+    if in_use:
+        sums.append("what the engine has stays")
+    elif engine is None:
         sums.append("no engine answers: what it has stays")
     elif engine["freed"] is not None:
         sums.append(f"{bytes_of(engine['freed'])} in the engine")

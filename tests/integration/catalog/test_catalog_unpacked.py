@@ -352,6 +352,23 @@ def test_what_was_not_sealed_for_us_is_compared_with_its_layer_and_stays(here, m
     assert later.unaltered(folders) == (what != "no key")
 
 
+@pytest.mark.parametrize("what", ["manifest", "config"])
+def test_pruning_leaves_what_runs_of_an_image_that_was_lost(here, made, what):
+    name = here.keep(*made)
+    given = asyncio.run(here.catalog.prepare(_artifact(here, name)))
+    other = here.room / f"{'0' * 64}-{platform_tag()}"
+    other.mkdir()
+    here.store.layout().path(made[1].digest if what == "manifest" else made[1].id).unlink()
+    assert prune(here.store, {made[1].digest}, dry_run=False).unreadable_in_use
+    assert {*here.room.iterdir()} == {given.code, given.site[1], other}
+    assert given.unaltered()
+    # As soon as it is there again, what nobody has is known again.
+    assert here.keep(*made) == name
+    prune(here.store, {made[1].digest}, dry_run=False)
+    assert {*here.room.iterdir()} == {given.code, given.site[1]}
+    assert given.unaltered()
+
+
 def test_pruning_takes_what_belongs_to_no_image_that_is_used(here, made):
     name = here.keep(*made)
     given = asyncio.run(here.catalog.prepare(_artifact(here, name)))

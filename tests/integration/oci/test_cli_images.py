@@ -176,6 +176,13 @@ def test_an_altered_store_is_found_out(tmp_path, base, ntpctl):
         pass
 
 
+def test_what_was_lost_is_built_again(tmp_path, base, ntpctl):
+    row = _rows(ntpctl("build", "rsi_indicator", "--base", base, "-o", "json"))["rsi_indicator"]
+    Layout.open(tmp_path / "cache" / "images").path(row["digest"]).unlink()
+    again = _rows(ntpctl("build", "rsi_indicator", "-o", "json"))["rsi_indicator"]
+    assert (again["digest"], again["built"]) == (row["digest"], True)
+
+
 @pytest.mark.long
 def test_two_at_once_make_the_same_images(tmp_path, base, ntpctl):
     async def both():
