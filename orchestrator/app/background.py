@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from ntp.package import seal_key
 from orchestrator.app import STORE
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
@@ -124,6 +125,8 @@ def _remove_state(state: Path) -> None:
     shutil.rmtree(state, ignore_errors=True)
     if ours:
         with contextlib.suppress(OSError):  # other projects are in it
+            if {each.name for each in state.parent.iterdir()} == {seal_key.NAME}:
+                (state.parent / seal_key.NAME).unlink()
             state.parent.rmdir()
 
 

@@ -82,7 +82,8 @@ def plugins(
     docker = (on or runtime_name(settings)) == "docker"
     named = NamedImages(store, environment, reserved=PREFIX, whole=docker, bare=not docker)
     if not docker:
-        return ProcessCatalog(by_files, named, Unpacked(store, settings.cache))
+        unpacked = Unpacked(store, settings.cache, settings.state.parent)
+        return ProcessCatalog(by_files, named, unpacked)
     below = environment.get(BASE) or None
     return ImageCatalog(by_files, store, images(settings), named, below)
 

@@ -46,22 +46,25 @@ def use(store: ImageStore) -> Use:
 def prune(settings: Settings, *, dry_run: bool) -> dict[str, Any]:
     """Remove the images that no applied or recorded state uses, from the cache and from the engine.
 
+    The engine keeps all that it has where one that is used was lost: its id there is not known then.
+
     Raises:
         UnreachableError: the state of a project cannot be read: nothing was removed.
         ActionError: the store cannot be written, or somebody builds or fetches for long.
     """
     store = house.image_store(settings)
     used = use(store).recorded
-    ids = {each for one in store.listed() if one.digest in used for each in (one.id, one.digest)}
     pruned = image_pruning.prune(store, used, dry_run=dry_run)
+    ids = {each for one in pruned.kept for each in (one.id, one.digest)}
     told: dict[str, Any] = {
         "dry_run": dry_run,
         "images": [row(each) for each in pruned.images],
         "unreadable": list(pruned.unreadable),
+        "unreadable_in_use": list(pruned.unreadable_in_use),
         "freed": pruned.size,
         "engine": None,
     }
-    if presence.answers(settings.environment):
+    if not pruned.unreadable_in_use and presence.answers(settings.environment):
         # Its client library costs a quarter of a second: only where an engine is used.
         from orchestrator.runtime.docker import pruning
 

@@ -108,13 +108,16 @@ def archive(settings: Settings, digests: Sequence[str]) -> AbstractContextManage
     return house.image_store(settings).archive(digests)
 
 
-def listed(settings: Settings) -> Sequence[tuple[PluginImage, bool]]:
-    """Return each image that is here, and whether it is the newest of its plugin."""
-    rows = house.image_store(settings).listed()
+def listed(settings: Settings) -> tuple[Sequence[tuple[PluginImage, bool]], Sequence[str]]:
+    """Return each image that is here with whether it is the newest of its plugin; and what cannot be read.
+
+    That are digests, of what is attached to an image too.
+    """
+    rows, unreadable = house.image_store(settings).looked_through()
     newest: dict[str, str] = {}
     for row in rows:
         newest.setdefault(object_name(row.plugin), row.digest)
-    return [(row, newest[object_name(row.plugin)] == row.digest) for row in rows]
+    return [(row, newest[object_name(row.plugin)] == row.digest) for row in rows], list(unreadable)
 
 
 def row(image: PluginImage) -> dict[str, Any]:

@@ -16,15 +16,19 @@ def build(
     return [{**images.row(each), "built": each.made} for each in made]
 
 
-def rows(settings: Settings) -> list[dict[str, Any]]:
-    """Return the images that are here, whether each is the newest of its plugin, and who uses it."""
+def told(settings: Settings) -> dict[str, Any]:
+    """Return the images that are here, whether each is the newest of its plugin, who uses it; and what
+    cannot be read.
+    """
     from orchestrator.app import house, image_use, images
 
     used = image_use.use(house.image_store(settings)).applied
-    return [
+    listed, unreadable = images.listed(settings)
+    rows = [
         {**images.row(each), "newest": newest, "used_by": list(used.get(each.digest, ()))}
-        for each, newest in images.listed(settings)
+        for each, newest in listed
     ]
+    return {"images": rows, "unreadable": unreadable}
 
 
 def prune(settings: Settings, *, dry_run: bool) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _taken_out(
     if kept is None:
         raise ActionError(f"{entry.image} is not in the cache any more; run the same again")
     _, image, _ = kept
-    unpacked = Unpacked(ImageStore(settings.cache), settings.cache)
+    unpacked = Unpacked(ImageStore(settings.cache), settings.cache, settings.state.parent)
     taken = unpacked.of(image, f"'{manifest.name}'")
     if against := obstacles(taken, manifest, versions()):
         raise _refused(manifest, against)

@@ -181,13 +181,14 @@ class ImageStore:
         """
         return self.looked_through()[0]
 
-    def looked_through(self) -> tuple[Sequence[PluginImage], Sequence[Descriptor]]:
-        """Return the same, and what else the index names whose document is gone or was altered.
+    def looked_through(self) -> tuple[Sequence[PluginImage], Mapping[str, OciError]]:
+        """Return the same, and why what else the index names cannot be read, by digest.
 
         Raises:
             ActionError: the store cannot be read.
         """
-        rows, unreadable = [], []
+        rows: list[PluginImage] = []
+        unreadable: dict[str, OciError] = {}
         if (self.root / "index.json").exists():
             with told():
                 layout = self.layout()
@@ -198,8 +199,11 @@ class ImageStore:
                             rows.append(row_of(image, each.annotations, made=False))
                         else:
                             layout.read_json(each)
-                    except OciError:
-                        unreadable.append(each)
+                    except OciError as error:
+                        unreadable[each.digest] = error
+                    except OSError as error:
+                        words = f"{each.digest} cannot be read: {error.strerror}"
+                        unreadable[each.digest] = OciError(words, fix=f"see {self.root}")
         rows.sort(key=lambda row: row.at, reverse=True)
         return sorted(rows, key=lambda row: row.plugin), unreadable
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from ntp.oci import base_image, source
 from ntp.oci import image as images
-from ntp.oci.fault import OciError
+from ntp.oci.fault import LostError, OciError
 from ntp.oci.layer import PLAIN
 from ntp.oci.layout import Layout, named
 from ntp.oci.plugin_image import INPUT, build, key
@@ -129,7 +129,10 @@ class Images:
     def _found(self, layout: Layout, wanted: str) -> PluginImage | None:
         for each in layout.index():
             if each.annotations.get(INPUT) == wanted:
-                found = images.read(layout, each)
+                try:
+                    found = images.read(layout, each)
+                except LostError:
+                    return None  # it is made again, the same bytes
                 if all(layout.has(layer) for layer in found.layers):
                     return row_of(found, each.annotations, made=False)
         return None

@@ -1,6 +1,5 @@
 """The code and the wheels of images, taken out for processes: folders in the cache, named by their layer."""
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,9 @@ from ntp.oci.descriptor import Descriptor
 from ntp.oci.image import Image
 from ntp.oci.layout import Layout
 from ntp.oci.own_layers import OwnLayers, own_layers, take_out
-from ntp.package.cache import Cache
+from ntp.package.cache import ASIDE, Cache
 from ntp.package.interpreter import compile_folder, platform_tag
+from ntp.package.seal_key import SealKey
 from ntp.package.seals import Seals
 from orchestrator.catalog.image_store import ImageStore
 
@@ -27,12 +27,18 @@ class Folders:
 
 
 class Unpacked:
-    """Methods block: call them in a thread. Several processes may share one cache."""
+    """Methods block: call them in a thread. Several processes may share one cache.
 
-    def __init__(self, store: ImageStore, cache: Path) -> None:
+    Args:
+        store: has the images.
+        cache: the user's folder for what can be made again.
+        states: the folder of all projects, with the key that the folders are sealed with.
+    """
+
+    def __init__(self, store: ImageStore, cache: Path, states: Path) -> None:
         self._store = store
         self._cache = Cache(cache)
-        self._seals = Seals(self._cache)
+        self._seals = Seals(self._cache, SealKey(states))
 
     def of(self, image: Image, name: str) -> Folders:
         """Return the folders of an image that is in the store; each layer is taken out once.
@@ -74,11 +80,14 @@ class Unpacked:
             return folder
         with self._cache.lock(f"{ROOM}-{name}"):
             if folder.is_dir() and not self._seals.hold(folder):
-                # Aside and not away at once: whoever has it open reads on.
-                folder.rename(folder.with_name(f".altered-{name}.{secrets.token_hex(4)}"))
+                # An older release, or who has another key, did not seal it for us: the layer tells.
+                with self._cache.scratch(ROOM, name) as fresh:
+                    make(fresh)
+                    if not self._seals.hold(folder):
+                        self._cache.aside(ROOM, name)
         return self._cache.folder(ROOM, name, make)
 
 
 def layer_of(folder: Path) -> str:
-    """Return the digest of the layer that a folder of the room was taken from."""
-    return f"sha256:{folder.name.partition('-')[0]}"
+    """Return the digest of the layer that a folder of the room was taken from, laid aside or not."""
+    return f"sha256:{folder.name.removeprefix(ASIDE).partition('-')[0]}"

@@ -56,7 +56,10 @@ def build(
     """
     with _Progress() as progress:
         rows = listed_images.build(located(files, project), names, base, progress.tell)
-    _show(rows, output, last="built")
+    if output == "table":
+        _table(rows, last="built")
+    else:
+        emit({"images": list(rows)}, output)
 
 
 @images.command(name="list")
@@ -72,11 +75,18 @@ def list_(files: tuple[str, ...], project: str | None, output: str) -> None:
       ntpctl images list
       ntpctl images list -o json
     """
-    rows = listed_images.rows(located(files, project))
-    if not rows and output == "table":
-        say("no image is here yet; `ntpctl images build` makes them")
+    told = listed_images.told(located(files, project))
+    if output != "table":
+        emit(told, output)
         return
-    _show(rows, output, last="newest")
+    if told["images"]:
+        _table(told["images"], last="newest")
+    elif not told["unreadable"]:
+        say("no image is here yet; `ntpctl images build` makes them")
+    if count := len(told["unreadable"]):
+        say(
+            f"{count} more cannot be read; `ntpctl images prune --dry-run` says why, or what would go"
+        )
 
 
 @images.command()
@@ -133,20 +143,26 @@ def _show_pruned(told: Mapping[str, Any]) -> None:
             ],
         )
     if lost := len(told["unreadable"]):
-        say(f"{lost} of which the manifest was gone or altered: fetched or built again where used")
+        say(f"{lost} more that nothing uses: gone or altered")
+    in_use = len(told["unreadable_in_use"])
+    if in_use:
+        are, they = ("is", "it is") if in_use == 1 else ("are", "they are")
+        say(
+            f"{in_use} in use {are} gone or altered; until {they} fetched or built again, all that processes "
+            "and the engine have of any image stays"
+        )
     word = "would be freed" if told["dry_run"] else "freed"
     sums = [f"{bytes_of(told['freed'])} {word} in the cache"]
-    if engine is None:
+    if in_use:
+        sums.append("what the engine has stays")
+    elif engine is None:
         sums.append("no engine answers: what it has stays")
     elif engine["freed"] is not None:
         sums.append(f"{bytes_of(engine['freed'])} in the engine")
     say("; ".join(sums))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], output: str, *, last: str) -> None:
-    if output != "table":
-        emit({"images": list(rows)}, output)
-        return
+def _table(rows: Sequence[Mapping[str, Any]], *, last: str) -> None:
     now = datetime.now(UTC).isoformat()
     table(
         rows,

@@ -9,6 +9,7 @@ from ntp import stand_in
 from ntp.declared import declared
 from ntp.package.cache import Cache
 from ntp.package.fault import PackageError
+from ntp.package.tree import Tree
 from ntp.package.wheels import unmet
 from orchestrator.catalog.describe import undeclared
 
@@ -190,7 +191,34 @@ def test_a_failed_maker_leaves_nothing(tmp_path):
     assert list((tmp_path / "env").iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"check": "x", "value": 1}', b"\xff"])
+def test_an_altered_copy_is_made_again_and_stays_for_who_runs_from_it(tmp_path):
+    cache, tree = Cache(tmp_path), Tree({"a.py": b"a = 1\n", "late.py": b"b = 2\n"})
+    folder = cache.tree(tree)
+    (folder / "a.py").chmod(0o644)
+    (folder / "a.py").write_bytes(b"a = 9\n")
+    assert cache.tree(tree) == folder
+    assert (folder / "a.py").read_bytes() == b"a = 1\n"
+    [aside] = set(folder.parent.iterdir()) - {folder}
+    assert {each.name: each.read_bytes() for each in aside.iterdir()} == {
+        "a.py": b"a = 9\n",
+        "late.py": b"b = 2\n",
+    }
+    assert cache.tree(tree) == folder
+
+
+def test_what_cannot_be_laid_aside_says_what_to_do(tmp_path):
+    # There is room for the name itself, and none for a longer one.
+    name = "a" * 240
+    Cache(tmp_path).folder("env", name, lambda _: None)
+    with pytest.raises(PackageError, match="set NTP_CACHE to a folder") as caught:
+        Cache(tmp_path).aside("env", name)
+    assert caught.value.reason == "CacheFailed"
+
+
+DAMAGED = [b"", b"{", b"[]", b'{"check": "x", "value": 1}', b"\xff", b"[" * 200_000]
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_document_is_no_document(tmp_path, damage):
     cache = Cache(tmp_path)
     cache.write("room", "key", {"a": [1]})

@@ -13,9 +13,13 @@ from ntp.oci import image, source
 from ntp.oci.base_image import facts
 from ntp.oci.descriptor import CONFIG, MANIFEST, Descriptor, digest_of, dump
 from ntp.oci.layout import Layout
+from ntp.oci.own_layers import own_layers
 from ntp.oci.plugin_image import Plugin, build
+from ntp.package.cache import Cache
 from ntp.package.interpreter import platform_tag
 from ntp.package.lock import Pin
+from ntp.package.seal_key import SealKey
+from ntp.package.seals import Seals
 from ntp.package.tree import Tree
 from ntp.package.wheels import Pip
 from orchestrator.catalog.catalog import LocalCatalog
@@ -24,7 +28,7 @@ from orchestrator.catalog.image_pruning import prune
 from orchestrator.catalog.image_store import ImageStore, about, with_annotations
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.catalog.process_catalog import ProcessCatalog
-from orchestrator.catalog.unpacked import Unpacked
+from orchestrator.catalog.unpacked import Folders, Unpacked
 from orchestrator.errors import ActionError
 from orchestrator.spec.model import Place, Wanted
 from tests.worlds import base_image
@@ -59,11 +63,15 @@ def here(tmp_path, warm_cache):
     (warm_cache / "env").mkdir(exist_ok=True)
     (cache / "env").symlink_to(warm_cache / "env", target_is_directory=True)
     store = ImageStore(cache)
+    states = tmp_path / "states"
+    states.mkdir()
     by_files = LocalCatalog(
         project_folder=tmp_path, cache=cache, bundled=tmp_path / "none", pip=Pip({})
     )
     catalog = ProcessCatalog(
-        by_files, NamedImages(store, {}, reserved="io.ntp.", bare=True), Unpacked(store, cache)
+        by_files,
+        NamedImages(store, {}, reserved="io.ntp.", bare=True),
+        Unpacked(store, cache, states),
     )
 
     def keep(layout, built):
@@ -76,7 +84,7 @@ def here(tmp_path, warm_cache):
         return f"127.0.0.1:1/me/mine:1.0.0@{built.digest}"
 
     return SimpleNamespace(
-        catalog=catalog, store=store, keep=keep, cache=cache, room=cache / "unpacked"
+        catalog=catalog, store=store, keep=keep, cache=cache, room=cache / "unpacked", states=states
     )
 
 
@@ -236,7 +244,6 @@ ALTERED = {
     "one less": lambda given: (given.code / "own" / "data.txt").unlink(),
     "a link": lambda given: (given.code / "json.py").symlink_to("/etc/hostname"),
     "a pipe": lambda given: os.mkfifo(given.code / "json.py"),
-    "no seal": lambda given: next(given.code.parents[1].glob("seals/*")).unlink(),
 }  # fmt: skip
 
 
@@ -246,8 +253,8 @@ def test_what_was_altered_since_it_was_taken_out_is_taken_out_anew(here, made, w
     given = asyncio.run(here.catalog.prepare(artifact))
     assert given.unaltered()
     ALTERED[what](given)
-    assert given.unaltered() == (what == "no seal")  # nobody touched what was compared
-    unpacked = Unpacked(here.store, here.cache)
+    assert not given.unaltered()
+    unpacked = Unpacked(here.store, here.cache, here.states)
     folders = unpacked.of(made[1], "mine")
     assert (folders.code, folders.wheels) == (given.code, given.site[1])
     assert unpacked.unaltered(folders)
@@ -256,11 +263,110 @@ def test_what_was_altered_since_it_was_taken_out_is_taken_out_anew(here, made, w
     assert (given.code / "mine.py").read_bytes().endswith(b"+ 1\n")
     assert (given.site[1] / "demo_lib" / "__init__.py").read_text() == "VALUE = 41\n"
     [aside] = here.room.glob(".altered-*")
+    left = sorted(aside.rglob("*"))
+    # A plugin that was started from it may import more of it at any time.
     prune(here.store, {made[1].digest}, dry_run=False)
-    assert not aside.exists()
+    assert sorted(aside.rglob("*")) == left
     assert unpacked.unaltered(folders)
     prune(here.store, set(), dry_run=False)
+    assert not aside.exists()
     assert list(here.cache.glob("seals/*")) == []
+
+
+def _said(given):
+    return given.code.parents[1] / "seals" / f"{given.code.name}.json"
+
+
+def _sealed_anew(given):
+    """As somebody does who may write to the cache alone."""
+    _written(given.code / "mine.py", b"import demo_lib\nx = demo_lib.VALUE + 9\n")
+    other = SealKey(given.code.parents[2] / "no state folder")
+    Seals(Cache(given.code.parents[1]), other).note(given.code, given.code.name)
+
+
+def _crafted(value):
+    def craft(given):
+        _written(given.code / "mine.py", b"x = 9\n")
+        Cache(given.code.parents[1]).write("seals", given.code.name, value)
+
+    return craft
+
+
+FORGED = {
+    "folder and seal": _sealed_anew,
+    "a list": _crafted({"entries": [1], "bytes": {}}),
+    "no mapping": _crafted([1]),
+    "nested": lambda given: _crafted(1)(given) or _said(given).write_text("[" * 200_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_seal_that_was_altered_too_holds_for_nothing(here, made, what):
+    given = asyncio.run(here.catalog.prepare(_artifact(here, here.keep(*made))))
+    FORGED[what](given)
+    # A process that has not looked at it yet, as the next controller.
+    unpacked = Unpacked(here.store, here.cache, here.states)
+    folders = Folders(own_layers(made[1], "mine"), given.code, given.site[1])
+    assert not unpacked.unaltered(folders)
+    assert unpacked.of(made[1], "mine") == folders
+    assert (given.code / "mine.py").read_bytes().endswith(b"+ 1\n")
+    assert len([*here.room.glob(".altered-*")]) == 1
+    assert Unpacked(here.store, here.cache, here.states).unaltered(folders)
+
+
+def _other_key(here):
+    (here.states / "seals.key").write_bytes(b"k" * 32)
+
+
+def _no_key(here):
+    (here.states / "seals.key").unlink()
+    here.states.rmdir()
+
+
+def _open_key(here):
+    (here.states / "seals.key").chmod(0o644)
+
+
+UNKNOWN = {
+    "no seal": lambda here: [each.unlink() for each in here.cache.glob("seals/*")],
+    "another key": _other_key,
+    "no key": _no_key,
+    "a key that others may read": _open_key,
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_what_was_not_sealed_for_us_is_compared_with_its_layer_and_stays(here, made, what):
+    given = asyncio.run(here.catalog.prepare(_artifact(here, here.keep(*made))))
+    assert (here.states / "seals.key").stat().st_mode & 0o777 == 0o600
+    before = {each: each.stat().st_ino for each in here.room.iterdir()}
+    UNKNOWN[what](here)
+    unpacked = Unpacked(here.store, here.cache, here.states)
+    folders = Folders(own_layers(made[1], "mine"), given.code, given.site[1])
+    assert not unpacked.unaltered(folders)
+    assert unpacked.of(made[1], "mine") == folders
+    assert unpacked.unaltered(folders)
+    assert {each: each.stat().st_ino for each in here.room.iterdir()} == before
+    # Sealed now, for all who have the key; where there is no folder for one, for nobody else.
+    later = Unpacked(here.store, here.cache, here.states)
+    assert later.unaltered(folders) == (what != "no key")
+
+
+@pytest.mark.parametrize("what", ["manifest", "config"])
+def test_pruning_leaves_what_runs_of_an_image_that_was_lost(here, made, what):
+    name = here.keep(*made)
+    given = asyncio.run(here.catalog.prepare(_artifact(here, name)))
+    other = here.room / f"{'0' * 64}-{platform_tag()}"
+    other.mkdir()
+    here.store.layout().path(made[1].digest if what == "manifest" else made[1].id).unlink()
+    assert prune(here.store, {made[1].digest}, dry_run=False).unreadable_in_use
+    assert {*here.room.iterdir()} == {given.code, given.site[1], other}
+    assert given.unaltered()
+    # As soon as it is there again, what nobody has is known again.
+    assert here.keep(*made) == name
+    prune(here.store, {made[1].digest}, dry_run=False)
+    assert {*here.room.iterdir()} == {given.code, given.site[1]}
+    assert given.unaltered()
 
 
 def test_pruning_takes_what_belongs_to_no_image_that_is_used(here, made):

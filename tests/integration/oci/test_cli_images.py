@@ -155,7 +155,8 @@ def test_a_runtime_gets_images_and_one_file_to_load_them_all(tmp_path, base, ntp
         room.archive(settings, ["sha256:" + "0" * 64]),
     ):
         pass
-    listed = room.listed(settings)
+    listed, unreadable = room.listed(settings)
+    assert unreadable == []
     store = Layout.open(tmp_path / "cache" / "images")
     for row, _ in listed:
         (entry,) = (each for each in store.index() if each.digest == row.digest)
@@ -174,6 +175,20 @@ def test_an_altered_store_is_found_out(tmp_path, base, ntpctl):
     layer.write_bytes(content)
     with pytest.raises(ActionError, match="altered"), room.archive(settings, [row["digest"]]):
         pass
+
+
+def test_what_cannot_be_read_is_listed_and_built_again(tmp_path, base, ntpctl):
+    row = _rows(ntpctl("build", "rsi_indicator", "--base", base, "-o", "json"))["rsi_indicator"]
+    manifest = Layout.open(tmp_path / "cache" / "images").path(row["digest"])
+    manifest.unlink()
+    told = ntpctl("list")
+    assert told.stdout == ""
+    assert "1 more cannot be read" in told.stderr
+    said = json.loads(ntpctl("list", "-o", "json").stdout)
+    assert said == {"images": [], "unreadable": [row["digest"]]}
+    again = _rows(ntpctl("build", "rsi_indicator", "-o", "json"))["rsi_indicator"]
+    assert (again["digest"], again["built"]) == (row["digest"], True)
+    assert json.loads(ntpctl("list", "-o", "json").stdout)["unreadable"] == []
 
 
 @pytest.mark.long

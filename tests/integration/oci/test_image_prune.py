@@ -1,6 +1,7 @@
 """What `ntpctl images prune` takes away: what no applied or recorded state of any project uses, no more."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -9,13 +10,16 @@ import pytest
 
 from ntp.oci import image
 from ntp.oci.referrer import attach
+from orchestrator.app import image_use
 from orchestrator.app.image_use import use
 from orchestrator.catalog.image_pruning import prune
 from orchestrator.catalog.image_store import BASE, ImageStore, about, with_annotations
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Revision
+from orchestrator.settings import find
 from orchestrator.store.sqlite import SqliteStore
 from tests.worlds.packed import packed
+from tests.worlds.recorded_engine import recorded
 from tests.worlds.users import plain
 
 
@@ -118,36 +122,97 @@ def test_where_a_state_cannot_be_read_nothing_is_known_to_be_free(store, images,
         use(store)
 
 
+def _lose(file, how):
+    if how == "gone":
+        file.unlink()
+        return
+    file.chmod(0o644)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"]" if how == "altered" else bytes(len(content)))
+
+
+def _named(store, digest):
+    """Its entry in the index, and the image."""
+    layout = store.layout()
+    [entry] = [each for each in layout.index() if each.digest == digest]
+    return entry, image.read(layout, entry)
+
+
 @pytest.mark.parametrize("how", ["gone", "altered", "no JSON"])
-@pytest.mark.parametrize("which", [0, 1])
-def test_an_image_whose_manifest_cannot_be_read_goes_with_what_it_alone_had(
-    store, images, base, how, which
+@pytest.mark.parametrize("what", ["manifest", "config"])
+def test_an_image_that_was_lost_and_is_not_used_goes_with_what_it_alone_had(
+    store, images, base, how, what
 ):
     layout = store.layout()
-    [entry] = [each for each in layout.index() if each.digest == images[which]]
-    manifest = layout.path(entry.digest)
-    only = image.read(layout, entry).config_descriptor
-    if how == "gone":
-        manifest.unlink()
-    else:
-        manifest.chmod(0o644)
-        manifest.write_bytes(
-            manifest.read_bytes()[:-1] + b"]" if how == "altered" else b"\0" * entry.size
-        )
-    assert {each.digest for each in store.listed()} == {*images} - {entry.digest}
+    entry, only = _named(store, images[1])
+    _lose(layout.path(entry.digest if what == "manifest" else only.id), how)
+    assert {each.digest for each in store.listed()} == {images[0], images[2]}
     told = prune(store, {images[0]}, dry_run=True)
-    assert told.unreadable == (entry.digest,)
-    assert {each.digest for each in told.images} == {*images[1:]} - {entry.digest}
+    assert (told.unreadable, told.unreadable_in_use) == ((entry.digest,), ())
+    assert [each.digest for each in told.images] == [images[2]]
+    assert [each.digest for each in told.kept] == [images[0]]
     assert prune(store, {images[0]}, dry_run=False) == told
-    kept = {images[0]} - {entry.digest}
-    assert {each.digest for each in store.listed()} == kept
-    assert not layout.has(only)
+    assert [each.digest for each in store.listed()] == [images[0]]
+    assert not layout.has(only.config_descriptor)
     # The base, what is left, and what is attached to these.
-    assert len(layout.index()) == 2 * (1 + len(kept))
+    assert len(layout.index()) == 4
     for each in layout.index():
         if each.artifact_type is None:
             image.check(layout, image.read(layout, each))
     assert prune(store, {images[0]}, dry_run=False).size == 0
+
+
+@pytest.mark.parametrize("how", ["gone", "altered", "no JSON"])
+@pytest.mark.parametrize("what", ["manifest", "config"])
+def test_an_image_that_was_lost_and_is_used_stays_named_with_its_blobs(
+    store, images, base, how, what
+):
+    layout = store.layout()
+    entry, used = _named(store, images[0])
+    _, other = _named(store, images[1])
+    _lose(layout.path(entry.digest if what == "manifest" else used.id), how)
+    told = prune(store, {images[0]}, dry_run=True)
+    assert (told.unreadable, told.unreadable_in_use) == ((), (entry.digest,))
+    assert {each.digest for each in told.images} == {*images[1:]}
+    assert prune(store, {images[0]}, dry_run=False) == told
+    assert not layout.has(other.config_descriptor)
+    # Of one without its manifest what others share may go: it is fetched with the manifest.
+    whole = used.layers if what == "config" else [used.config_descriptor]
+    assert all(map(layout.has, whole))
+    assert entry in layout.index()
+    # The base, what is used, and what is attached to these.
+    assert len(layout.index()) == 4
+
+
+def _behind_a_link(store, digest):
+    path = store.layout().path(digest)
+    path.symlink_to(path.rename(store.root / "elsewhere"))
+    return "cannot be read: Too many levels of symbolic links"
+
+
+def _of_a_newer_release(store, digest):
+    layout = store.layout()
+    entry, _ = _named(store, digest)
+    document = layout.read_json(entry)
+    document["layers"][-1]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
+    newer = layout.put_json(document, entry.media_type)
+    store.keep(layout, with_annotations(newer, about("mine", "4.0.0", newer.digest)), [])
+    return r"is application/vnd\.oci\.image\.layer\.v1\.tar\+zstd, which is not read"
+
+
+@pytest.mark.parametrize("make", [_behind_a_link, _of_a_newer_release])
+@pytest.mark.parametrize("which", [0, 1])
+def test_where_one_cannot_be_read_for_another_reason_nothing_is_removed(
+    store, images, base, make, which
+):
+    words = make(store, images[which])
+    index = store.layout().index()
+    before = sorted((store.root / "blobs" / "sha256").iterdir())
+    with pytest.raises(ActionError, match=f"nothing was removed: .*{words}"):
+        prune(store, {images[0]}, dry_run=False)
+    assert store.layout().index() == index
+    assert sorted((store.root / "blobs" / "sha256").iterdir()) == before
+    assert len(store.listed()) == (3 if make is _of_a_newer_release else 2)
 
 
 def test_an_attachment_that_cannot_be_read_goes_alone(store, images, base):
@@ -200,3 +265,25 @@ def test_what_is_seen_and_pruned_by_command(store, images, tmp_path):
     assert images[1][:19] in done.stdout
     assert "freed in the cache; no engine answers" in done.stderr
     assert [each.digest for each in store.listed()] == [images[0]]
+
+
+def test_of_an_engine_nothing_is_asked_while_one_that_is_used_is_lost(store, images, tmp_path):
+    store.serve(_state(tmp_path / "desk", {"mine": images[0]}))
+    store.layout().path(images[0]).unlink()
+    with recorded("rootless-26.1-cgroup-v1", tmp_path, owner=os.geteuid()) as engine:
+        settings = find(
+            (),
+            cwd=tmp_path,
+            environment={"NTP_CACHE": str(tmp_path / "cache"), "DOCKER_HOST": engine},
+        )
+        told = image_use.prune(settings, dry_run=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "images", "prune"],
+            capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+            env={**plain(), "NTP_CACHE": str(tmp_path / "cache"), "DOCKER_HOST": engine},
+        )  # fmt: skip
+    assert (told["engine"], told["unreadable_in_use"]) == (None, [images[0]])
+    assert {each["digest"] for each in told["images"]} == set(images[1:])
+    assert done.returncode == 0, done.stderr
+    assert "1 in use is gone or altered; until it is fetched" in done.stderr
+    assert "freed in the cache; what the engine has stays" in done.stderr

@@ -11,3 +11,7 @@ class OciError(Exception):
         self.fix = fix
         self.reason = reason
         self.transient = transient
+
+
+class LostError(OciError):
+    """The bytes that a digest names are not there, or are others by now; no other failure to read them."""

@@ -20,7 +20,7 @@ from ntp.oci.descriptor import (
     load,
     parse,
 )
-from ntp.oci.fault import OciError
+from ntp.oci.fault import LostError, OciError
 
 REF = "org.opencontainers.image.ref.name"
 MARK = b'{"imageLayoutVersion":"1.0.0"}'
@@ -206,8 +206,11 @@ class Layout:
         path = self.path(descriptor.digest)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise LostError(f"the blob {descriptor.digest} is not in {self.root}") from error
         except OSError as error:
-            raise OciError(f"the blob {descriptor.digest} is not in {self.root}") from error
+            words = f"the blob {descriptor.digest} cannot be read: {error.strerror}"
+            raise OciError(words, fix=f"see {path}") from error
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OciError(f"the blob {descriptor.digest} is no regular file")
@@ -260,12 +263,12 @@ class Hashed:
 
 def _compare(found: Hashed, expected: Descriptor) -> None:
     if found.size != expected.size:
-        raise OciError(
+        raise LostError(
             f"the blob {expected.digest} has {found.size:,} bytes, and its descriptor says "
             f"{expected.size:,}"
         )
     if found.digest != expected.digest:
-        raise OciError(
+        raise LostError(
             f"the blob {expected.digest} was altered: its bytes are {found.digest}",
             fix="get it once more; if that stays so, ask who serves it",
         )

@@ -1,11 +1,12 @@
 """Content-addressed folders on disk: made once, under a lock, complete or not there at all."""
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ntp.package.tree import Tree, TreeError, read_folder
 
 LOCK_S = 600.0
 """Longest wait for another process that makes the same folder (an installation may take minutes)."""
+ASIDE = ".altered-"
+"""Before the name of a folder that is not taken any more."""
 
 
 def root(environ: Mapping[str, str]) -> Path:
@@ -49,24 +52,32 @@ class Cache:
         with self.lock(f"{room}-{digest}"):
             if target.is_dir():
                 return target
-            # We hold the lock, so whatever stands here was left by a process that died.
-            for leftover in parent.glob(f".{digest}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            scratch = parent / f".{digest}.{secrets.token_hex(4)}"
-            scratch.mkdir()
-            try:
+            with self.scratch(room, digest) as scratch:
                 make(scratch)
                 _seal(scratch)
                 scratch.rename(target)
-            except OSError as error:
-                raise PackageError(
-                    f"the cache cannot be written: {error.strerror or error}; free space, or set "
-                    "NTP_CACHE to a folder that can be written",
-                    reason="CacheFailed",
-                ) from error
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
         return target
+
+    @contextlib.contextmanager
+    def scratch(self, room: str, digest: str) -> Iterator[Path]:
+        """Yield a folder to fill, for who holds the lock of that name; what is in it after the block goes."""
+        parent = self._room(room)
+        # The lock is ours, so whatever stands here was left by a process that died.
+        for leftover in parent.glob(f".{digest}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        found = parent / f".{digest}.{secrets.token_hex(4)}"
+        with _written():
+            try:
+                found.mkdir()
+                yield found
+            finally:
+                shutil.rmtree(found, ignore_errors=True)
+
+    def aside(self, room: str, digest: str) -> None:
+        """Take an altered folder out of the way, and leave it whole: who runs from it may not have all of it yet."""
+        folder = self.root / room / digest
+        with _written():
+            folder.rename(folder.with_name(f"{ASIDE}{digest}.{secrets.token_hex(4)}"))
 
     def tree(self, tree: Tree) -> Path:
         """Keep a copy of a plugin's files and return its folder; an altered copy is made again."""
@@ -81,8 +92,8 @@ class Cache:
         if self.code(tree.digest) is not None:
             return folder
         with self.lock(f"code-{tree.digest}"):
-            # Aside and not away at once: whoever has it open reads on.
-            folder.rename(folder.with_name(f".{tree.digest}.{secrets.token_hex(4)}"))
+            if folder.exists() and self.code(tree.digest) is None:
+                self.aside("code", tree.digest)
         return self.folder("code", tree.digest, write)
 
     def code(self, digest: str) -> Path | None:
@@ -97,7 +108,7 @@ class Cache:
         """Return a small JSON document, or None: absent, torn and altered are the same."""
         try:
             document = json.loads((self.root / room / f"{key}.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(document, dict) or document.get("check") != _check(document.get("value")):
             return None
@@ -134,6 +145,18 @@ def write_text(path: Path, text: str) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PackageError(
+            f"the cache cannot be written: {error.strerror or error}; free space, or set "
+            "NTP_CACHE to a folder that can be written",
+            reason="CacheFailed",
+        ) from error
 
 
 def _seal(folder: Path) -> None:

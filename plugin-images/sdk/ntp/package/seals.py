@@ -1,15 +1,19 @@
 """Folders of the cache that have to stay as they were made: what is in them is compared before it is used."""
 
 import hashlib
+import hmac
+import json
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from ntp.package.cache import Cache
+from ntp.package.seal_key import SealKey
 
 ROOM = "seals"
 _CHUNK = 1024**2
+_CODE = "hmac-sha256"
 
 _Mark = tuple[tuple[str, int, int, int, int, int], ...]
 """Of each file and folder: path, kind, number, size, and when it and its content were touched last."""
@@ -18,11 +22,13 @@ _Mark = tuple[tuple[str, int, int, int, int, int], ...]
 class Seals:
     """Keeps what is in folders of the cache, by the folder's name.
 
-    A folder that nobody has touched since this process compared it is not read again.
+    What is kept lies in the same cache, so it bears a code that only who has the key can make. A folder that
+    nobody has touched since this process compared it is not read again.
     """
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, key: SealKey) -> None:
         self._cache = cache
+        self._key = key
         self._compared: dict[Path, _Mark] = {}
 
     def note(self, folder: Path, name: str) -> None:
@@ -32,24 +38,32 @@ class Seals:
             PackageError: the cache cannot be made.
             OSError: the folder cannot be read, or the cache not be written.
         """
-        self._cache.write(ROOM, name, _content(folder, _mark(folder)))
+        content = _content(folder, _mark(folder))
+        self._cache.write(ROOM, name, {**content, _CODE: self._code(name, content)})
 
     def hold(self, folder: Path) -> bool:
-        """Whether a folder is there, with exactly the files that were noted."""
-        said = self._cache.read(ROOM, folder.name)
+        """Whether a folder is there, with exactly the files that were noted with our key."""
         try:
             mark = _mark(folder)
             if self._compared.get(folder) == mark:
                 return True
+            said = self._cache.read(ROOM, folder.name)
             # Who made it larger shall not be read to the end of what they put there.
-            if not isinstance(said, dict) or _extent(mark).items() - said.items():
+            extent = _extent(mark)
+            if not isinstance(said, dict) or any(said.get(key) != extent[key] for key in extent):
                 return False
-            if _content(folder, mark) != said:
+            content = _content(folder, mark)
+            if said != {**content, _CODE: self._code(folder.name, content)}:
                 return False
         except OSError:
             return False
         self._compared[folder] = mark
         return True
+
+    def _code(self, name: str, content: Mapping[str, object]) -> str:
+        """Of the name too: what one folder was sealed with is none of another's."""
+        text = json.dumps([name, content], sort_keys=True)
+        return hmac.new(self._key.read(), text.encode(), "sha256").hexdigest()
 
 
 def _mark(folder: Path) -> _Mark:
