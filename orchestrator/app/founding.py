@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.bus import founding
@@ -13,9 +13,13 @@ from orchestrator.cluster.kinds import SECRET
 from orchestrator.errors import ActionError, ConflictError
 from orchestrator.runtime.kubernetes.tokens import SEED_BYTES, Signer
 
+SERVERS = 3
 
-def into_folder(folder: Path, project: str) -> list[Path]:
+
+def into_folder(folder: Path, project: str, routes: Sequence[str] = ()) -> list[Path]:
     """Write the files of a new operator, for their owner alone; return them.
+
+    `routes`: HOST:PORT of each server of a cluster, for the others.
 
     Raises:
         ActionError: some of them are there, or the folder cannot be made.
@@ -33,13 +37,13 @@ def into_folder(folder: Path, project: str) -> list[Path]:
         raise ActionError(
             f"{folder} cannot be made: {error.strerror}", reason="KeysFolder"
         ) from error
-    made = founding.found(project)
+    made = founding.found(project, routes)
     for name, content in made.items():
         write_private(folder / name, content, last=True)
     return [folder / name for name in made]
 
 
-def into_secret(name: str, project: str) -> bool:
+def into_secret(name: str, project: str, routes: Sequence[str] = ()) -> bool:
     """Create the Secret with all but the root's key; False: one of that name is there, and stays.
 
     In a pod it is of the pod's namespace. The right to create Secrets is all that it takes.
@@ -49,7 +53,7 @@ def into_secret(name: str, project: str) -> bool:
         UnreachableError: the API server does not answer.
         ActionError: it refuses.
     """
-    made = founding.found(project)
+    made = founding.found(project, routes)
     kept = {key: made[key] for key in made if key != founding.ROOT}
     return asyncio.run(_create(name, project, "nats-keys", kept))
 
@@ -61,10 +65,15 @@ def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[st
     """
     made = {}
     if nats is not None:
-        made[nats] = into_secret(nats, project)
+        made[nats] = into_secret(nats, project, routes_of(project))
     if egress is not None:
         made[egress] = egress_into_secret(egress, project)
     return made
+
+
+def routes_of(release: str) -> list[str]:
+    """Return where the servers of the chart find each other, should there be several (helm/ntp/templates/nats.yaml)."""
+    return [f"{release}-nats-{number}.{release}-nats-servers:6222" for number in range(SERVERS)]
 
 
 def egress_into_secret(name: str, project: str) -> bool:

@@ -6,7 +6,7 @@ It signs nothing but the system account; accounts come with the plugins (orchest
 import json
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.bus import external
@@ -14,14 +14,17 @@ from orchestrator.bus.authority import Authority
 from orchestrator.bus.keys import OPERATOR, Keyring
 
 SERVER_PART, ROUTES_PART, ROOT = "operator.conf", "routes.conf", "operator-root.nk"
+_USER = "ntp"
 FILES = (external.OPERATOR, external.SYSTEM, ROOT, SERVER_PART, ROUTES_PART)
 
 
-def found(project: str) -> Mapping[str, bytes]:
+def found(project: str, routes: Sequence[str] = ()) -> Mapping[str, bytes]:
     """Make an operator, its system account and a user of that; return files by their names.
 
+    `routes`: HOST:PORT of each server of a cluster, for the others.
+
     `operator.nk` and `system.creds` are what NTP_NATS asks for. Servers include `operator.conf`, which holds
-    tokens and no key, and those of a cluster `routes.conf`, a password between themselves. `operator-root.nk`
+    tokens and no key, and those of a cluster `routes.conf`, where the others are and a password between themselves. `operator-root.nk`
     is the seed with which another signing key is made: nothing that runs needs it.
     """
     with tempfile.TemporaryDirectory(prefix="ntp-operator-") as folder:
@@ -34,7 +37,7 @@ def found(project: str) -> Mapping[str, bytes]:
             external.SYSTEM: authority.system_credentials(),
             ROOT: ring.key("operator", OPERATOR).seed + b"\n",
             SERVER_PART: _server_part(authority.operator_token(), system, token).encode(),
-            ROUTES_PART: _routes_part(secrets.token_urlsafe(24)).encode(),
+            ROUTES_PART: _routes_part(secrets.token_urlsafe(24), routes).encode(),
         }
 
 
@@ -49,8 +52,11 @@ resolver_preload: {{
 """
 
 
-def _routes_part(password: str) -> str:
+def _routes_part(password: str, routes: Sequence[str]) -> str:
+    # A server shows another what the route to it says, and nothing where it says nothing.
+    urls = [f"nats://{_USER}:{password}@{each}" for each in routes]
     return f"""\
-# Included in the block `cluster`: what servers show each other.
-authorization: {{ user: "ntp", password: {json.dumps(password)}, timeout: 5 }}
+# Included in the block `cluster`: what servers show each other, and where they are.
+authorization: {{ user: "{_USER}", password: {json.dumps(password)}, timeout: 5 }}
+routes: {json.dumps(urls)}
 """

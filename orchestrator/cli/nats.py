@@ -22,7 +22,8 @@ def nats() -> None:
 @click.argument("folder", required=False, metavar="[FOLDER]", type=click.Path(path_type=Path))
 @click.option("--secret", metavar="NAME", help="Into a Secret of the cluster, instead of a folder.")
 @click.option("--project", metavar="NAME", default="ntp", help="Whose operator it is; default ntp.")
-def init(folder: Path | None, secret: str | None, project: str) -> None:
+@click.option("--route", multiple=True, metavar="HOST:PORT", help="Where the other servers of a cluster find one; once for each.")  # fmt: skip
+def init(folder: Path | None, secret: str | None, project: str, route: tuple[str, ...]) -> None:
     """Make an operator, its signing key and a user of its system account, once.
 
     Into FOLDER, which NTP_NATS then names: operator.nk and system.creds, which the controller keeps;
@@ -35,15 +36,18 @@ def init(folder: Path | None, secret: str | None, project: str) -> None:
     \b
     Examples:
       ntpctl nats init nats-keys
+      ntpctl nats init nats-keys --route one:6222 --route two:6222 --route three:6222
       ntpctl nats init --secret ntp-nats-keys --project ntp
     """
+    if wrong := [each for each in route if not each.rpartition(":")[2].isdecimal()]:
+        raise click.BadParameter(f"was {wrong[0]!r}; write HOST:PORT, as in nats-1.example:6222", param_hint="--route")  # fmt: skip
     if (folder is None) == (secret is None):
         raise click.UsageError("name a FOLDER, or --secret NAME")
     from orchestrator.app import founding
 
     if folder is not None:
-        for file in founding.into_folder(folder, project):
+        for file in founding.into_folder(folder, project, route):
             click.echo(str(file))
         return
-    made = founding.into_secret(str(secret), project)
+    made = founding.into_secret(str(secret), project, route)
     say(f"Secret {secret}: {'made' if made else 'is there already, and stays'}")

@@ -36,12 +36,8 @@ cluster: {
   name: {{ .Release.Name | quote }}
   listen: "0.0.0.0:6222"
   no_advertise: true
+  # Where the others are, and what they show each other: a route has a password in it.
   include "keys/routes.conf"
-  routes: [
-  {{- range $number := until $replicas }}
-    "nats://{{ $.Release.Name }}-nats-{{ $number }}.{{ $.Release.Name }}-nats-servers:6222"
-  {{- end }}
-  ]
 }
 {{- end }}
 {{ end -}}

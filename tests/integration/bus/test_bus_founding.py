@@ -1,6 +1,7 @@
 """`ntpctl nats init`: a real nats-server that includes what it made keeps our promises."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_the_server_s_part_holds_no_key_and_what_is_there_stays(tmp_path):
     assert again.returncode == 5
     assert "has keys already: operator.nk" in again.stderr
     assert before == {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_route_has_the_password_that_servers_show_each_other(tmp_path):
+    done = init("nats-keys", "--route", "one:6222", "--route", "two:6222", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = (tmp_path / "nats-keys" / "routes.conf").read_text()
+    password = re.search(r'password: "([^"]+)"', told)[1]
+    assert re.findall(r'"nats://ntp:([^@]+)@([^"]+)"', told) == [(password, "one:6222"), (password, "two:6222")]  # fmt: skip
+    refused = init("more-keys", "--route", "three", folder=tmp_path)
+    assert (refused.returncode, "write HOST:PORT" in refused.stderr) == (2, True)
 
 
 def test_it_says_where_to_is_missing_and_that_there_is_no_cluster(tmp_path):

@@ -1,9 +1,8 @@
 """The configuration of the chart's NATS, in a real nats-server: it keeps our promises, alone and as one of three."""
 
-import os
 import re
+import shutil
 import socket
-import subprocess
 
 from ntp.contract.names import Kind
 from orchestrator.app import founding
@@ -19,7 +18,13 @@ from tests.worlds.specs import spec
 WANTED = rights(Desired("desk", 1, {"zeta": spec("zeta", Kind.STRATEGY)}), [])
 
 
-def configured(folder, values, port):
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def configured(folder, values, port, route=-1):
     """Write the configuration where a pod would have it, with this machine's folders and port."""
     text = rendered(values)["ConfigMap", "ntp-nats"]["data"]["server.conf"]
     for theirs, ours in {
@@ -27,19 +32,17 @@ def configured(folder, values, port):
         "/run/nats/": f"{folder}/",
         "0.0.0.0:4222": f"127.0.0.1:{port}",
         "0.0.0.0:8222": "127.0.0.1:-1",
-        "0.0.0.0:6222": "127.0.0.1:-1",
+        "0.0.0.0:6222": f"127.0.0.1:{route}",
     }.items():
         text = text.replace(theirs, ours)
-    founding.into_folder(folder / "keys", "desk")
     (folder / "server.conf").write_text(text)
     return folder / "server.conf"
 
 
 async def test_the_controller_s_demands_are_met(tmp_path, monkeypatch):
     monkeypatch.setenv("POD_NAME", "ntp-nats-0")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
+    founding.into_folder(tmp_path / "keys", "desk")
     file = configured(tmp_path, {}, port)
     server = Server()
     server.start([str(server_binary.find()), "-c", str(file)])
@@ -52,18 +55,38 @@ async def test_the_controller_s_demands_are_met(tmp_path, monkeypatch):
         server.kill()
 
 
-def test_a_cluster_of_three_knows_each_by_its_pod_s_name(tmp_path):
-    file = configured(tmp_path, {"nats.replicas": 3}, 4222)
-    done = subprocess.run(
-        [server_binary.find(), "-t", "-c", file],
-        env={**os.environ, "POD_NAME": "ntp-nats-2"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    routes = re.findall(r'"nats://([^"]+)"', file.read_text())
-    assert routes == [f"ntp-nats-{number}.ntp-nats-servers:6222" for number in range(3)]
+async def test_three_servers_let_each_other_in_and_are_one_cluster(tmp_path, monkeypatch):
+    ports = [free_port() for _ in range(6)]
+    clients, routes = ports[:3], ports[3:]
+    founding.into_folder(tmp_path / "keys", "desk", [f"127.0.0.1:{port}" for port in routes])
+    servers = []
+    try:
+        for number in range(3):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            shutil.copytree(tmp_path / "keys", folder / "keys")
+            told = {"nats.replicas": 3, "nats.memoryStore": "1Gi"}
+            file = configured(folder, told, clients[number], routes[number])
+            servers.append(Server())
+            monkeypatch.setenv("POD_NAME", f"ntp-nats-{number}")
+            servers[-1].start([str(server_binary.find()), "-c", str(file)])
+        addresses = ",".join(f"127.0.0.1:{port}" for port in clients)
+        external = read_keys(addresses, tmp_path / "keys")
+        async with NatsBroker(tmp_path / "b", project="desk", external=external) as broker:
+            await ensured(broker, WANTED)
+            assert await broker.check() == []
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def test_a_release_of_three_has_its_servers_where_their_routes_lead():
+    found = rendered({"nats.replicas": 3}, release="desk")
+    servers = found["StatefulSet", "desk-nats"]
+    name, service = servers["metadata"]["name"], servers["spec"]["serviceName"]
+    [port] = found["Service", service]["spec"]["ports"]
+    there = [f"{name}-{number}.{service}:{port['port']}" for number in range(3)]
+    assert founding.routes_of("desk") == there
 
 
 def test_a_store_leaves_room_on_its_volume():
