@@ -3,15 +3,19 @@
     python plugin-images/system/bundle.py -o dist/cluster dist/system dist/cache/images
 
 Writes `images.tar`, which containerd takes (`ctr -n k8s.io images import`), with the layers that images
-share in it once; and `images.yaml`, for `helm install -f`. Of several versions of an image the newest is taken.
+share in it once; `images.yaml`, for `helm install -f`; and `kustomization.yaml`, a component that says the same to
+`manifests/`. Of several versions of an image the newest is taken.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -96,7 +100,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def write(layout: Layout, found: dict[str, Found], registry: str, output: Path) -> None:
-    """Write archive and values. Both are replaced as wholes."""
+    """Write archive, values and component. The archive is replaced as a whole."""
     items = [
         archive.Item(
             image, f"{registry}/{name}", image.labels[f"{OCI}version"].replace("+", "_"), about
@@ -109,6 +113,47 @@ def write(layout: Layout, found: dict[str, Found], registry: str, output: Path) 
     digests = {name: image.digest for name, (image, _) in sorted(found.items())}
     said = {"image": {"registry": registry, "digests": digests}}
     (output / "images.yaml").write_text(yaml.safe_dump(said, sort_keys=True))
+    told = component(digests, registry)
+    (output / "kustomization.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+
+
+def component(digests: Mapping[str, str], registry: str) -> dict[str, Any]:
+    """Return what has manifests/ run these images, and offer the bundled plugins among them."""
+    own = {name: digest for name, digest in digests.items() if name.startswith("ntp-")}
+    offered = json.dumps(
+        {
+            name.replace("-", "_"): f"{registry}/{name}@{digest}"
+            for name, digest in digests.items()
+            if name not in own
+        }
+    )
+    # A controller reads them at its start.
+    note = {"ntp.dev/images": hashlib.sha256(offered.encode()).hexdigest()}
+    patches = [
+        ("v1", "ConfigMap", "ntp-images", {"data": {"images.yaml": offered}}),
+        (
+            "apps/v1",
+            "Deployment",
+            "ntp-controller",
+            {"spec": {"template": {"metadata": {"annotations": note}}}},
+        ),
+    ]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "images": [
+            {"name": f"{NOWHERE}/{name}", "newName": f"{registry}/{name}", "digest": digest}
+            for name, digest in own.items()
+        ],
+        "patches": [
+            {
+                "patch": yaml.safe_dump(
+                    {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **body}
+                )
+            }
+            for version, kind, name, body in patches
+        ],
+    }
 
 
 if __name__ == "__main__":

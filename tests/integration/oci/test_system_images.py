@@ -112,6 +112,13 @@ def test_one_archive_has_the_newest_of_each_and_its_values_name_them_by_digest(t
     assert done.stdout == f"{newest.digest}  mine\n"
     values = yaml.safe_load((out / "images.yaml").read_text())["image"]
     assert values == {"registry": "registry.example/desk", "digests": {"mine": newest.digest}}
+    told = yaml.safe_load((out / "kustomization.yaml").read_text())
+    assert (told["kind"], told["images"]) == ("Component", []), "none is the chart's own"
+    offered, note = (yaml.safe_load(each["patch"]) for each in told["patches"])
+    assert (offered["kind"], offered["metadata"]["name"]) == ("ConfigMap", "ntp-images")
+    name = f"registry.example/desk/mine@{newest.digest}"
+    assert json.loads(offered["data"]["images.yaml"]) == {"mine": name}
+    assert note["metadata"]["name"] == "ntp-controller", "it reads them at its start"
     with tarfile.open(out / "images.tar") as tar:
         listed = json.load(tar.extractfile("index.json"))["manifests"]
     assert [each["annotations"]["io.containerd.image.name"] for each in listed] == [
