@@ -46,6 +46,8 @@ def into_folder(folder: Path, project: str, routes: Sequence[str] = ()) -> list[
 def into_secret(name: str, project: str, routes: Sequence[str] = ()) -> bool:
     """Create the Secret with all but the root's key; False: one of that name is there, and stays.
 
+    It is whose word made it: no release removes it.
+
     In a pod it is of the pod's namespace. The right to create Secrets is all that it takes.
 
     Raises:
@@ -53,9 +55,7 @@ def into_secret(name: str, project: str, routes: Sequence[str] = ()) -> bool:
         UnreachableError: the API server does not answer.
         ActionError: it refuses.
     """
-    made = founding.found(project, routes)
-    kept = {key: made[key] for key in made if key != founding.ROOT}
-    return asyncio.run(_create(name, project, "nats-keys", kept))
+    return asyncio.run(_create(name, project, "nats-keys", _kept(project, routes), by="ntpctl"))
 
 
 def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[str, bool]:
@@ -65,7 +65,8 @@ def of_release(project: str, *, nats: str | None, egress: str | None) -> dict[st
     """
     made = {}
     if nats is not None:
-        made[nats] = into_secret(nats, project, routes_of(project))
+        keys = _kept(project, routes_of(project))
+        made[nats] = asyncio.run(_create(nats, project, "nats-keys", keys))
     if egress is not None:
         made[egress] = egress_into_secret(egress, project)
     return made
@@ -85,7 +86,15 @@ def egress_into_secret(name: str, project: str) -> bool:
     return asyncio.run(_create(name, project, "egress-proxy", made))
 
 
-async def _create(name: str, project: str, component: str, made: Mapping[str, bytes]) -> bool:
+def _kept(project: str, routes: Sequence[str]) -> dict[str, bytes]:
+    made = founding.found(project, routes)
+    return {key: made[key] for key in made if key != founding.ROOT}
+
+
+async def _create(
+    name: str, project: str, component: str, made: Mapping[str, bytes], *, by: str = "ntp"
+) -> bool:
+    """`by`: what is managed by ntp goes with the release."""
     body = SECRET.body(
         name,
         metadata={
@@ -94,7 +103,7 @@ async def _create(name: str, project: str, component: str, made: Mapping[str, by
                 "app.kubernetes.io/instance": project,
                 "app.kubernetes.io/component": component,
                 "app.kubernetes.io/part-of": project,
-                "app.kubernetes.io/managed-by": "ntp",
+                "app.kubernetes.io/managed-by": by,
             }
         },
         type="Opaque",
