@@ -9,7 +9,7 @@ from typing import Any, Final
 from orchestrator.app.reach import Reached
 from orchestrator.cluster.kinds import name_of
 from orchestrator.control import client
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.store.kubernetes.plugin_sets import PLUGIN_SET
 
 Progress = Callable[[str], None]
@@ -45,32 +45,45 @@ def try_release(project: str, progress: Progress = lambda _: None) -> None:
     """Run a source and a strategy until it signals, and remove both.
 
     Where the namespace has plugins it adds none, which those would hear: then all of them have to be ready.
+    What a try that was cut off has left is removed first.
 
     Args:
         project: the release's name.
         progress: called with one line at a time.
 
     Raises:
-        UnreachableError: the API server, or the leader, does not answer.
+        UnreachableError: the API server does not answer.
         ActionError: no signal came in time, or not all plugins are ready.
     """
     there = Reached(None, None, Path(tempfile.gettempdir()))
+    name = f"{project}-try"
     try:
-        found = [
+        found = {
             name_of(each) for each in there.ask(lambda cluster: cluster.list(PLUGIN_SET)).items
-        ]
-        if found:
-            progress(f"the namespace has plugins ({', '.join(found)}): they have to be ready")
-            _wait(there, _unready, progress)
-            return
-        name = f"{project}-try"
-        there.ask(lambda cluster: cluster.create(PLUGIN_SET, PLUGIN_SET.body(name, spec=SPEC)))
-        try:
-            _wait(there, _unsignalled, progress)
-        finally:
+        }
+        if name in found:
+            progress(f"{name} is left of a try that was cut off, and removed")
             there.ask(lambda cluster: cluster.delete(PLUGIN_SET, name))
+            _wait(_remaining, progress)
+        if theirs := found - {name}:
+            progress(
+                f"the namespace has plugins ({', '.join(sorted(theirs))}): they have to be ready"
+            )
+            _wait(_unready, progress)
+        else:
+            there.ask(lambda cluster: cluster.create(PLUGIN_SET, PLUGIN_SET.body(name, spec=SPEC)))
+            try:
+                _wait(_unsignalled, progress)
+            finally:
+                there.ask(lambda cluster: cluster.delete(PLUGIN_SET, name))
+        progress("it works")
     finally:
         there.close()
+
+
+def _remaining(plugins: Sequence[Mapping[str, Any]]) -> str:
+    left = {each["name"] for each in plugins} & {SOURCE, STRATEGY}
+    return f"{', '.join(sorted(left))}: still there" if left else ""
 
 
 def _unready(plugins: Sequence[Mapping[str, Any]]) -> str:
@@ -91,19 +104,27 @@ def _unsignalled(plugins: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _wait(
-    there: Reached, lacking: Callable[[Sequence[Mapping[str, Any]]], str], progress: Progress
-) -> None:
+def _wait(lacking: Callable[[Sequence[Mapping[str, Any]]], str], progress: Progress) -> None:
     ends, said = time.monotonic() + WITHIN_S, ""
     while True:
-        status = client.ask(there.socket(), "status")
-        words = lacking(status["plugins"])
-        if not words:
-            progress("it works")
+        # A leader may be followed by another meanwhile, and one that was just installed is not there yet.
+        there = Reached(None, None, Path(tempfile.gettempdir()))
+        try:
+            while words := lacking(client.ask(there.socket(), "status")["plugins"]):
+                said = _told(words, said, ends, progress)
+        except UnreachableError as error:
+            said = _told(str(error), said, ends, progress)
+        else:
             return
-        if words != said:
-            progress(words)
-            said = words
-        if time.monotonic() > ends:
-            raise ActionError(f"not within {WITHIN_S:.0f} s: {words}", reason="NotInTime")
-        time.sleep(LOOK_S)
+        finally:
+            there.close()
+
+
+def _told(words: str, said: str, ends: float, progress: Progress) -> str:
+    """Say what is lacking, once, and pause. ActionError: it lacked too long."""
+    if words != said:
+        progress(words)
+    if time.monotonic() > ends:
+        raise ActionError(f"not within {WITHIN_S:.0f} s: {words}", reason="NotInTime")
+    time.sleep(LOOK_S)
+    return words

@@ -1,6 +1,6 @@
 {{/*
 A job that Helm runs at some moments, with an account and rights of its own that go with it.
-Give (dict "root" $ "component" "keys" "hook" "pre-install,pre-upgrade" "rules" list "args" list).
+Give (dict "root" $ "component" "keys" "hook" "pre-install,pre-upgrade" "rules" list "args" list), and "once" true where no second try is of use.
 */}}
 {{- define "ntp.hook" -}}
 helm.sh/hook: {{ .hook }}
@@ -47,7 +47,7 @@ metadata:
   labels: {{- include "ntp.labels" . | nindent 4 }}
   annotations: {{- include "ntp.hook" (merge (dict "weight" "0") .) | nindent 4 }}
 spec:
-  backoffLimit: 3
+  backoffLimit: {{ if .once }}0{{ else }}3{{ end }}
   activeDeadlineSeconds: 300
   # Where no Helm takes it away, another one of its name can come later.
   ttlSecondsAfterFinished: 600
@@ -55,7 +55,8 @@ spec:
     metadata:
       labels: {{- include "ntp.podLabels" . | nindent 8 }}
     spec:
-      restartPolicy: OnFailure
+      # The pod of one that is tried once stays when it failed, and has the reason in its log.
+      restartPolicy: {{ if .once }}Never{{ else }}OnFailure{{ end }}
       serviceAccountName: {{ $name }}
       automountServiceAccountToken: true
       enableServiceLinks: false

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -10,9 +11,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import ntp
 from docs.generator import chart_values
+from orchestrator.cli import group
 from orchestrator.spec import custom_resource
 from tests.worlds.chart import CHART, ROOT, helm, path_of, pod_of, refusal, rendered
 from tests.worlds.registry import registry
@@ -187,6 +190,10 @@ def test_a_nats_of_others_is_used_and_none_is_run():
     assert "NTP_BROKER_PODS" not in env
     ports = [port["port"] for rule in found["NetworkPolicy", "ntp-controller"]["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
     assert {4222, 4333} <= {*ports}
+    private = found["ConfigMap", "ntp-egress-proxy"]["data"]["private"]
+    assert private.splitlines() == ["a.example:4222", "b.example:4333"]
+    _, broker, _ = found["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
+    assert [port["port"] for port in broker["ports"]] == [4222, 4333]
     assert "fix: make a Secret with operator.nk" in refusal({"nats.external": "nats://a:4222"})
 
 
@@ -262,3 +269,16 @@ def test_a_published_chart_names_a_registry_and_each_image_by_digest(tmp_path, p
     assert values["image"]["registry"] == "registry.example/ntp"
     assert values["image"]["digests"] == {"ntp-nats": DIGEST}
     assert "# Host and path of all images." in shown.stdout
+
+
+@pytest.mark.parametrize("values", ["", 'plugins={"strategies":[{"name":"momentum_strategy"}]}'])
+def test_what_the_notes_tell_to_type_is_a_command_of_ntpctl(values):
+    more = ["--set-json", values] if values else []
+    said = helm("install", "ntp", CHART, "-n", "desk", "--dry-run=client", *more)
+    assert said.returncode == 0, said.stderr
+    notes = said.stdout.partition("NOTES:")[2]
+    told = [shlex.split(line)[1:] for line in notes.splitlines() if line.startswith("  ntpctl ")]
+    assert told
+    for words in told:
+        done = CliRunner().invoke(group, [*words, "--help"])
+        assert done.exit_code == 0, done.output
