@@ -45,9 +45,8 @@ class Halts:
     def halt(self, names: Collection[str], *, flatten: bool) -> "Halts":
         """No names: all. Who was to be flattened still is."""
         if not names:
-            return replace(
-                self, number=self.number + 1, everything=flatten or bool(self.everything)
-            )
+            everything = flatten or bool(self.everything)
+            return replace(self, number=self.number + 1, everything=everything, lost=False)
         fresh = {name: flatten or self.names.get(name, False) for name in names}
         return replace(self, number=self.number + 1, names={**self.names, **fresh})
 
