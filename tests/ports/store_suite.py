@@ -56,6 +56,7 @@ class StoreSuite:
             store.save(revision(2, "plugins: {strategies: []}\n"), expect=1)
             assert store.current() == revision(2, "plugins: {strategies: []}\n")
             assert [each.number for each in store.revisions()] == [1, 2]
+            assert store.numbered() == 2
 
     @pytest.mark.parametrize("expect", [None, 0, 2])
     async def test_a_revision_that_somebody_else_overtook_is_refused(self, opened, expect):
@@ -103,6 +104,7 @@ class StoreSuite:
             assert store.setting("runtime") == "process"
             assert store.setting("nothing") is None
             assert not store.lost("nothing")
+            assert store.lost_records(["momentum"]) == []
             assert store.events(name=None, limit=9) == [
                 Event(NOON, "rsi", "Normal", "Started", "new")
             ]

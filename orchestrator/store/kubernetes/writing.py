@@ -80,11 +80,12 @@ class Writing:
                     continue
                 document = Document(notes[packing.DOCUMENT], secret=kind is SECRET)
                 named |= set(notes.get(packing.PIECES, "").split())
-                self._heads[document] = body
                 text = packing.unpacked(body, bodies.get)
                 if text is None:
+                    self._heads[document] = _doubted(body)
                     damaged.append(document.name)
                 else:
+                    self._heads[document] = body
                     found[document.name] = text
             # Those that no head names are of a write that was cut off.
             self._pieces[kind] = {
@@ -254,3 +255,9 @@ class Writing:
 def _named(heads: Iterable[Body]) -> Iterable[str]:
     for head in heads:
         yield from packing.notes_of(head).get(packing.PIECES, "").split()
+
+
+def _doubted(body: Body) -> Body:
+    """Return a damaged head without its sum, by which it would pass for one that need not be written."""
+    notes = {key: told for key, told in packing.notes_of(body).items() if key != packing.SUM}
+    return {**body, "metadata": {**body["metadata"], "annotations": notes}}
