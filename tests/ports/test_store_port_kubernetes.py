@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.app.on_cluster import stored
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.kinds import CONFIG_MAP, SECRET
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, name_of
 from orchestrator.cluster.place import Place
 from orchestrator.decide.state import Record
 from orchestrator.errors import ActionError, UnreachableError
@@ -221,6 +221,47 @@ async def test_a_damaged_object_is_written_anew_even_if_what_it_says_is_the_same
         store.set("halts", "all")
     async with opened() as store:
         assert store.setting("halts") == "all"
+
+
+@pytest.mark.parametrize("noted", [None, "setting.other"])
+@pytest.mark.parametrize("text", ["momentum", os.urandom(1_500_000).hex()], ids=["one", "pieces"])
+async def test_an_object_whose_notes_are_gone_is_damaged_and_stays(opened, there, noted, text):
+    async with opened() as store:
+        store.set("halts", text)
+        store.set("desired", "a")
+    name = "desk-state-setting.halts"
+    notes = {f"ntp.dev/{each}": None for each in ("document", "sum", "pieces", "epoch")}
+    notes["ntp.dev/document"] = noted
+    await there.patch(SECRET, name, {"metadata": {"annotations": notes}})
+    before = {name_of(each) for each in (await there.list(SECRET, "ntp.dev/part=state")).items}
+    async with opened() as store:
+        assert store.repaired == "damaged, and left out: setting.halts"
+        assert (store.lost("halts"), store.lost("desired")) == (True, False)
+        store.set("desired", "b")
+        await written(store)  # and what no head names is swept
+        after = {name_of(each) for each in (await there.list(SECRET, "ntp.dev/part=state")).items}
+        assert before <= after
+        store.set("halts", "all")
+        store.acknowledge()
+    async with opened() as store:
+        assert (store.setting("halts"), store.setting("desired")) == ("all", "b")
+        assert (store.repaired, store.setting("other")) == ("", None)
+
+
+async def test_a_copy_of_an_object_is_not_taken_for_the_object(opened, there):
+    async with opened() as store:
+        store.set("halts", "nobody")
+    copied = await there.get(SECRET, "desk-state-setting.halts")
+    async with opened() as store:
+        store.set("halts", "all")
+    kept = {key: copied["metadata"][key] for key in ("labels", "annotations")}
+    own = {key: copied[key] for key in ("data", "type")}
+    copy = SECRET.body("desk-state-setting.halts-of-monday", metadata=kept, **own)
+    await there.create(SECRET, copy)
+    async with opened() as store:
+        assert store.setting("halts") == "all"
+        store.acknowledge()
+    assert await there.get(SECRET, "desk-state-setting.halts-of-monday") is not None
 
 
 async def test_who_lost_the_lease_writes_nothing_and_goes_on_in_memory(opened):
