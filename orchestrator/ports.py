@@ -5,7 +5,7 @@ nothing answered (we are blind: mutate nothing), ActionError when the answer was
 idempotent: after a crash it is simply made again.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -215,8 +215,9 @@ KEEPING_S = 10.0
 class Store(Protocol):
     """Desired state and the memory of the loop; durable and atomic, one writer."""
 
-    repaired: str
-    """What was found damaged at open, in words; empty: nothing."""
+    @property
+    def repaired(self) -> str:
+        """What was found damaged and left out, in words, until `acknowledge`; empty: nothing."""
 
     def current(self) -> Revision | None: ...
     def save(self, revision: Revision, *, expect: int | None) -> None:
@@ -234,6 +235,15 @@ class Store(Protocol):
     def setting(self, key: str) -> str | None: ...
     def lost(self, setting: str) -> bool:
         """Whether a setting is not there because it was damaged, as far as that can be known."""
+
+    def lost_records(self, names: Collection[str]) -> Sequence[str]:
+        """Return those of which no record is there because it may have been damaged."""
+
+    def numbered(self) -> int:
+        """Return the highest number that a revision has, or had that was damaged; 0: there was none."""
+
+    def acknowledge(self) -> None:
+        """Forget what was damaged: somebody knows of it."""
 
     def set(self, key: str, value: str) -> None: ...
     async def kept(self, *, setting: str = "", record: str = "") -> None:

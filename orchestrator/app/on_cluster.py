@@ -47,6 +47,7 @@ from orchestrator.ports import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.kubernetes.announcing import Announcing
 from orchestrator.store.kubernetes.beside import beside
+from orchestrator.store.kubernetes.documents import DAMAGE
 from orchestrator.store.kubernetes.kept_folder import KeptFolder
 from orchestrator.store.kubernetes.lease import ClusterLease, identity
 from orchestrator.store.kubernetes.plugin_sets import PluginSets
@@ -266,6 +267,7 @@ async def stored(
             await lease.raise_to(store.epoch_before + 1)
         if store.repaired:
             log.error("store.damaged", cause=store.repaired)
+            await store.kept(setting=DAMAGE)  # before anything can be written over it
         yield store
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from orchestrator.controller.desk import KEY as DESIRED
 from orchestrator.controller.desk import Book
 from orchestrator.controller.examining import JUST_NOW, Examining
 from orchestrator.controller.loop import Loop
@@ -86,9 +87,18 @@ class Applying:
 
     async def finish_cut_off(self) -> None:
         """Read the newest revision again, if a crash came between writing it and what it wants."""
-        revision = self._outside.store.current()
+        store, revision = self._outside.store, self._outside.store.current()
         # An older one is not gone back to: the newest is damaged, or was not written yet.
         if revision is None or revision.number <= self._rooms.desk.book.revision:
+            return
+        if store.lost(DESIRED) and revision.number < store.numbered():
+            told = (
+                f"what was applied last is damaged, revision {revision.number} is older; what runs is"
+                " left as it is\n  fix: apply again"
+            )
+            self._rooms.journal.condition(
+                "ConfigValid", status=False, reason="Damaged", message=told
+            )
             return
         readable = Readable(revision.sources, settings_of(revision), revision.resolved)
         try:
@@ -140,7 +150,8 @@ class Applying:
         """Write the revision, then what is wanted. Cut off in between, `restore` does the rest."""
         store, current = self._outside.store, self._outside.store.current()
         fresh = Revision(
-            number=(current.number if current else 0) + 1,
+            # No number twice: a plan, or whatever was written down, is about one revision.
+            number=max(store.numbered(), self._rooms.desk.book.revision) + 1,
             applied=self._outside.now(),
             sources=tuple((file, text) for file, text in readable.sources),
             resolved=declared.resolved,

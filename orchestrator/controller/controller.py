@@ -22,6 +22,7 @@ from orchestrator.controller.taking_down import TakingDown
 from orchestrator.controller.tapping import Tapping
 from orchestrator.controller.telling import Telling, is_ready, is_settled, is_stopped
 from orchestrator.controller.watchers import Watchers
+from orchestrator.controller.wholeness import Wholeness
 from orchestrator.decide.memory import forgive
 from orchestrator.decide.report import (
     Capturing,
@@ -59,16 +60,15 @@ class Controller:
         self._telling = Telling(self._rooms, self._loop)
         self._applying = Applying(self._rooms, self._loop, self._telling)
         self._informing = Informing(self._rooms, self._loop)
-        self._halting = Halting(self._rooms, self._loop, self._telling)
+        self._wholeness = Wholeness(self._rooms)
+        self._halting = Halting(self._rooms, self._loop, self._telling, self._wholeness)
         self._replacing = Replacing(self._rooms, self._loop, self._telling)
         self._taking_down = TakingDown(self._rooms, self._loop)
         self._rooms.memories.load()
-        if outside.store.repaired:
-            self._rooms.journal.condition(
-                "StoreWhole", status=False, reason="Damaged", message=outside.store.repaired
-            )
+        self._wholeness.tell()
         self._rooms.halts.load(outside.now())
         self._applying.restore()
+        self._wholeness.doubt()
         self._taking_down.restore()
         self._alerting = (
             None
@@ -85,6 +85,8 @@ class Controller:
             ConflictError: the project's lock was lost.
         """
         await self._applying.finish_cut_off()
+        self._wholeness.doubt()
+        await self._wholeness.kept()
         watchers = Watchers(self._rooms, self._loop, self._telling)
         with ungrouped():
             async with asyncio.TaskGroup() as tasks:

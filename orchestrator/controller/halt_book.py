@@ -28,12 +28,24 @@ class HaltBook:
     def load(self, now: datetime) -> None:
         """Take up what was kept. If it was damaged, all are halted: nobody knows who was."""
         if self._store.lost(KEY):
-            self.now = Halts.unknown(now)
+            self.now = self.now.unknown(now)
             with suppress(UnreachableError), self._journal.storing():
                 self._put(self.now)
         elif (text := self._store.setting(KEY)) is not None:
             self.now = msgspec.json.decode(text, type=Halts)
         self._tell()
+
+    def doubt(self, now: datetime) -> None:
+        """Halt all: some of them may have been stopped by hand, and nobody knows who.
+
+        UnreachableError if the store cannot keep it: whoever comes after us would know nothing of it.
+        """
+        if not self.now.lost:
+            fresh = self.now.unknown(now)
+            with self._journal.storing():
+                self._put(fresh)
+            self.now = fresh
+            self._tell()
 
     async def change(self, changed: Callable[[Halts], Halts]) -> None:
         """Have `now` be what `changed` makes of it.
@@ -55,10 +67,11 @@ class HaltBook:
     def _tell(self) -> None:
         if self.now.lost:
             words = (
-                f"what was kept of it is damaged: all are {self.now.why}; `ntpctl resume` clears it"
+                f"what was kept of it is damaged: all are {self.now.why}; stop again who was stopped"
+                " by hand, then `ntpctl resume` clears it"
             )
             self._journal.condition(CONDITION, status=False, reason="Damaged", message=words)
-        elif not self._journal.holds(CONDITION):
+        else:
             self._journal.condition(CONDITION, status=True, reason="Kept")
 
     def _put(self, halts: Halts) -> None:

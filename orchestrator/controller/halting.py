@@ -8,6 +8,7 @@ from ntp.contract.names import Kind
 from orchestrator.controller.loop import Loop
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling
+from orchestrator.controller.wholeness import Wholeness
 from orchestrator.decide.report import Outcome, PluginStatus, Progress
 from orchestrator.errors import ActionError
 
@@ -15,8 +16,9 @@ from orchestrator.errors import ActionError
 class Halting:
     """What `ntpctl halt` and `ntpctl resume` ask for."""
 
-    def __init__(self, rooms: Rooms, loop: Loop, telling: Telling) -> None:
+    def __init__(self, rooms: Rooms, loop: Loop, telling: Telling, wholeness: Wholeness) -> None:
         self._rooms = rooms
+        self._wholeness = wholeness
         self._loop = loop
         self._telling = telling
 
@@ -32,6 +34,7 @@ class Halting:
         await self._rooms.halts.change(
             lambda now: now.resume(names) if flatten is None else now.halt(names, flatten=flatten)
         )
+        self._wholeness.acknowledge()
         what = "Resumed" if flatten is None else "Halted"
         words = "by hand, with all that is held" if flatten else "by hand"
         for name in sorted(names) or [""]:

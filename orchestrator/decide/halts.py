@@ -7,7 +7,7 @@ from datetime import datetime
 from ntp.contract.control import Halt
 
 BY_HAND = "halted by hand"
-UNKNOWN = "halted, as who was halted before is not known"
+UNKNOWN = "halted, as who was halted or stopped before is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Halts:
         number: counts every change; 0: nobody was ever halted.
         everything: all strategies, those to come as well.
         names: strategies, and executors: all that they hear.
-        lost: by nobody's word: what was kept before could not be read.
+        lost: by nobody's word: who was halted, or stopped by hand, could not be read.
     """
 
     number: int = 0
@@ -26,13 +26,13 @@ class Halts:
     names: Mapping[str, bool] = field(default_factory=dict)
     lost: bool = False
 
-    @classmethod
-    def unknown(cls, now: datetime) -> "Halts":
+    def unknown(self, now: datetime) -> "Halts":
         """Nobody may open anything until a person says so.
 
         Its number is larger than any that was counted, or executors would take it for old.
         """
-        return cls(int(now.timestamp()), everything=False, lost=True)
+        number = max(int(now.timestamp()), self.number + 1)
+        return replace(self, number=number, everything=bool(self.everything), lost=True)
 
     @property
     def why(self) -> str:
@@ -45,9 +45,8 @@ class Halts:
     def halt(self, names: Collection[str], *, flatten: bool) -> "Halts":
         """No names: all. Who was to be flattened still is."""
         if not names:
-            return replace(
-                self, number=self.number + 1, everything=flatten or bool(self.everything)
-            )
+            everything = flatten or bool(self.everything)
+            return replace(self, number=self.number + 1, everything=everything, lost=False)
         fresh = {name: flatten or self.names.get(name, False) for name in names}
         return replace(self, number=self.number + 1, names={**self.names, **fresh})
 

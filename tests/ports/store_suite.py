@@ -56,6 +56,7 @@ class StoreSuite:
             store.save(revision(2, "plugins: {strategies: []}\n"), expect=1)
             assert store.current() == revision(2, "plugins: {strategies: []}\n")
             assert [each.number for each in store.revisions()] == [1, 2]
+            assert store.numbered() == 2
 
     @pytest.mark.parametrize("expect", [None, 0, 2])
     async def test_a_revision_that_somebody_else_overtook_is_refused(self, opened, expect):
@@ -103,6 +104,7 @@ class StoreSuite:
             assert store.setting("runtime") == "process"
             assert store.setting("nothing") is None
             assert not store.lost("nothing")
+            assert store.lost_records(["momentum"]) == []
             assert store.events(name=None, limit=9) == [
                 Event(NOON, "rsi", "Normal", "Started", "new")
             ]
@@ -132,7 +134,6 @@ class StoreSuite:
 
     async def test_events_are_the_newest_oldest_first_and_bounded(self, opened):
         async with opened() as store:
-            self.hurry(store)
             for number in range(self.kept_events + 250):
                 at = NOON + timedelta(seconds=number)
                 store.log(Event(at, "rsi", "Normal", "N", str(number)))
@@ -140,6 +141,3 @@ class StoreSuite:
             newest = [str(self.kept_events + n) for n in (247, 248, 249)]
             assert [each.message for each in found] == newest
             assert len(store.events(name=None, limit=10**6)) <= self.kept_events + 100
-
-    def hurry(self, store):
-        """The bound is what is tested, not this disk's patience."""

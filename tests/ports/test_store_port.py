@@ -42,9 +42,6 @@ class TestSqliteStore(StoreSuite):
 
         return opened
 
-    def hurry(self, store):
-        store._connection.execute("PRAGMA synchronous = OFF")
-
 
 def test_the_file_is_for_its_owner_only(path, store):
     store.set("a", "b")
@@ -92,6 +89,7 @@ def test_whoever_writes_after_an_event_waits_for_the_disk(path, store, locked):
             other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnreachableError) if locked else nullcontext():
             store.log(Event(datetime.now(UTC), "a", "Normal", "Started", ""))
+    store.put("a", Record())
     assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
@@ -100,7 +98,6 @@ def test_a_damaged_file_is_kept_aside_and_the_store_works_again(path, damage):
     with SqliteStore.open(path) as store:
         store.save(revision(1, "x" * 100_000), expect=None)
         for number in range(300):
-            store._connection.execute("PRAGMA synchronous = OFF")
             store.put(f"plugin{number}", Record(generation=number))
     raw = bytearray(path.read_bytes())
     match damage:
@@ -120,8 +117,96 @@ def test_a_damaged_file_is_kept_aside_and_the_store_works_again(path, damage):
         store.put("rsi", Record(generation=1))
         assert store.records()["rsi"] == Record(generation=1)
     assert path.with_name("state.db.damaged-1").read_bytes() == raw
+    for acknowledged in (False, True):
+        with SqliteStore.open(path) as store:
+            assert bool(store.repaired) != acknowledged
+            store.acknowledge()
+
+
+def test_what_was_lost_is_known_until_it_is_acknowledged_whoever_opens_the_file(path):
+    with SqliteStore.open(path) as store:
+        store.save(revision(4), expect=None)
+        store.save(revision(5), expect=4)
+        store.put("rsi", Record(stopped_by_hand=True))
+        store.put("momentum", Record(generation=4))
+        store.set("halts", "momentum")
+        store.set("runtime", "process")
+        store._connection.execute("UPDATE settings SET value = '' WHERE key = 'halts'")
+        store._connection.execute("UPDATE revisions SET body = '' WHERE number = 5")
+        store._connection.execute("UPDATE records SET body = '' WHERE name = 'rsi'")
+    for _ in range(2):
+        with SqliteStore.open(path) as store:
+            assert (store.lost("halts"), store.lost("runtime")) == (True, False)
+            assert store.lost_records(["rsi", "momentum", "atr"]) == ["atr", "rsi"]
+            assert store.current() == revision(4)
+            assert store.numbered() == 5
+    with SqliteStore.open(path) as store:
+        store.set("halts", "all")
+        store.put("rsi", Record(generation=1))
+        assert not store.lost("halts")
+        assert store.lost_records(["rsi"]) == []
+        store.acknowledge()
     with SqliteStore.open(path) as store:
         assert store.repaired == ""
+        assert not store.lost("nothing")
+        assert store.lost_records(["atr"]) == []
+        assert store.numbered() == 4
+
+
+def test_a_record_that_is_not_there_is_no_loss_where_all_records_were_read(path):
+    with SqliteStore.open(path) as store:
+        store.set("halts", "momentum")
+        store._connection.execute("UPDATE settings SET value = ''")
+    with SqliteStore.open(path) as store:
+        assert store.lost("halts")
+        assert store.lost_records(["atr"]) == []
+
+
+RESCUER = textwrap.dedent(
+    """
+    import resource, sys
+    from pathlib import Path
+    from orchestrator.errors import UnreachableError
+    from orchestrator.store.sqlite import SqliteStore
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
+    try:
+        SqliteStore.open(Path(sys.argv[1]))
+    except UnreachableError as error:
+        print(error)
+    """
+)
+
+
+def test_a_rescue_that_finds_the_disk_full_has_lost_nothing(path):
+    with SqliteStore.open(path) as store:
+        store.put("rsi", Record(refusal="x" * 300_000))
+        store.put("momentum", Record(generation=4))
+        store.set("halts", "momentum")
+        store._connection.execute("UPDATE records SET body = '' WHERE name = 'momentum'")
+    said = subprocess.run(
+        [sys.executable, "-c", RESCUER, str(path)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert "cannot be opened" in said.stdout
+    with SqliteStore.open(path) as store:
+        assert store.setting("halts") == "momentum"
+        assert store.records() == {"rsi": Record(refusal="x" * 300_000)}
+        assert "records momentum: its checksum does not fit" in store.repaired
+    assert [each.name for each in path.parent.glob("*.damaged-*")] == ["state.db.damaged-1"]
+
+
+@pytest.mark.parametrize("left", [["", "-wal", "-shm"], ["-wal", "-shm"], []])
+def test_a_rescue_that_was_cut_off_when_all_was_written_is_finished_by_the_next(path, left):
+    with SqliteStore.open(path) as store:
+        store.set("halts", "momentum")
+    path.rename(path.with_name("state.db.rescued"))
+    for suffix in left:
+        path.with_name(f"state.db{suffix}").write_bytes(b"damaged")
+    with SqliteStore.open(path) as store:
+        assert store.setting("halts") == "momentum"
+    assert {each.name for each in path.parent.iterdir()} == {
+        "state.db",
+        *(f"state.db.damaged-1{suffix}" for suffix in left),
+    }
 
 
 WRITER = textwrap.dedent(

@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from orchestrator.app.on_cluster import stored
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.kinds import CONFIG_MAP, SECRET
+from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, name_of
 from orchestrator.cluster.place import Place
 from orchestrator.decide.state import Record
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Event
+from orchestrator.store.kubernetes.documents import shard
+from orchestrator.store.kubernetes.lease import ClusterLease, Identity
 from orchestrator.store.kubernetes.packing import Document
 from orchestrator.store.kubernetes.store import KEPT_EVENTS, ClusterStore
 from orchestrator.store.kubernetes.writing import Writing
@@ -160,10 +163,105 @@ async def test_a_damaged_object_is_left_out_and_the_rest_is_read(opened, there):
         assert store.repaired == "damaged, and left out: setting.halts"
         assert (store.setting("desired"), store.setting("halts")) == ("a", None)
         assert [store.lost(each) for each in ("desired", "halts", "down")] == [False, True, False]
+    async with opened() as store:  # whoever read it first may have died before he halted anybody
+        assert store.lost("halts")
         store.set("halts", "c")
         assert not store.lost("halts")
     async with opened() as store:
+        assert (store.setting("halts"), store.lost("halts")) == ("c", False)
+        assert store.repaired == "damaged, and left out: setting.halts"
+        store.acknowledge()
+    async with opened() as store:
         assert (store.setting("halts"), store.repaired) == ("c", "")
+
+
+async def test_what_was_lost_is_known_until_it_is_acknowledged_whatever_is_written_meanwhile(
+    opened, there
+):
+    async with opened() as store:
+        store.save(revision(4), expect=None)
+        store.save(revision(5), expect=4)
+        store.put("rsi", Record(stopped_by_hand=True))
+        store.put("momentum", Record(generation=2))
+    lost = f"records.{shard('rsi')}"
+    await there.patch(CONFIG_MAP, f"desk-state-{lost}", {"binaryData": {"body": "AAAA"}})
+    await there.patch(SECRET, "desk-state-revision.5", {"data": {"body": "AAAA"}})
+    assert shard("rsi") != shard("momentum")
+    async with opened() as store:
+        assert store.lost_records(["rsi", "momentum", "atr"]) == ["rsi"]
+        assert (store.current(), store.numbered()) == (revision(4), 5)
+        store.save(revision(6), expect=4)
+        beside = next(f"p{n}" for n in range(1000) if shard(f"p{n}") == shard("rsi"))
+        store.put(beside, Record())  # what is written over its object says nothing of the loss
+    async with opened() as store:
+        assert store.lost_records(["rsi", "momentum", "atr", beside]) == ["rsi"]
+        assert store.repaired == f"damaged, and left out: {lost}, revision.5"
+        store.acknowledge()
+    async with opened() as store:
+        assert (store.repaired, store.lost_records(["rsi"])) == ("", [])
+        assert [each.number for each in store.revisions()] == [4, 6]
+        assert store.records() == {beside: Record(), "momentum": Record(generation=2)}
+
+
+async def test_what_was_lost_is_kept_before_a_leader_does_anything(opened, there):
+    async with opened() as store:
+        store.put("rsi", Record(stopped_by_hand=True))
+    lost = f"records.{shard('rsi')}"
+    await there.patch(CONFIG_MAP, f"desk-state-{lost}", {"binaryData": {"body": "AAAA"}})
+    lease = ClusterLease(there, "desk", identity=Identity("pod", alone=True))
+    async with lease, stored(there, lease, "desk"):
+        assert await there.get(SECRET, "desk-state-setting.damage") is not None
+
+
+async def test_a_damaged_object_is_written_anew_even_if_what_it_says_is_the_same(opened, there):
+    async with opened() as store:
+        store.set("halts", "all")
+    await there.patch(SECRET, "desk-state-setting.halts", {"data": {"body": "AAAA"}})
+    async with opened() as store:
+        store.set("halts", "all")
+    async with opened() as store:
+        assert store.setting("halts") == "all"
+
+
+@pytest.mark.parametrize("noted", [None, "setting.other"])
+@pytest.mark.parametrize("text", ["momentum", os.urandom(1_500_000).hex()], ids=["one", "pieces"])
+async def test_an_object_whose_notes_are_gone_is_damaged_and_stays(opened, there, noted, text):
+    async with opened() as store:
+        store.set("halts", text)
+        store.set("desired", "a")
+    name = "desk-state-setting.halts"
+    notes = {f"ntp.dev/{each}": None for each in ("document", "sum", "pieces", "epoch")}
+    notes["ntp.dev/document"] = noted
+    await there.patch(SECRET, name, {"metadata": {"annotations": notes}})
+    before = {name_of(each) for each in (await there.list(SECRET, "ntp.dev/part=state")).items}
+    async with opened() as store:
+        assert store.repaired == "damaged, and left out: setting.halts"
+        assert (store.lost("halts"), store.lost("desired")) == (True, False)
+        store.set("desired", "b")
+        await written(store)  # and what no head names is swept
+        after = {name_of(each) for each in (await there.list(SECRET, "ntp.dev/part=state")).items}
+        assert before <= after
+        store.set("halts", "all")
+        store.acknowledge()
+    async with opened() as store:
+        assert (store.setting("halts"), store.setting("desired")) == ("all", "b")
+        assert (store.repaired, store.setting("other")) == ("", None)
+
+
+async def test_a_copy_of_an_object_is_not_taken_for_the_object(opened, there):
+    async with opened() as store:
+        store.set("halts", "nobody")
+    copied = await there.get(SECRET, "desk-state-setting.halts")
+    async with opened() as store:
+        store.set("halts", "all")
+    kept = {key: copied["metadata"][key] for key in ("labels", "annotations")}
+    own = {key: copied[key] for key in ("data", "type")}
+    copy = SECRET.body("desk-state-setting.halts-of-monday", metadata=kept, **own)
+    await there.create(SECRET, copy)
+    async with opened() as store:
+        assert store.setting("halts") == "all"
+        store.acknowledge()
+    assert await there.get(SECRET, "desk-state-setting.halts-of-monday") is not None
 
 
 async def test_who_lost_the_lease_writes_nothing_and_goes_on_in_memory(opened):

@@ -55,6 +55,18 @@ def test_all_are_those_to_come_as_well_and_end_with_all():
     assert halts.resume([]).none
 
 
+def test_who_was_halted_is_not_known_until_a_person_speaks_of_all():
+    lost = Halts(7, None, {"a": True}).unknown(NOON)
+    assert (lost.everything, lost.lost, lost.names) == (False, True, {"a": True})
+    assert lost.number == int(NOON.timestamp())
+    assert lost.unknown(NOON).number == lost.number + 1, "an executor takes the same for old news"
+    assert Halts(7, everything=True).unknown(NOON).everything
+    assert lost.halt(["b"], flatten=False).lost
+    assert lost.why == "halted, as who was halted or stopped before is not known"
+    for said in (lost.halt([], flatten=False), lost.halt([], flatten=True), lost.resume([])):
+        assert (said.lost, said.why) == (False, "halted by hand")
+
+
 def test_an_executor_halts_all_that_it_hears_and_nobody_else_does():
     halts = Halts().halt(["paper"], flatten=False)
     assert halts.told("paper", ["a"]).strategies == {"a": False}

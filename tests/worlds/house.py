@@ -81,6 +81,13 @@ class FailingStore(SqliteStore):
 
     away = False
     behind = False
+    cut_off = ""
+    """The setting before whose write the disk is full."""
+
+    def set(self, key, value):
+        if key == self.cut_off:
+            raise UnreachableError("the state file cannot be written: disk is full")
+        super().set(key, value)
 
     async def kept(self, *, setting="", record=""):
         if self.behind:
@@ -152,7 +159,11 @@ class House:
 
     def damage(self, table: str, key: str | int) -> None:
         """Have the disk turn a row of the state file into something else."""
-        name, body = {"settings": ("key", "value"), "revisions": ("number", "body")}[table]
+        name, body = {
+            "settings": ("key", "value"),
+            "revisions": ("number", "body"),
+            "records": ("name", "body"),
+        }[table]
         with closing(sqlite3.connect(self.folder / "state.db")) as file, file:
             query = f"UPDATE {table} SET {body} = 'x' WHERE {name} = ?"  # noqa: S608 - constants
             file.execute(query, (key,))

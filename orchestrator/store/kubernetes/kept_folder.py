@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import ActionError, UnreachableError
-from orchestrator.store.kubernetes.store import FILES, ClusterStore
+from orchestrator.store.kubernetes.documents import FILES
+from orchestrator.store.kubernetes.store import ClusterStore
 
 EVERY_S: Final = 0.2
 LOOKS: Final = 20

@@ -23,6 +23,7 @@ DOCUMENT, SUM, PIECES, EPOCH = (
 PART, STATE = "ntp.dev/part", "state"
 _BODY = "body"
 _UNFIT = re.compile(r"[^a-z0-9.]+")
+_PIECE_NAME = re.compile(r".+\.[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,16 @@ def object_name(release: str, document: Document) -> str:
     if plain != document.name:
         plain = f"{plain or 'x'}-{digest(document.name)[:8]}"
     return f"{release}-{STATE}-{plain}"
+
+
+def is_piece(name: str) -> bool:
+    """Tell by its name whether an object is a piece: what is noted on it may be gone."""
+    return _PIECE_NAME.fullmatch(name) is not None
+
+
+def named_by(release: str, name: str) -> str:
+    """Return what the document of a head is called, as far as the name of the object says so."""
+    return name.removeprefix(f"{release}-{STATE}-")
 
 
 def _body(

@@ -1,7 +1,6 @@
 """The Store port on a cluster: all of it in memory, read once when the lease is held, written behind."""
 
 import secrets
-import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,39 +13,33 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.decide.state import Record
 from orchestrator.errors import ConflictError, UnreachableError
 from orchestrator.ports import KEEPING_S, Event, Revision
+from orchestrator.store.kubernetes import documents
 from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.packing import Document
 from orchestrator.store.kubernetes.writing import Writing
 
-SHARDS: Final = 16
-"""Objects that hold records: one crash writes a sixteenth of what is remembered."""
 KEPT_REVISIONS: Final = 50
 KEPT_EVENTS: Final = 10_000
 WRITTEN_EVENTS: Final = 500
 """Those that the next controller finds: the newest."""
 SAME_EVENT_S: Final = 600
 """An event that repeats within this time of its last count is counted, not written again."""
-_EVENTS = Document("events")
-_KEY = Document("digest-key", secret=True)
-_REVISION, _RECORDS, _SETTING = "revision.", "records.", "setting."
-FILES: Final = "files."
-"""What the names of those begin with that hold private files."""
 
 
 class ClusterStore:
     """Not for two threads. `ClusterStore.opened` makes it; nothing here waits for the API server."""
 
     def __init__(self) -> None:
-        self.repaired = ""
-        """What was found damaged at open, in words; empty: nothing."""
         self.damaged: list[str] = []
         """Names of the documents that were left out."""
+        self._lost: frozenset[str] = frozenset()
+        """Those, and what a leader before this one left out, until `acknowledge`."""
         self.epoch_before = 0
         """The highest epoch that wrote what was read."""
         self._revisions: dict[int, Revision] = {}
-        self._shards: list[dict[str, Record]] = [{} for _ in range(SHARDS)]
+        self._shards: list[dict[str, Record]] = [{} for _ in range(documents.SHARDS)]
         self._settings: dict[str, str] = {}
-        self._files: list[dict[str, str]] = [{} for _ in range(SHARDS)]
+        self._files: list[dict[str, str]] = [{} for _ in range(documents.SHARDS)]
         self._digest_key = ""
         self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self._last: dict[str, int] = {}
@@ -97,12 +90,12 @@ class ClusterStore:
                 f"revision {found} was applied meanwhile (you saw {expect or 'none'}); plan again"
             )
         self._revisions[revision.number] = revision
-        self._change(_revision(revision.number))
+        self._change(documents.revision(revision.number))
         for number in [
             each for each in self._revisions if each <= revision.number - KEPT_REVISIONS
         ]:
             del self._revisions[number]
-            self._change(_revision(number))
+            self._change(documents.revision(number))
 
     def revisions(self) -> Sequence[Revision]:
         return [self._revisions[number] for number in sorted(self._revisions)]
@@ -112,19 +105,19 @@ class ClusterStore:
         return dict(sorted(merged.items()))
 
     def put(self, name: str, record: Record) -> None:
-        number = _shard(name)
+        number = documents.shard(name)
         if self._shards[number].get(name) != record:
             self._shards[number][name] = record
-            self._change(_records(number))
+            self._change(documents.records(number))
 
     def put_all(self, records: Mapping[str, Record]) -> None:
         for name, record in records.items():
             self.put(name, record)
 
     def forget(self, name: str) -> None:
-        number = _shard(name)
+        number = documents.shard(name)
         if self._shards[number].pop(name, None) is not None:
-            self._change(_records(number))
+            self._change(documents.records(number))
 
     def log(self, event: Event) -> None:
         """Keep an event, or count it if the last one of that name is the same and not old.
@@ -140,7 +133,7 @@ class ClusterStore:
             self._events.append(event)
             self._last[event.name] = self._logged
             self._logged += 1
-        self._change(_EVENTS)
+        self._change(documents.EVENTS)
         self.told(event)
         if self._writing is not None and self._writing.failure:
             raise UnreachableError(f"what changes is not written: {self._writing.failure}")
@@ -155,18 +148,43 @@ class ClusterStore:
     def setting(self, key: str) -> str | None:
         return self._settings.get(key)
 
+    @property
+    def repaired(self) -> str:
+        left_out = sorted({*self.damaged, *self._lost})
+        return f"damaged, and left out: {', '.join(left_out)}" if left_out else ""
+
     def lost(self, setting: str) -> bool:
-        return _setting(setting).name in self.damaged and setting not in self._settings
+        return self._was_lost(documents.setting(setting)) and setting not in self._settings
+
+    def lost_records(self, names: Collection[str]) -> Sequence[str]:
+        found = ((documents.shard(name), name) for name in sorted(names))
+        return [
+            name
+            for number, name in found
+            if self._was_lost(documents.records(number)) and name not in self._shards[number]
+        ]
+
+    def numbered(self) -> int:
+        return max([0, *self._revisions, *map(documents.number_of, self._lost)])
+
+    def acknowledge(self) -> None:
+        """What was left out is written anew, or deleted, or the next leader would find it again."""
+        for name in [*self.damaged, f"{documents.SETTING}{documents.DAMAGE}"]:
+            document = documents.mendable(name)
+            if document is not None:
+                self._change(document)
+        self._settings.pop(documents.DAMAGE, None)
+        self.damaged, self._lost = [], frozenset()
 
     def set(self, key: str, value: str) -> None:
         if self._settings.get(key) != value:
             self._settings[key] = value
-            self._change(_setting(key))
+            self._change(documents.setting(key))
 
     async def kept(self, *, setting: str = "", record: str = "") -> None:
-        documents = [_setting(setting)] if setting else []
-        documents += [_records(_shard(record))] if record else []
-        await self._kept(documents)
+        wanted = [documents.setting(setting)] if setting else []
+        wanted += [documents.records(documents.shard(record))] if record else []
+        await self._kept(wanted)
 
     def files(self) -> Mapping[str, bytes]:
         """Return the private files that were kept, by name."""
@@ -178,30 +196,30 @@ class ClusterStore:
 
     def keep_files(self, files: Mapping[str, bytes]) -> None:
         """Keep exactly these: not for everybody's eyes. Those of one plugin are in one object."""
-        fresh: list[dict[str, str]] = [{} for _ in range(SHARDS)]
+        fresh: list[dict[str, str]] = [{} for _ in range(documents.SHARDS)]
         for name, content in sorted(files.items()):
-            fresh[_shard(name.rpartition(".")[0].partition(".")[2])][name] = content.decode(
-                "latin-1"
+            fresh[documents.shard(name.rpartition(".")[0].partition(".")[2])][name] = (
+                content.decode("latin-1")
             )
         for number, shard in enumerate(fresh):
             if shard != self._files[number]:
                 self._files[number] = shard
-                self._change(_shelf(number))
+                self._change(documents.shelf(number))
 
     async def files_kept(self) -> None:
         """Return when the files are kept. UnreachableError: they are not, after `KEEPING_S`."""
-        await self._kept([_shelf(number) for number in range(SHARDS)])
+        await self._kept([documents.shelf(number) for number in range(documents.SHARDS)])
 
     def digest_key(self) -> bytes:
         """Return the random key of digests: the same for each controller of a release."""
         if not self._digest_key:
             self._digest_key = secrets.token_hex(32)
-            self._change(_KEY)
+            self._change(documents.KEY)
         return bytes.fromhex(self._digest_key)
 
-    async def _kept(self, documents: Collection[Document]) -> None:
+    async def _kept(self, wanted: Collection[Document]) -> None:
         if self._writing is not None:
-            await self._writing.written(documents, within_s=KEEPING_S)
+            await self._writing.written(wanted, within_s=KEEPING_S)
 
     def _change(self, document: Document) -> None:
         if self._writing is not None:
@@ -221,7 +239,7 @@ class ClusterStore:
                 return self._settings.get(key)
             case "files.":
                 return _json(self._files[int(key)]) if self._files[int(key)] else None
-            case _KEY.name:
+            case documents.KEY.name:
                 return self._digest_key
             case _:
                 return _json(list(self._events)[-WRITTEN_EVENTS:])
@@ -233,59 +251,45 @@ class ClusterStore:
                 self._take(name, text)
             except (msgspec.DecodeError, msgspec.ValidationError, ValueError, IndexError):
                 self.damaged.append(name)
-        if self.damaged:
-            self.repaired = f"damaged, and left out: {', '.join(sorted(self.damaged))}"
         self._writing = writing
+        # Private files are not forgotten: without them nobody leads, and restored they are whole.
+        lost = {each for each in self.damaged if not each.startswith(documents.FILES)}
+        lost |= set(self._settings.get(documents.DAMAGE, "").split())
+        self._lost = frozenset(lost)
+        if lost:
+            self.set(documents.DAMAGE, " ".join(sorted(lost)))
+
+    def _was_lost(self, document: Document) -> bool:
+        # Of a list that is damaged itself nobody knows what was in it.
+        return not self._lost.isdisjoint((document.name, documents.setting(documents.DAMAGE).name))
 
     def _take(self, name: str, text: str) -> None:
-        if name == _EVENTS.name:
+        if name == documents.EVENTS.name:
             for event in msgspec.json.decode(text, type=list[Event]):
                 self._events.append(event)
                 self._last[event.name] = self._logged
                 self._logged += 1
-        elif name.startswith(_REVISION):
+        elif name.startswith(documents.REVISION):
             revision = msgspec.json.decode(text, type=Revision)
             self._revisions[revision.number] = revision
-        elif name.startswith(_RECORDS):
+        elif name.startswith(documents.RECORDS):
             for each, record in msgspec.json.decode(text, type=dict[str, Record]).items():
-                self._shards[_shard(each)][each] = record
-        elif name.startswith(FILES):
-            self._files[int(name.removeprefix(FILES))] = msgspec.json.decode(
+                self._shards[documents.shard(each)][each] = record
+        elif name.startswith(documents.FILES):
+            self._files[int(name.removeprefix(documents.FILES))] = msgspec.json.decode(
                 text, type=dict[str, str]
             )
-        elif name == _KEY.name:
+        elif name == documents.KEY.name:
             bytes.fromhex(text)  # what is none is left out
             self._digest_key = text
-        elif name.startswith(_SETTING):
-            self._settings[name.removeprefix(_SETTING)] = text
+        elif name.startswith(documents.SETTING):
+            self._settings[name.removeprefix(documents.SETTING)] = text
 
 
 def _repeats(event: Event, last: Event) -> bool:
     if (event.type, event.reason, event.message) != (last.type, last.reason, last.message):
         return False
     return (event.at - last.at).total_seconds() < SAME_EVENT_S
-
-
-def _shard(name: str) -> int:
-    return zlib.crc32(name.encode()) % SHARDS
-
-
-def _records(number: int) -> Document:
-    return Document(f"{_RECORDS}{number}")
-
-
-def _revision(number: int) -> Document:
-    # The user's files may say what not everybody may read.
-    return Document(f"{_REVISION}{number}", secret=True)
-
-
-def _setting(key: str) -> Document:
-    # One of them is the book of what is wanted, with every plugin's configuration.
-    return Document(f"{_SETTING}{key}", secret=True)
-
-
-def _shelf(number: int) -> Document:
-    return Document(f"{FILES}{number}", secret=True)
 
 
 def _json(value: object) -> str:

@@ -73,24 +73,35 @@ class Writing:
             listing = await self._cluster.list(kind, selector(packing.labels(self._release)))
             bodies = {name_of(each): each for each in listing.items}
             highest = max([highest, *map(packing.epoch_of, listing.items)])
-            named: set[str] = set()
-            for body in listing.items:
+            stripped: set[str] = set()
+            for name, body in bodies.items():
                 notes = packing.notes_of(body)
-                if packing.DOCUMENT not in notes:
+                if packing.DOCUMENT not in notes and packing.is_piece(name):
                     continue
-                document = Document(notes[packing.DOCUMENT], secret=kind is SECRET)
-                named |= set(notes.get(packing.PIECES, "").split())
-                self._heads[document] = body
+                document = Document(notes.get(packing.DOCUMENT, ""), secret=kind is SECRET)
                 text = packing.unpacked(body, bodies.get)
-                if text is None:
+                if name != packing.object_name(self._release, document):
+                    # Somebody took its notes away, or copied it: what it says is not believed.
+                    stripped.add(name)
+                    own = Document(packing.named_by(self._release, name), secret=kind is SECRET)
+                    damaged.append(own.name)
+                    if packing.DOCUMENT not in notes and name == packing.object_name(
+                        self._release, own
+                    ):
+                        self._heads[own] = _doubted(body)
+                elif text is None:
+                    self._heads[document] = _doubted(body)
                     damaged.append(document.name)
                 else:
+                    self._heads[document] = body
                     found[document.name] = text
-            # Those that no head names are of a write that was cut off.
+            # Those that no head names are of a write that was cut off; of a stripped one nobody knows.
             self._pieces[kind] = {
                 name
-                for name, each in bodies.items()
-                if packing.DOCUMENT not in packing.notes_of(each)
+                for name in bodies
+                if name not in stripped
+                and packing.DOCUMENT not in packing.notes_of(bodies[name])
+                and name.rpartition(".")[0] not in stripped
             }
         return found, damaged, highest
 
@@ -254,3 +265,9 @@ class Writing:
 def _named(heads: Iterable[Body]) -> Iterable[str]:
     for head in heads:
         yield from packing.notes_of(head).get(packing.PIECES, "").split()
+
+
+def _doubted(body: Body) -> Body:
+    """Return a damaged head without its sum, by which it would pass for one that need not be written."""
+    notes = {key: told for key, told in packing.notes_of(body).items() if key != packing.SUM}
+    return {**body, "metadata": {**body["metadata"], "annotations": notes}}

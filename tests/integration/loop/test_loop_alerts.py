@@ -260,3 +260,20 @@ async def test_without_a_webhook_nobody_looks(house):
         assert controller.figures().alerts is None
         assert (await controller.info()).webhook is None
         assert house.store.setting("alerts") is None
+
+
+async def test_a_loss_of_memory_is_alerted_over_any_restart_until_it_is_acknowledged(
+    office, receiver
+):
+    firing = [("", "HaltsKnown"), ("", "StoreWhole")]
+    async with office.controlled() as controller:
+        await office.apply()
+        office.damage("records", "momentum")
+    async with office.controlled():
+        pass  # it ended before anybody was alerted
+    async with office.controlled() as controller:
+        await told(receiver, *firing)
+        await eventually(lambda: delivered(office) >= 2)
+        await finish(controller.halt([], flatten=None, wait=False, deadline=timedelta(seconds=5)))
+    async with office.controlled():
+        await told(receiver, *firing, status="resolved")

@@ -34,6 +34,33 @@ async def test_a_plugin_stopped_by_hand_stays_so_until_it_is_started(house):
         assert house.machine.file("bollinger").config["period"] == 30
 
 
+async def test_where_the_record_of_a_stop_is_damaged_all_are_halted(house):
+    wait = {"wait": True, "deadline": timedelta(seconds=5)}
+    async with house.controlled() as controller:
+        await house.apply()
+        await finish(controller.halt([], flatten=None, **wait))  # nobody, and that is known
+        await finish(controller.stop("bollinger", **wait))
+        house.damage("records", "bollinger")
+    for _ in range(2):  # the second finds a record of it again
+        async with house.controlled() as controller:
+            await eventually(lambda: len(house.machine.halt_of("paper").strategies) == 2)
+            told = house.machine.halt_of("paper")
+            assert told.why == "halted, as who was halted or stopped before is not known"
+            known = await house.condition("HaltsKnown")
+            assert (known.status, known.reason) == (False, "Damaged")
+            assert "stop again who was stopped by hand" in known.message
+            assert (await house.reasons("bollinger")).count("RecordLost") == 1
+            assert "RecordLost" not in await house.reasons("momentum")
+            await house.until("bollinger", lambda status: status.ready)
+    async with house.controlled() as controller:
+        await finish(controller.stop("bollinger", **wait))
+        await finish(controller.halt([], flatten=None, **wait))
+        assert house.machine.halt_of("paper").strategies == {}
+    async with house.controlled() as controller:
+        assert (await house.status("bollinger")).state == "Stopped"
+        assert house.machine.halt_of("paper").strategies == {}
+
+
 @pytest.mark.parametrize("name", ["bollinger", "broker"])
 async def test_a_restart_by_hand_replaces_exactly_one_life(house, name):
     async with house.controlled() as controller:

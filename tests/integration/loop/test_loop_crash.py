@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.decide.report import Outcome
+from orchestrator.errors import ConflictError, UnreachableError
 from orchestrator.store.sqlite import SqliteStore
 from tests.worlds.house import FLEET, NAMES, finish
 from tests.worlds.memory import (
@@ -56,7 +57,59 @@ async def test_a_damaged_newest_revision_is_told_and_the_one_before_is_not_gone_
         assert {what for what, _ in house.machine.history[begun:]} <= {"halt"}
         assert house.machine.file("momentum").config["lookback"] == 15
         _, _, outcome = await house.apply(FLEET.replace("lookback: 14", "lookback: 16"))
-        assert (outcome.ready, outcome.revision) == (True, 2)
+        assert (outcome.ready, outcome.revision) == (True, 3)
+        text = FLEET.replace("lookback: 14", "lookback: 17")
+        with pytest.raises(ConflictError, match="revision 3 is applied, your plan was made for 2"):
+            await house.apply(text, expect=2)  # of the one that is damaged
+        assert house.machine.file("momentum").config["lookback"] == 16
+
+
+async def test_an_apply_that_was_cut_off_after_a_damaged_revision_is_finished(house):
+    async with house.controlled():
+        await house.apply()
+        await house.apply(FLEET.replace("lookback: 14", "lookback: 15"))
+        house.damage("revisions", 2)
+    async with house.controlled():
+        house.store.cut_off = "desired"
+        with pytest.raises(UnreachableError):
+            await house.apply(FLEET.replace("lookback: 14", "lookback: 16"))
+    async with house.controlled():
+        await eventually(lambda: house.machine.file("momentum").config["lookback"] == 16)
+
+
+async def test_where_what_was_wanted_is_damaged_too_nothing_older_is_taken_for_it(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await house.apply(FLEET.replace("lookback: 14", "lookback: 15"))
+        await finish(controller.halt([], flatten=None, wait=True, deadline=timedelta(seconds=5)))
+        house.damage("revisions", 2)
+        house.damage("settings", "desired")
+    begun = len(house.machine.history)
+    for _ in range(2):
+        async with house.controlled() as controller:
+            valid = await house.condition("ConfigValid")
+            assert (valid.status, valid.reason) == (False, "Damaged")
+            assert "revision 1 is older; what runs is left as it is" in valid.message
+            await house.passes(3)
+            # A person has said who is halted, and yet nobody knows what is wanted.
+            items = controller.halt([], flatten=None, wait=True, deadline=timedelta(seconds=5))
+            await finish(items)
+            assert not (await house.condition("StoreWhole")).status
+    assert house.machine.history[begun:] == []
+    assert house.machine.file("momentum").config["lookback"] == 15
+    async with house.controlled():
+        _, _, outcome = await house.apply(FLEET.replace("lookback: 14", "lookback: 16"))
+        assert outcome.revision == 3
+        assert (await house.condition("ConfigValid")).status
+
+
+async def test_where_only_what_was_wanted_is_damaged_the_newest_revision_says_it(house):
+    async with house.controlled():
+        await house.apply()
+        house.damage("settings", "desired")
+    async with house.controlled():
+        await eventually(lambda: house.controller._rooms.desk.book.revision == 1)
+        assert house.machine.instances.keys() >= NAMES
 
 
 @pytest.mark.parametrize("passes", range(1, 12))

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.store.sqlite import SqliteStore
 from tests.worlds.house import FLEET, finish
 from tests.worlds.memory import eventually
 
@@ -87,7 +88,7 @@ async def test_where_it_was_damaged_all_are_halted_until_a_person_says_otherwise
             told = house.machine.halt_of("paper")
             assert told.strategies == {"bollinger": False, "momentum": False}
             assert told.number > 1, "an executor takes an older number for old news"
-            why = "halted, as who was halted before is not known"
+            why = "halted, as who was halted or stopped before is not known"
             assert told.why == why
             assert (await house.status("bollinger")).message.startswith(f"{why}; `ntpctl resume` clears it")  # fmt: skip
             known = await house.condition("HaltsKnown")
@@ -99,6 +100,42 @@ async def test_where_it_was_damaged_all_are_halted_until_a_person_says_otherwise
         assert (await house.condition("HaltsKnown")).status
         await halt(controller, "momentum")
         assert house.machine.halt_of("paper").why == "halted by hand"
+
+
+async def test_who_opened_a_damaged_file_and_died_leaves_the_next_to_halt_all(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await halt(controller, "momentum")
+        house.damage("settings", "halts")
+    with SqliteStore.open(house.folder / "state.db"):
+        pass  # killed before there was a controller, for its broker did not begin
+    async with house.controlled():
+        await eventually(lambda: len(house.machine.halt_of("paper").strategies) == 2)
+        assert not (await house.condition("HaltsKnown")).status
+
+
+async def test_that_something_was_damaged_is_told_until_a_person_has_said_who_is_halted(house):
+    async with house.controlled() as controller:
+        await house.apply()
+        await resume(controller)
+        house.damage("records", "binance_data")
+    for _ in range(2):
+        async with house.controlled() as controller:
+            whole = await house.condition("StoreWhole")
+            assert (whole.status, whole.reason) == (False, "Damaged")
+            await halt(controller, "momentum")
+            assert not (await house.condition("StoreWhole")).status
+    async with house.controlled() as controller:
+        await halt(controller)
+        assert (await house.condition("HaltsKnown")).status
+        whole = await house.condition("StoreWhole")
+        assert (whole.status, whole.reason) == (True, "Whole")
+        why = "halted by hand"
+        assert (await house.status("bollinger")).message.startswith(why), "a person has halted all"
+        assert house.machine.halt_of("paper").why == why
+    async with house.controlled():
+        assert (await house.condition("StoreWhole")).status
+        assert (await house.condition("HaltsKnown")).status
 
 
 async def test_a_lost_message_is_sent_again(house):
