@@ -4,8 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 
-from nats import errors
-
+from ntp.bare_nats import errors
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from nats import errors
 
+from ntp.bare_nats import errors
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.errors import ActionError, UnreachableError
 

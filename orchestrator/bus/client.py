@@ -13,10 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import nkeys
-from nats import errors
-from nats.aio.client import Client
-from nats.aio.transport import TcpTransport
 
+from ntp.bare_nats import Client, TcpTransport, errors
 from orchestrator.bus import claims
 from orchestrator.errors import UnreachableError
 

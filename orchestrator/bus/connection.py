@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import structlog
-from nats import errors
 
+from ntp.bare_nats import errors
 from ntp.contract import subjects
 from ntp.contract.beat import Beat
 from orchestrator.bus.beats import BeatBook

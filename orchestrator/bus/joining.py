@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nats import errors
-
+from ntp.bare_nats import errors
 from orchestrator.bus.client import Life
 from orchestrator.errors import UnreachableError
 

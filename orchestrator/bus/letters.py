@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from nats import errors
 
+from ntp.bare_nats import errors
 from ntp.confine.shim_output import harmless
 from ntp.contract import subjects
 from ntp.contract.letters import HEADER, Letter

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nats import errors
-
+from ntp.bare_nats import errors
 from orchestrator.bus import server_binary
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.errors import UnreachableError

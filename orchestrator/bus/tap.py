@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from nats import errors
-from nats.aio.msg import Msg
-
+from ntp.bare_nats import Msg, errors
 from orchestrator.bus.client import dial
 from orchestrator.errors import UnreachableError
 

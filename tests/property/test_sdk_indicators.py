@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 from math import sqrt
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ntp.indicators import ATR, EMA, RSI, SMA, Bollinger, Deviation, Momentum
@@ -63,6 +64,37 @@ def test_deviation_is_exact_where_prices_are_large_and_hardly_move(level, cents,
         mean = sum(window) / period
         exact = sqrt(sum((each - mean) ** 2 for each in window) / period)
         assert std == pytest.approx(exact, rel=1e-12, abs=0)
+
+
+@settings(max_examples=30)
+@given(
+    period=st.sampled_from([20, 100, 1000]),
+    height=st.integers(-(10**9), 10**9),
+    place=st.integers(-2, 1),
+    length=st.one_of(st.integers(1, 3), st.just(10**6)),
+    seed=st.integers(0, 9),
+)
+@example(period=5000, height=25_600_000, place=-1, length=10**6, seed=0)
+@example(period=5000, height=25_600_000, place=-1, length=1, seed=0)
+def test_deviation_is_exact_where_prices_leap_between_blocks(period, height, place, length, seed):
+    scatter, deviation, leap = Random(seed), Deviation(period), period + place
+    prices = [
+        25_600 + scatter.randint(-256, 256) + height * (leap <= i < leap + length)
+        for i in range(3 * period)
+    ]
+    total = squares = 0
+    worst = 0.0
+    for i, price in enumerate(prices):
+        total += price
+        squares += price * price
+        if i >= period:
+            total -= prices[i - period]
+            squares -= prices[i - period] ** 2
+        std = deviation.update(price / 256)
+        if std is not None:
+            exact = sqrt(Fraction(period * squares - total * total, (256 * period) ** 2))
+            worst = max(worst, abs(std - exact) / exact)
+    assert worst < period * 1.5e-15
 
 
 @given(PRICE, PERIOD, PRICES)

@@ -16,4 +16,10 @@ def test_a_controller_starts_without_what_clusters_need():
 
 
 def test_who_needs_it_has_it():
-    assert _said("import orchestrator.bus, aiohttp; print(aiohttp.__name__)") == ["aiohttp"]
+    program = "import orchestrator.bus.client, aiohttp; print(aiohttp.__name__)"
+    assert _said(program) == ["aiohttp"]
+
+
+def test_keys_need_no_connection():
+    program = "import orchestrator.bus.keys, sys; print('nats' in sys.modules)"
+    assert _said(program) == ["False"]

@@ -13,7 +13,11 @@ from math import sqrt
 from operator import mul
 from typing import Any, NamedTuple
 
+from ntp.kept import Kept
+
 _tuple = tuple.__new__
+_FAR = 8.0
+"""Squares over what is left of them: above that, the mean is sqrt(7) deviations away from the base."""
 
 
 def _period(period: int, least: int = 1) -> int:
@@ -22,34 +26,7 @@ def _period(period: int, least: int = 1) -> int:
     return period
 
 
-class _Kept:
-    """For a plugin's own `snapshot` and `restore`: an indicator goes on to the last bit."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the whole state as plain JSON values."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back a `snapshot`; of an indicator that was made with the same arguments."""
-        for name in self.__slots__:
-            own, kept = getattr(self, name), state[name]
-            if isinstance(own, _Kept):
-                own.restore(kept)
-            elif isinstance(own, deque):
-                setattr(self, name, deque(kept, own.maxlen))
-            else:
-                setattr(self, name, list(kept) if isinstance(own, list) else kept)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, _Kept):
-        return value.snapshot()
-    return [*map(_plain, value)] if isinstance(value, list | tuple | deque) else value
-
-
-class SMA(_Kept):
+class SMA(Kept):
     """Simple moving average: the mean of the last `period` prices."""
 
     __slots__ = ("_back", "_front", "_new", "_period", "value")
@@ -80,7 +57,7 @@ class SMA(_Kept):
         return self.value
 
 
-class EMA(_Kept):
+class EMA(Kept):
     """Exponential moving average with weight 2 / (period + 1), begun with the SMA of the first period.
 
     That beginning is TA-Lib's (ta_EMA.c, "classic").
@@ -105,23 +82,29 @@ class EMA(_Kept):
         return self.value
 
 
-class Deviation(_Kept):
+class Deviation(Kept):
     """Mean and population standard deviation (ddof=0) of the last `period` prices.
 
-    Sums of distances, and of their squares, from a price that is in every window they serve: the last
-    one of the block before. So the distances are no larger than the window is wide, and what cancels
-    in `squares - total * mean` is a few units in the last place of the result, whatever the price.
+    Sums of distances, and of their squares, from a base in the window: the last price of the block
+    before; once the window's mean is sqrt(7) deviations away from that, the mean instead. So at most
+    three bits cancel in `squares - total * mean`, whatever the price and wherever it leaps: `std` is
+    off by less than `period * 1.5e-15` of itself, which is what rounding sums so long can come to.
+
+    A base is moved twice within a quarter of a period only if the deviation fell by a fifth meanwhile:
+    few moves in any number of prices. Up to a period of 8 there is none, as the mean of a window is
+    at most sqrt(period - 1) deviations away from any of its prices.
 
     Attributes:
         mean, std: None while fewer than `period` prices were seen.
     """
 
-    __slots__ = ("_base", "_new", "_period", "_squares", "_sum", "_tails", "mean", "std")
+    __slots__ = ("_base", "_new", "_old", "_period", "_squares", "_sum", "_tails", "mean", "std")
 
     def __init__(self, period: int) -> None:
         self._period = _period(period)
-        # Of the block before: the sums of its last 1, 2, 3 … distances and squares, as far as they
-        # are still in the window. _new: this block so far; _sum, _squares: its own sums.
+        # _old: the block before. _tails: of its last 1, 2, 3 … distances and squares the sums, as far
+        # as they are still in the window. _new: this block so far; _sum, _squares: its own sums.
+        self._old: list[float] = []
         self._tails: list[tuple[float, float]] = []
         self._new: list[float] = []
         self._base = self._sum = self._squares = 0.0
@@ -132,36 +115,44 @@ class Deviation(_Kept):
         """Return the standard deviation; `mean` is the mean of the same window."""
         tails = self._tails
         self._new.append(price)
-        if not tails:
-            total, squares = self._turn()
-            if self._new:  # not yet a whole window
-                return None
-        else:
+        period = self._period
+        if tails:
             total, squares = tails.pop()
             away = price - self._base
             self._sum = own = self._sum + away
             total += own
             self._squares = own = self._squares + away * away
             squares += own
-        period = self._period
+        elif len(self._new) < period:
+            return None
+        else:
+            self._old, self._new = self._new, []
+            total, squares = self._from(price)
         mean = total / period
-        self.mean = self._base + mean
         rest = squares - total * mean
+        if rest * _FAR < squares:
+            total, squares = self._from(self._centre(price))
+            mean = total / period
+            rest = squares - total * mean
+        self.mean = self._base + mean
         self.std = std = sqrt(rest / period) if rest > 0.0 else 0.0
         return std
 
-    def _turn(self) -> tuple[float, float]:
-        """Make the block, if it is full, the one before; return its sums."""
-        new = self._new
-        if len(new) < self._period:
-            return 0.0, 0.0
-        base = self._base = new[-1]
-        away = [price - base for price in reversed(new)]
+    def _centre(self, price: float) -> float:
+        """Return the window's mean, summed from a price in it: exact where all are equal."""
+        window = self._old[len(self._new) :] + self._new
+        return price + sum([each - price for each in window]) / self._period
+
+    def _from(self, base: float) -> tuple[float, float]:
+        """Measure the window from this base; return the sums of its distances and of their squares."""
+        self._base = base
+        away = [price - base for price in reversed(self._old[len(self._new) :])]
         squares = accumulate(map(mul, away, away))
         self._tails = [*zip(accumulate(away), squares, strict=True)]
-        self._new = []
-        self._sum = self._squares = 0.0
-        return self._tails.pop()
+        away = [price - base for price in self._new]
+        self._sum, self._squares = sum(away, 0.0), sum(map(mul, away, away), 0.0)
+        total, rest = self._tails.pop()
+        return total + self._sum, rest + self._squares
 
 
 class Bands(NamedTuple):
@@ -170,7 +161,7 @@ class Bands(NamedTuple):
     upper: float
 
 
-class Bollinger(_Kept):
+class Bollinger(Kept):
     """Bollinger bands: the SMA, and `width` population standard deviations around it.
 
     Source: J. Bollinger, Bollinger on Bollinger Bands, 2001 (period 20, width 2, ddof=0).
@@ -202,7 +193,7 @@ class Bollinger(_Kept):
         return bands
 
 
-class _Wilder(_Kept):
+class _Wilder(Kept):
     """Wilder's smoothing: the mean of the first `period` values, then (old * (period - 1) + new) / period."""
 
     __slots__ = ("_count", "_keep", "_period", "_sum", "value")
@@ -225,7 +216,7 @@ class _Wilder(_Kept):
         return self.value
 
 
-class RSI(_Kept):
+class RSI(Kept):
     """Relative strength index, 0 to 100; 50 where no price moved at all.
 
     Source: J. W. Wilder, New Concepts in Technical Trading Systems, 1978, section VI: needs
@@ -253,7 +244,7 @@ class RSI(_Kept):
         return self.value
 
 
-class ATR(_Kept):
+class ATR(Kept):
     """Average true range of bars, in quote currency.
 
     Source: Wilder 1978, section III: true range = max(high, last close) - min(low, last close), then
@@ -277,7 +268,7 @@ class ATR(_Kept):
         return self._mean.update(high - low)
 
 
-class Momentum(_Kept):
+class Momentum(Kept):
     """Price minus the price `period` updates ago; `rate` is the same as a share of that older price."""
 
     __slots__ = ("_window", "rate", "value")

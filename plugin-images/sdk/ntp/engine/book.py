@@ -41,6 +41,17 @@ class Position:
         """The side of an order that leaves it."""
         return Side.SELL if self.quantity > 0 else Side.BUY
 
+    def build(
+        self, signal_id: str, layers: int, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> None:
+        """Note the signal that built it up; a further one leaves the levels that it does not name."""
+        self.layers, self.signal_id = layers, signal_id
+        further = layers > 1
+        if stop_loss is not None or not further:
+            self.stop_loss = stop_loss
+        if take_profit is not None or not further:
+            self.take_profit = take_profit
+
 
 @dataclass(slots=True)
 class Book:

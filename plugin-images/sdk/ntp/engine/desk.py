@@ -19,7 +19,6 @@ from ntp.engine.exact import LIMIT, ZERO, exact, worth
 from ntp.engine.fills import Costs, market_price, protective_price, triggered
 from ntp.engine.orders import (
     Order,
-    OrderState,
     Stand,
     closing_only,
     closing_part,
@@ -272,17 +271,9 @@ class Desk:
         realised = self.book.execute(order.side, data.symbol, quantity, price, fee)
         held = self.book.positions.get(order.symbol)
         if held is not None and held.leaving is not order.side:
-            held.layers = order.layers
-            held.signal_id = order.signal_id
-            further = order.layers > 1
-            if order.stop_loss is not None or not further:
-                held.stop_loss = order.stop_loss
-            if order.take_profit is not None or not further:
-                held.take_profit = order.take_profit
-        filled = order.filled + quantity
-        parts = order.parts + 1
-        state = OrderState.FILLED if filled == order.quantity else OrderState.WAITING
-        part = "" if parts == 1 else f":{parts}"
+            held.build(order.signal_id, order.layers, order.stop_loss, order.take_profit)
+        filled = order.executed(quantity)
+        part = "" if filled.parts == 1 else f":{filled.parts}"
         fill = Fill(
             # A signal has one order, and a position built by it is left once: the id is unique.
             id=f"{self.executor}:{order.signal_id}:{order.reason}{part}",
@@ -299,4 +290,4 @@ class Desk:
             time=data.timestamp,
             tick_id=data.id,
         )
-        return fill, replace(order, filled=filled, parts=parts, state=state)
+        return fill, filled

@@ -70,6 +70,12 @@ class Order(msgspec.Struct, frozen=True):
             return replace(self, state=OrderState.CANCELLED, why=why)
         return replace(self, quantity=self.filled + rest, why=why)
 
+    def executed(self, amount: Decimal) -> "Order":
+        """Return it with so much more of it filled."""
+        filled = self.filled + amount
+        state = OrderState.FILLED if filled == self.quantity else OrderState.WAITING
+        return replace(self, filled=filled, parts=self.parts + 1, state=state)
+
 
 class Stand(NamedTuple):
     """Where a symbol will stand once its waiting orders are filled; layers 0 is flat."""
