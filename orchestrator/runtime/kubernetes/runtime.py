@@ -53,6 +53,8 @@ class KubernetesRuntime:
             bounds_storage=False,
             keeps_output=False,
             runs_folders=False,
+            # No kubelet lets go of a stop that it has begun (kubernetes/kubernetes#83916).
+            hurries=False,
             at_once=AT_ONCE,
         )
 
@@ -75,7 +77,10 @@ class KubernetesRuntime:
             await self._births.begin(launch)
 
     async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
-        """SIGTERM, at most `grace` (whole seconds, at least one), then the whole pod."""
+        """SIGTERM, at most `grace` (whole seconds, at least one), then the whole pod.
+
+        One that was asked for before with more grace is waited for: its kubelet hears of no shorter one.
+        """
         await self._stops.end(name, grace_s=grace.total_seconds(), cause=cause)
 
     async def remove(self, name: str, *, delete_data: bool) -> None:
