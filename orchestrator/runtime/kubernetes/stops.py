@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CLAIM, POD, SECRET, STATEFUL_SET, Body, name_of, selector
+from orchestrator.cluster.objects import Objects
 from orchestrator.decide.state import Exit, Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.runtime.kubernetes import identity, pods
@@ -39,7 +39,7 @@ class Stops:
     def __init__(
         self,
         project: str,
-        cluster: Cluster,
+        cluster: Objects,
         look: Look,
         *,
         clock: Callable[[], float] = time.monotonic,
