@@ -39,6 +39,8 @@ class Capabilities:
     """Of all lives and by stream, in a bounded place of ours; else what the platform keeps of the last."""
     runs_folders: bool = True
     """`Launch.code` is a folder here; else all code has to be in the image."""
+    hurries: bool = True
+    """A stop with less grace overtakes one that waits; else it waits for the grace of that one."""
     at_once: int | None = None
     """How many starts, and how many stops, it takes at once; None: what is good for one machine."""
 

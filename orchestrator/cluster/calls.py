@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import copy
 import math
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,8 +16,9 @@ from orchestrator.cluster import refusals
 from orchestrator.cluster.place import Found, Place, find
 from orchestrator.errors import UnreachableError
 
-AT_ONCE = 12
-"""Requests under way; what follows something (a watch, a log) is not counted.
+AT_ONCE = 6
+"""Requests under way, of those who have no turns of their own; what follows something (a watch, a log)
+is not counted.
 
 Each has a connection, and TLS a buffer of 256 KiB for each of those (asyncio.sslproto).
 """
@@ -41,7 +43,14 @@ class Calls:
         self._place = place
         self._guard = guard
         self._found: Found | None = None
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self.turns = asyncio.Semaphore(AT_ONCE)
+
+    def apart(self, at_once: int) -> Self:
+        """Return the same connections, as long as this one is open, with turns of their own."""
+        _ = self.found
+        other = copy.copy(self)
+        other.turns = asyncio.Semaphore(at_once)
+        return other
 
     async def open(self) -> None:
         """Read who and where; raises as `place.find` does."""
@@ -106,7 +115,7 @@ class Calls:
             ActionError, ConflictError: the answer was no; its words are in the message.
         """
         with translated(what, deadline_s):
-            async with asyncio.timeout(deadline_s) as limit, self._turns:
+            async with asyncio.timeout(deadline_s) as limit, self.turns:
                 if method != "GET":
                     ends = asyncio.get_running_loop().time() + self._guard()
                     limit.reschedule(min(ends, limit.when() or ends))

@@ -40,9 +40,15 @@ def _own(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=DIFFERENT)
+def _same(text: str) -> str:
+    """Return the one that is kept of equal texts. `intern` never lets go of one in Python 3.12."""
+    return text
+
+
 def _notes(value: Mapping[str, str]) -> Mapping[str, str]:
     """Annotations: what a workload says of its launch is said by its pod, too."""
-    return {intern(key): intern(text) for key, text in value.items()}
+    return {intern(key): _same(text) for key, text in value.items()}
 
 
 def _status(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,19 +103,19 @@ _RUNS: Final = {
     "containers": _shared({"name": _own, "resources": _own}),
 }
 _STATUS: Final = {
-    "phase": intern,
+    "phase": _same,
     "reason": _own,
     "message": _own,
     "startTime": _own,
     "conditions": _each(
         {
-            **dict.fromkeys(("type", "status", "lastTransitionTime"), intern),
-            **dict.fromkeys(("reason", "message"), _own),
+            **dict.fromkeys(("type", "status"), _same),
+            **dict.fromkeys(("lastTransitionTime", "reason", "message"), _own),
         }
     ),
     "containerStatuses": _each(
         {
-            "name": intern,
+            "name": _same,
             "containerID": _own,
             "state": _STATE,
             "lastState": _STATE,

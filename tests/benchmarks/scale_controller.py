@@ -21,8 +21,10 @@ from typing import Any
 import structlog
 
 from ntp.contract.beat import Beat, Stage
+from orchestrator.cluster.calls import Calls
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, name_of, selector
+from orchestrator.cluster.objects import Objects
 from orchestrator.cluster.place import Place
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.outside import Outside
@@ -53,27 +55,37 @@ QUIET_S = 30.0
 IMAGE = Image(f"localhost/simulated@sha256:{'0' * 64}", frozenset())
 
 
-class Counted(Cluster):
-    """Counts what is asked of the API server, and has pods ask for a scheduler that nobody is."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.asked: Counter[str] = Counter()
-        self.written = 0
-        asking = self._calls.ask
-
-        async def ask(method: str, path: str, **given: Any) -> bytes:
-            kinds = [part for part in path.split("/") if part.isalpha() and part.endswith("s")]
-            self.asked[f"{method} {kinds[-1] if kinds else path}"] += 1
-            self.written += method != "GET"
-            return await asking(method, path, **given)
-
-        self._calls.ask = ask  # type: ignore[method-assign]
+class Unscheduled(Objects):
+    """Has pods ask for a scheduler that nobody is."""
 
     async def apply(self, kind: Kind, body: Body, **how: Any) -> Body:
         if kind is STATEFUL_SET:
             body["spec"]["template"]["spec"]["schedulerName"] = SCHEDULER
         return await super().apply(kind, body, **how)
+
+
+class Counted(Cluster):
+    """Counts what is asked of the API server, whoever's turn it is."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.asked: Counter[str] = Counter()
+        self.written = 0
+        self._count(self._calls)
+
+    def apart(self, at_once: int) -> Objects:
+        calls = self._calls.apart(at_once)
+        self._count(calls)
+        return Unscheduled(calls)
+
+    def _count(self, calls: Calls) -> None:
+        async def ask(method: str, path: str, **given: Any) -> bytes:
+            kinds = [part for part in path.split("/") if part.isalpha() and part.endswith("s")]
+            self.asked[f"{method} {kinds[-1] if kinds else path}"] += 1
+            self.written += method != "GET"
+            return await Calls.ask(calls, method, path, **given)
+
+        calls.ask = ask  # type: ignore[method-assign]
 
 
 class SimulatedBus:

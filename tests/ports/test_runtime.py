@@ -135,6 +135,7 @@ async def test_who_ignores_the_request_is_killed_when_the_grace_is_over(world):
 
 
 @pytest.mark.rare
+@pytest.mark.needs("hurries")
 async def test_a_second_more_impatient_stop_is_heard(world):
     await world.run("alpha", STUBBORN)
     async with asyncio.TaskGroup() as group:

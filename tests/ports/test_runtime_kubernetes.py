@@ -271,3 +271,14 @@ async def test_a_stop_asked_for_by_one_who_died_is_brought_to_an_end_by_the_next
         task.cancel()
     await world.again().stop("alpha", grace=timedelta(0), cause="second")
     assert (await world.ended("alpha")).message == "second"
+
+
+async def test_a_second_stop_with_less_grace_ends_with_the_first(world):
+    """A kubelet that has begun a stop hears of no shorter one: nobody may be told that its node is away."""
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready')\nwhile True: signal.pause()"
+    await world.run("alpha", stubborn)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(world.stop("alpha", 5.0))
+        await world.until_phase("alpha", Phase.STOPPING)
+        group.create_task(world.stop("alpha", 0.0))
+    assert (await world.ended("alpha")).signal == signal.SIGKILL

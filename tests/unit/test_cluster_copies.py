@@ -1,6 +1,7 @@
 """What is kept in memory of what a cluster has: as much as is read from it."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def test_copies_share_what_is_the_same_in_them():
     assert one["spec"]["template"]["spec"]["containers"] == runs["spec"]["containers"]
     said, again = (identity.written(each)[identity.LABEL] for each in (one, runs))
     assert said is again
+
+
+def test_no_text_of_a_cluster_is_kept_for_good():
+    """What `sys.intern` was given stays until the end of the process in Python 3.12."""
+    time = "2026-11-30T20:13:29Z"
+    told = {"type": "Unready", "status": "Perhaps", "lastTransitionTime": time}
+    body = {
+        "metadata": {"name": "one-0", "annotations": {"mark": "of one alone"}},
+        "status": {"phase": "Odd", "conditions": [told]},
+    }
+    copy = kept(POD, json.loads(json.dumps(body)))
+    texts = [copy["metadata"]["annotations"]["mark"], *copy["status"]["conditions"][0].values()]
+    assert len(texts) == 4
+    for text in texts:
+        assert sys.intern(text.encode().decode()) is not text
 
 
 @pytest.mark.parametrize(

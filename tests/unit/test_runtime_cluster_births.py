@@ -12,7 +12,8 @@ from orchestrator.cluster.reading import Listing
 from orchestrator.errors import ActionError
 from orchestrator.launch import Environment, Image
 from orchestrator.runtime.kubernetes import objects
-from orchestrator.runtime.kubernetes.births import Births
+from orchestrator.runtime.kubernetes.births import ASKING, Births
+from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.look import Seen
 from orchestrator.runtime.kubernetes.objects import Ground
 from tests.worlds.pods import launch
@@ -132,3 +133,38 @@ async def test_of_many_the_first_have_their_pods_before_the_last_are_written():
     last_begins = len(written) - written[::-1].index(0) - 1
     assert written.index(1) < 10
     assert sum(written[:last_begins]) > 20
+
+
+class Nothing:
+    """No object is there, and none may be looked for; notes how many starts asked at a time."""
+
+    def __init__(self):
+        self.asking = []
+        self.peak = 0
+
+    async def of(self, _name):
+        return Seen(None, None)
+
+    async def get(self, _kind, name):
+        self.asking.append(name)
+        self.peak = max(self.peak, len({*self.asking}))
+        for _ in range(100):
+            await asyncio.sleep(0)  # whoever may ask does so meanwhile
+        self.asking.remove(name)
+        raise ActionError("not allowed", reason="Forbidden")
+
+
+async def test_of_many_starts_a_few_ask_at_a_time():
+    """Each request's deadline counts its wait for a turn: the last of a crowd would have none left."""
+    server = Nothing()
+    births = Births("shop", server, server, Ground(), Egress("shop", server, Ground()))
+    many = [replace(FEED, name=f"feed{each}", egress=()) for each in range(64)]
+
+    async def refused(one):
+        with pytest.raises(ActionError, match="not allowed"):
+            await births.begin(one)
+
+    async with asyncio.TaskGroup() as group:
+        for each in many:
+            group.create_task(refused(each))
+    assert server.peak == ASKING

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
+
+import msgspec
 
 from orchestrator.cluster.kinds import SECRET
-from orchestrator.runtime.kubernetes.identity import ours
-from orchestrator.runtime.kubernetes.look import Seen
+from orchestrator.runtime.kubernetes.identity import STOPPING, ours
+from orchestrator.runtime.kubernetes.look import Seen, Stopping
 from orchestrator.runtime.kubernetes.stops import Stops
 
 
@@ -50,8 +53,10 @@ class ApiServer:
     def __init__(self, copy):
         self.copy = copy
         self.deleted_at = []
+        self.patched = []
 
     async def patch(self, _kind, _name, body):
+        self.patched.append(body["metadata"]["annotations"])
         return body
 
     async def get(self, _kind, name):
@@ -73,3 +78,18 @@ async def test_a_pod_that_is_not_seen_yet_is_waited_for_and_keeps_its_secret():
     server = ApiServer(copy)
     await Stops("desk", server, copy).end("feed", grace_s=1, cause="StoppedByHand")
     assert server.deleted_at == [1]
+
+
+async def test_a_stop_with_less_grace_waits_as_long_as_the_one_before_it_may_take():
+    """No kubelet hears of less grace than it has begun to give."""
+    asked = msgspec.json.encode(Stopping("Removed", datetime.now(UTC), 600)).decode()
+    stopping = workload(2, 2, 1)
+    stopping["metadata"]["annotations"][STOPPING] = asked
+    copy = Copy(*[Seen(stopping, POD)] * 590, Seen(workload(2, 2, 0), None))
+    server = ApiServer(copy)
+    seconds = iter(range(10_000))
+    await Stops("desk", server, copy, clock=lambda: next(seconds)).end(
+        "feed", grace_s=1, cause="StoppedByHand"
+    )
+    written = msgspec.json.decode(server.patched[0][STOPPING], type=Stopping)
+    assert (written.cause, written.grace_s) == ("StoppedByHand", 600), "for a third that comes"

@@ -94,10 +94,10 @@ class FailingStore(SqliteStore):
             raise UnreachableError("it could not be kept within 10 s: the lease is not held")
         await super().kept(setting=setting, record=record)
 
-    def _change(self):
+    def _change(self, **how):
         if self.away:
             raise UnreachableError("the state file cannot be written: disk is full")
-        return super()._change()
+        return super()._change(**how)
 
 
 class House:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import (
     CLAIM,
     DISRUPTION_BUDGET,
@@ -20,6 +19,7 @@ from orchestrator.cluster.kinds import (
     Kind,
     name_of,
 )
+from orchestrator.cluster.objects import Objects
 from orchestrator.cluster.refusals import OwnedError, reason_of
 from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError, ungrouped
@@ -37,8 +37,10 @@ PATIENCE_S = 5.0
 """For what may mend itself: a node that comes, an image that is there at the second try."""
 LOOK_S = 1.0
 """A wait looks again after so long even if nobody tells of a change."""
-WRITERS = 8
-"""Starts that write their objects at a time: the pods of the first are made while the next are written."""
+ASKING = 8
+"""Starts that ask at a time: a request's deadline counts its wait for a turn, too, and of hundreds that
+wait the last would have none of it left. And pods of the first are made while the next are written.
+"""
 BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
@@ -46,7 +48,7 @@ class Births:
     def __init__(
         self,
         project: str,
-        cluster: Cluster,
+        cluster: Objects,
         look: Look,
         ground: Ground,
         egress: Egress,
@@ -59,12 +61,12 @@ class Births:
         self._ground = ground
         self._egress = egress
         self._clock = clock
-        self._writing = asyncio.Semaphore(WRITERS)
+        self._asking = asyncio.Semaphore(ASKING)
 
     async def begin(self, launch: Launch) -> None:
         """See the port. Whoever dies in here leaves objects that the next one applies again."""
         objects.refuse(launch)
-        async with self._writing:
+        async with self._asking:
             seen = await self._look.of(launch.name)
             if not self._adopted(launch, seen):
                 await self._write(launch, seen)
@@ -192,7 +194,9 @@ class Births:
 
     async def _warnings(self, uid: str) -> list[str]:
         """What the cluster complains of about an object, oldest first."""
-        listing = await self._cluster.list(EVENT, fields=f"involvedObject.uid={uid},type=Warning")
+        chosen = f"involvedObject.uid={uid},type=Warning"
+        async with self._asking:
+            listing = await self._cluster.list(EVENT, fields=chosen)
         found = sorted(listing.items, key=lambda each: str(each.get("lastTimestamp") or ""))
         return [str(each.get("message", "")) for each in found]
 

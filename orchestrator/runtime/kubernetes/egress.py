@@ -5,8 +5,8 @@ import base64
 import secrets
 from dataclasses import replace
 
-from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP, SECRET, Body, Kind
+from orchestrator.cluster.objects import Objects
 from orchestrator.errors import ActionError, ConflictError
 from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, tokens
@@ -21,7 +21,7 @@ class Egress:
     `kept`: see `Serving`.
     """
 
-    def __init__(self, project: str, cluster: Cluster, ground: Ground, *, kept: int = KEPT) -> None:
+    def __init__(self, project: str, cluster: Objects, ground: Ground, *, kept: int = KEPT) -> None:
         self._project = project
         self._cluster = cluster
         self._ground = ground

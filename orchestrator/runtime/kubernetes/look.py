@@ -42,6 +42,8 @@ class Stopping(msgspec.Struct, frozen=True):
 
     cause: str
     at: datetime
+    grace_s: int = 0
+    """The longest that it was given: a stop that was asked for later may have less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,17 @@ def end_of(workload: Body) -> Ended | None:
     notes = identity.written(workload)
     with contextlib.suppress(msgspec.MsgspecError):
         return msgspec.json.decode(notes.get(identity.END, ""), type=Ended)
-    with contextlib.suppress(msgspec.MsgspecError):
-        asked = msgspec.json.decode(notes.get(identity.STOPPING, ""), type=Stopping)
+    if asked := stopping(workload):
         end = Exit(at=asked.at, reason="Stopped", message=asked.cause)
         return Ended(str(workload["metadata"]["uid"]), None, end)
+    return None
+
+
+def stopping(workload: Body) -> Stopping | None:
+    """Return what was written of a stop whose end was not written yet."""
+    with contextlib.suppress(msgspec.MsgspecError):
+        said = identity.written(workload).get(identity.STOPPING, "")
+        return msgspec.json.decode(said, type=Stopping)
     return None
 
 

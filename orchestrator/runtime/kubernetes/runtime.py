@@ -23,6 +23,8 @@ from orchestrator.spec.model import Resources
 
 AT_ONCE = 64
 """Starts that wait for their pods at a time: nodes do the work, and a wait costs nothing."""
+STARTING, STOPPING = 12, 6
+"""Their requests under way. Stops do not wait for starts, and what is kept or halted waits for neither."""
 
 
 class KubernetesRuntime:
@@ -39,9 +41,10 @@ class KubernetesRuntime:
     def __init__(self, project: str, cluster: Cluster, ground: Ground) -> None:
         self._cluster = cluster
         self._look = Look(project, cluster)
-        self._egress = Egress(project, cluster, ground)
-        self._births = Births(project, cluster, self._look, ground, self._egress)
-        self._stops = Stops(project, cluster, self._look)
+        starting = cluster.apart(STARTING)
+        self._egress = Egress(project, starting, ground)
+        self._births = Births(project, starting, self._look, ground, self._egress)
+        self._stops = Stops(project, cluster.apart(STOPPING), self._look)
         self._resizing = Resizing(cluster, self._look)
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._knows = False
@@ -53,6 +56,8 @@ class KubernetesRuntime:
             bounds_storage=False,
             keeps_output=False,
             runs_folders=False,
+            # No kubelet lets go of a stop that it has begun (kubernetes/kubernetes#83916).
+            hurries=False,
             at_once=AT_ONCE,
         )
 
@@ -75,7 +80,10 @@ class KubernetesRuntime:
             await self._births.begin(launch)
 
     async def stop(self, name: str, *, grace: timedelta, cause: str) -> None:
-        """SIGTERM, at most `grace` (whole seconds, at least one), then the whole pod."""
+        """SIGTERM, at most `grace` (whole seconds, at least one), then the whole pod.
+
+        One that was asked for before with more grace is waited for: its kubelet hears of no shorter one.
+        """
         await self._stops.end(name, grace_s=grace.total_seconds(), cause=cause)
 
     async def remove(self, name: str, *, delete_data: bool) -> None:

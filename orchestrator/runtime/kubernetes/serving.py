@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP, Body
+from orchestrator.cluster.objects import Objects
 from orchestrator.errors import ActionError
 
 GONE = 0
@@ -42,7 +42,7 @@ class Serving:
         kept: how many lines of instances that are gone.
     """
 
-    def __init__(self, project: str, cluster: Cluster, body: Body, *, kept: int = KEPT) -> None:
+    def __init__(self, project: str, cluster: Objects, body: Body, *, kept: int = KEPT) -> None:
         self._kept = kept
         self._project = project
         self._cluster = cluster

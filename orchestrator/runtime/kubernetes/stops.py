@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
-from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CLAIM, POD, SECRET, STATEFUL_SET, Body, name_of, selector
+from orchestrator.cluster.objects import Objects
 from orchestrator.decide.state import Exit, Phase
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.runtime.kubernetes import identity, pods
@@ -23,6 +24,7 @@ from orchestrator.runtime.kubernetes.look import (
     end_of,
     has_none,
     replicas,
+    stopping,
 )
 
 MARGIN_S = 60.0
@@ -34,10 +36,18 @@ GONE_S = 60.0
 
 
 class Stops:
-    def __init__(self, project: str, cluster: Cluster, look: Look) -> None:
+    def __init__(
+        self,
+        project: str,
+        cluster: Objects,
+        look: Look,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._project = project
         self._cluster = cluster
         self._look = look
+        self._clock = clock
 
     async def end(self, name: str, *, grace_s: float, cause: str) -> None:
         """Stop it, and wait until nothing of it runs. Absent or stopped is success."""
@@ -48,7 +58,10 @@ class Stops:
         if rests and seen.pod is None and end_of(seen.workload):
             return
         workload = object_name(name)
-        asked = Stopping(cause, datetime.now(UTC))
+        grace = max(LEAST_GRACE_S, math.ceil(grace_s))
+        before = stopping(seen.workload)
+        longest = max(grace, before.grace_s if before else 0)
+        asked = Stopping(cause, datetime.now(UTC), longest)
         note = msgspec.json.encode(asked).decode()
         self._look.take(
             await self._cluster.patch(
@@ -60,12 +73,12 @@ class Stops:
                 },
             )
         )
-        grace = max(LEAST_GRACE_S, math.ceil(grace_s))
         if seen.pod is not None:
             with contextlib.suppress(ConflictError):
                 uid = str(seen.pod["metadata"]["uid"])
                 await self._cluster.delete(POD, name_of(seen.pod), uid=uid, grace_s=grace)
-        await self._until_gone(name, grace + MARGIN_S)
+        # The node may be giving it the longest yet: what was shortened is not heard there (see `hurries`).
+        await self._until_gone(name, longest + MARGIN_S)
         await self._write_down(name, seen.pod, asked)
 
     async def remove(self, name: str, *, delete_data: bool) -> None:
@@ -91,15 +104,15 @@ class Stops:
         if found is None or not identity.is_ours(found, self._project):
             return
         await self._cluster.delete(CLAIM, name, uid=str(found["metadata"]["uid"]))
-        end = time.monotonic() + GONE_S
+        end = self._clock() + GONE_S
         while await self._cluster.get(CLAIM, name) is not None:
             # A successor of that name would be given a claim that is on its way out.
-            if time.monotonic() > end:
+            if self._clock() > end:
                 raise UnreachableError(f"the claim {name} does not go: something still mounts it")
             await asyncio.sleep(0.2)
 
     async def _until_gone(self, name: str, within_s: float, *, workload_too: bool = False) -> None:
-        end = time.monotonic() + within_s
+        end = self._clock() + within_s
         with self._look.listening(name) as changed:
             while True:
                 changed.clear()
@@ -109,7 +122,7 @@ class Stops:
                     not seen.workload or (not workload_too and has_none(seen.workload))
                 ):
                     return
-                if time.monotonic() > end:
+                if self._clock() > end:
                     raise UnreachableError(
                         f"the pod of {name} does not go: does its node answer? "
                         f"`kubectl describe pod {identity.pod_name(name)}` tells"

@@ -1,7 +1,6 @@
 """Who may change something is asked before a connection is opened, and again before the first byte goes out."""
 
 import asyncio
-import json
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,8 +8,8 @@ from aiohttp import web
 
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import CONFIG_MAP
-from orchestrator.cluster.place import Place
 from orchestrator.errors import ConflictError, UnreachableError
+from tests.worlds.api_server import serving
 
 BODY = CONFIG_MAP.body("mark", data={"by": "one"})
 
@@ -44,28 +43,11 @@ def opened(tmp_path):
                 await asyncio.Event().wait()
             return web.json_response(BODY, status=status)
 
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        file = tmp_path / "config"
-        file.write_text(json.dumps(config))
-        try:
-            async with Cluster(Place(kubeconfig=str(file), namespace="n"), guard=guard) as cluster:
-                yield cluster, asked
-        finally:
-            await runner.cleanup()
+        async with (
+            serving(tmp_path, answer) as place,
+            Cluster(place, guard=guard) as cluster,
+        ):
+            yield cluster, asked
 
     return opened
 
