@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import ntp
 from docs.generator import chart_values
+from orchestrator.app import trying
 from orchestrator.cli import group
 from orchestrator.spec import custom_resource
 from tests.worlds.chart import CHART, ROOT, helm, path_of, pod_of, refusal, rendered
@@ -95,6 +96,12 @@ def test_a_controller_renews_the_lease_of_its_own_release_alone():
 def test_a_controller_that_hangs_is_started_anew():
     (container,) = pod_of(rendered()["Deployment", "ntp-controller"])["containers"]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+
+
+def test_a_try_ends_and_cleans_up_before_its_job_would_lose_the_log():
+    job = rendered()["Job", "ntp-test"]["spec"]
+    # Half a minute for the node to have the image.
+    assert job["activeDeadlineSeconds"] >= trying.WITHIN_S + trying.ENDING_S + 30
 
 
 def test_no_pod_of_a_service_changes_with_the_version_of_the_chart():
