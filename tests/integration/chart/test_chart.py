@@ -188,22 +188,6 @@ def test_the_proxy_starts_without_a_key_and_no_key_hides_another():
     assert [item["path"] for item in keys[1]["items"]] == ["keys-founded"]
 
 
-def test_a_nats_of_others_is_used_and_none_is_run():
-    values = {"nats.external": "nats://a.example:4222,b.example:4333", "nats.keysSecret": "theirs"}
-    found = rendered(values)
-    assert not {name for _, name in found if name.startswith("ntp-nats")}
-    env = {each["name"]: each.get("value") for each in pod_of(found["Deployment", "ntp-controller"])["containers"][0]["env"]}  # fmt: skip
-    assert env["NTP_NATS"] == "nats://a.example:4222,b.example:4333?keys=/etc/ntp/nats-keys"
-    assert "NTP_BROKER_PODS" not in env
-    ports = [port["port"] for rule in found["NetworkPolicy", "ntp-controller"]["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
-    assert {4222, 4333} <= {*ports}
-    private = found["ConfigMap", "ntp-egress-proxy"]["data"]["private"]
-    assert private.splitlines() == ["a.example:4222", "b.example:4333"]
-    _, broker, _ = found["NetworkPolicy", "ntp-egress-proxy"]["spec"]["egress"]
-    assert [port["port"] for port in broker["ports"]] == [4222, 4333]
-    assert "fix: make a Secret with operator.nk" in refusal({"nats.external": "nats://a:4222"})
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [
