@@ -44,6 +44,7 @@ _SAID: Mapping[str, Mapping[str, Any]] = {
     "egressProxy.private": {"items": {"type": "string", "pattern": egress.PATTERN}},
     "networkPolicy.controllerTo": {"items": {"type": "object"}},
     "networkPolicy.metricsFrom": {"items": {"type": "object"}},
+    "networkPolicy.natsTo": {"items": {"type": "object"}},
     "networkPolicy.dns": {"items": {"type": "object"}, "minItems": 1},
     "serviceMonitor.labels": {"additionalProperties": _TEXT},
     "exchange.args": {"items": _TEXT},

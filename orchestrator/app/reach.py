@@ -32,10 +32,19 @@ INSTALL: Final = (
 class Reached:
     """A cluster, as a person: `ask` runs something with it, in its own thread; closed at the end of the process."""
 
-    def __init__(self, context: str | None, namespace: str | None, states: Path) -> None:
+    def __init__(
+        self,
+        context: str | None,
+        namespace: str | None,
+        states: Path,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
+        """`within_s`: how long the cluster has for each answer."""
         self._context = context
         self._namespace = namespace
         self._states = states
+        self._within_s = within_s
         self._loop = asyncio.new_event_loop()
         self._ready: Future[Cluster] = Future()
         self._end = asyncio.Event()
@@ -48,16 +57,18 @@ class Reached:
 
     def ask(self, work: Callable[["Cluster"], Awaitable[T]]) -> T:
         """Return what `work` returns; raises what it raises, and what the kubeconfig is wrong with."""
-        cluster = self._ready.result(WITHIN_S)
 
-        async def done() -> T:
-            async with asyncio.timeout(WITHIN_S):
+        async def done(cluster: "Cluster") -> T:
+            async with asyncio.timeout(self._within_s):
                 return await work(cluster)
 
         try:
-            return asyncio.run_coroutine_threadsafe(done(), self._loop).result()
+            cluster = self._ready.result(self._within_s)
+            return asyncio.run_coroutine_threadsafe(done(cluster), self._loop).result()
         except TimeoutError as error:
-            raise UnreachableError(f"the cluster did not answer in {WITHIN_S:.0f} s") from error
+            raise UnreachableError(
+                f"the cluster did not answer in {self._within_s:.0f} s"
+            ) from error
         except UnreachableError as error:
             if "fix:" in str(error):
                 raise
@@ -82,7 +93,7 @@ class Reached:
 
     @property
     def namespace(self) -> str:
-        return self._ready.result(WITHIN_S).namespace
+        return self._ready.result(self._within_s).namespace
 
     def release(self) -> str:
         """Return which release has a controller in the namespace."""
@@ -122,6 +133,8 @@ class Reached:
         return await self._stack.enter_async_context(cluster.forward(pod, PORT))
 
     def close(self) -> None:
+        # Who looks again and again has one each time: the end of the process is not to keep them all.
+        atexit.unregister(self.close)
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(5.0)

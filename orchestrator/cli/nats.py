@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.failure import say
+from orchestrator.spec import egress
+from orchestrator.spec.quantity import QuantityError
 
 
 @click.group()
@@ -39,8 +41,11 @@ def init(folder: Path | None, secret: str | None, project: str, route: tuple[str
       ntpctl nats init nats-keys --route one:6222 --route two:6222 --route three:6222
       ntpctl nats init --secret ntp-nats-keys --project ntp
     """
-    if wrong := [each for each in route if not each.rpartition(":")[2].isdecimal()]:
-        raise click.BadParameter(f"was {wrong[0]!r}; write HOST:PORT, as in nats-1.example:6222", param_hint="--route")  # fmt: skip
+    for each in route:
+        try:
+            egress.host_port(each)
+        except QuantityError as error:
+            raise click.BadParameter(f"{error}\n  fix: write HOST:PORT, as in nats-1.example:6222", param_hint="--route") from error  # fmt: skip
     if (folder is None) == (secret is None):
         raise click.UsageError("name a FOLDER, or --secret NAME")
     from orchestrator.app import founding

@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
 import yaml
 
+from orchestrator.app.trying import ENDS, SPEC
 from orchestrator.bus import server_binary
 from tests.worlds.chart import ROOT
 from tests.worlds.release import Release
@@ -47,21 +50,49 @@ def goes_on(release):
     release.until(lambda: fills(release) > before)
 
 
-def from_here(release, tmp_path, *words):
-    """`ntpctl` as a person whose kubeconfig has the namespace of the release."""
-    own = tmp_path / "kubeconfig"
+def own_kubeconfig(release, folder):
+    """The environment of a person whose kubeconfig has the namespace of the release."""
+    own = folder / "kubeconfig"
     if not own.exists():
         own.write_text(release.cluster.run("kubectl", "config", "view", "--raw", "--flatten"))
         release.cluster.kubectl("--kubeconfig", own, "config", "set-context", "--current", f"--namespace={release.namespace}")  # fmt: skip
+    return {**release.cluster.environment, "KUBECONFIG": str(own)}
+
+
+def from_here(release, tmp_path, *words):
+    """What `ntpctl` says to such a person."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator", *words],
         capture_output=True,
         text=True,
         timeout=400,
-        env={**release.cluster.environment, "KUBECONFIG": str(own)},
+        env=own_kubeconfig(release, tmp_path),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
+
+
+@contextmanager
+def trying(release, tmp_path):
+    """A try from here that goes on."""
+    command = [sys.executable, "-m", "orchestrator", "release", "test", "--project", "ntp"]
+    env = own_kubeconfig(release, tmp_path)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as ours:
+        try:
+            yield ours
+        finally:
+            ours.kill()
+
+
+def tried(release):
+    """The pods of a try."""
+    return {name for name in release.pods() if name.startswith("try-")}
+
+
+def leave_a_try(release, **annotations):
+    metadata = {"name": "ntp-try", "annotations": annotations}
+    body = {"apiVersion": "ntp.dev/v1alpha1", "kind": "PluginSet", "metadata": metadata, "spec": SPEC}  # fmt: skip
+    release.kubectl("create", "-f", "-", stdin=json.dumps(body))
 
 
 def test_a_release_without_plugins_is_tried_with_some_that_go_again(release, tmp_path):
@@ -69,12 +100,33 @@ def test_a_release_without_plugins_is_tried_with_some_that_go_again(release, tmp
     # A leader has to come first: the test waits for it.
     assert "Succeeded" in release.helm("test", "ntp", within_s=400)
     assert release.get("pluginsets")["items"] == []
-    left = {"apiVersion": "ntp.dev/v1alpha1", "kind": "PluginSet", "metadata": {"name": "ntp-try"}, "spec": {"plugins": {}}}  # fmt: skip
-    release.kubectl("create", "-f", "-", stdin=json.dumps(left))
-    said = from_here(release, tmp_path, "release", "test", "--project", "ntp")
-    assert "ntp-try is left of a try that was cut off, and removed" in said
-    assert said.endswith("it works\n")
+
+    with trying(release, tmp_path) as ours:
+        release.until(lambda: tried(release))
+        ours.send_signal(signal.SIGTERM)
+        assert ours.wait(60) == 128 + signal.SIGTERM
     assert release.get("pluginsets")["items"] == []
+    release.until(lambda: not tried(release))
+
+    leave_a_try(release)
+    release.until(lambda: {each["ready"] for each in release.plugins().values()} == {True})
+    with trying(release, tmp_path) as ours:
+        assert "ntp-try is left of a try that was cut off, and removed" in ours.stderr.readline()
+        assert "try_signal, try_ticks: still there" in ours.stderr.readline()
+        release.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=controller")
+        _, said = ours.communicate(timeout=300)
+        assert (ours.returncode, said.endswith("it works\n")) == (0, True), said
+    assert release.get("pluginsets")["items"] == []
+
+
+def test_a_try_that_fails_leaves_its_log(release):
+    release.install({"defaults": None})
+    # Of one that runs beside it, as far as anybody can see.
+    leave_a_try(release, **{ENDS: str(round(time.time()) + 250)})
+    with pytest.raises(subprocess.CalledProcessError):
+        release.helm("test", "ntp", within_s=400)
+    assert "another try of this release runs" in release.kubectl("logs", "job/ntp-test")
+    assert [each["metadata"]["name"] for each in release.get("pluginsets")["items"]] == ["ntp-try"]
 
 
 def test_what_was_kept_is_found_by_another_installation_of_that_name(release):

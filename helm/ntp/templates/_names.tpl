@@ -64,9 +64,17 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{ .Values.nats.external | default (printf "nats://%s-nats:4222" (include "ntp.project" .)) }}
 {{- end -}}
 
-{{/* The ports of `nats.external`, as a NetworkPolicy has them. */}}
-{{- define "ntp.natsPorts" -}}
+{{/* Rules of a NetworkPolicy for `nats.external`: what is behind a name no policy knows, so `networkPolicy.natsTo` says it. */}}
+{{- define "ntp.natsRules" -}}
 {{- range .Values.nats.external | trimPrefix "nats://" | splitList "," }}
-- {protocol: TCP, port: {{ splitList ":" . | last }}}
+{{- $host := splitList ":" . | first }}
+{{- $port := dict "protocol" "TCP" "port" (splitList ":" . | last | int) }}
+{{- if $.Values.networkPolicy.natsTo }}
+- {{ toJson (dict "to" $.Values.networkPolicy.natsTo "ports" (list $port)) }}
+{{- else if regexMatch "^([0-9]{1,3}[.]){3}[0-9]{1,3}$" $host }}
+- {{ toJson (dict "to" (list (dict "ipBlock" (dict "cidr" (printf "%s/32" $host)))) "ports" (list $port)) }}
+{{- else }}
+- {{ toJson (dict "ports" (list $port)) }}
+{{- end }}
 {{- end }}
 {{- end -}}

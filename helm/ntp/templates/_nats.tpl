@@ -42,6 +42,24 @@ cluster: {
 {{- end }}
 {{ end -}}
 
+{{/*
+Servers that do not find each other are one each, and nobody is told: a Secret without their routes is refused.
+Where Helm only renders it sees no Secret, and one that is not there yet is made with routes.
+*/}}
+{{- define "ntp.routed" -}}
+{{- $secret := include "ntp.keysSecret" . -}}
+{{- with lookup "v1" "Secret" .Release.Namespace $secret -}}
+{{- $told := dig "data" "routes.conf" "" . | b64dec -}}
+{{- range $number := until (int $.Values.nats.replicas) -}}
+{{- $name := include "ntp.name" (dict "root" $ "component" "nats") -}}
+{{- $server := printf "%s-%d.%s-servers" $name $number $name -}}
+{{- if not (contains (printf "@%s" $server) $told) -}}
+{{- fail (printf "\nSecret %q has no route to %s:6222 in routes.conf: servers of `nats.replicas` 3 would not find each other\nfix: put routes into it (docs/kubernetes.md#three-servers), or leave `nats.replicas` at 1" $secret $server) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Bytes of a quantity such as 8Gi. */}}
 {{- define "ntp.bytes" -}}
 {{- $number := regexFind "^[0-9]+" . | int64 -}}

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from ntp.contract.names import Kind
 from orchestrator.bus import server_binary
 from orchestrator.bus.broker import NatsBroker
@@ -80,8 +82,15 @@ def test_a_route_has_the_password_that_servers_show_each_other(tmp_path):
     told = (tmp_path / "nats-keys" / "routes.conf").read_text()
     password = re.search(r'password: "([^"]+)"', told)[1]
     assert re.findall(r'"nats://ntp:([^@]+)@([^"]+)"', told) == [(password, "one:6222"), (password, "two:6222")]  # fmt: skip
-    refused = init("more-keys", "--route", "three", folder=tmp_path)
-    assert (refused.returncode, "write HOST:PORT" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("route", ["three", "6222", ":6222", "nats://one:6222", "one:0", "a:b@one:6222"])  # fmt: skip
+def test_a_route_that_is_no_host_and_port_is_refused_before_any_key_is_made(tmp_path, route):
+    refused = init("nats-keys", "--route", route, folder=tmp_path)
+    assert refused.returncode == 2
+    assert f"was '{route}'" in refused.stderr
+    assert "fix: write HOST:PORT, as in nats-1.example:6222" in refused.stderr
+    assert not (tmp_path / "nats-keys").exists()
 
 
 def test_it_says_where_to_is_missing_and_that_there_is_no_cluster(tmp_path):

@@ -21,6 +21,7 @@ from ntp.oci.source import architecture
 from tests.worlds.packed import packed
 
 SYSTEM = Path(__file__).parents[3] / "plugin-images" / "system"
+MANIFESTS = Path(__file__).parents[3] / "manifests" / "ntp.yaml"
 PIN = """{name}=={version} ; python_version > '3' \\
     --hash=sha256:{digest} \\
     --hash=sha256:{digest}
@@ -88,7 +89,13 @@ def test_the_broker_s_image_is_one_program_that_runs_as_nobody(tmp_path):
 
 
 def test_one_archive_has_the_newest_of_each_and_its_values_name_them_by_digest(tmp_path):
-    places = []
+    nats = _module("nats")
+    program = tmp_path / "nats-server"
+    program.write_bytes(b"\x7fELF, as far as this test goes")
+    held = Layout.create(tmp_path / "system")
+    own, _ = nats.make(held, program, architecture())
+    held.write_index([named(own.descriptor, "ntp-nats")])
+    places = [str(tmp_path / "system")]
     for version, day in (("1.0.0", "2026-01-02"), ("1.1.0", "2026-01-03"), ("0.9.0", "2026-01-01")):
         layout, base, built = packed(tmp_path / version, version)
         marked = replace(built.descriptor, annotations={"ntp-image.made": day})
@@ -99,7 +106,7 @@ def test_one_archive_has_the_newest_of_each_and_its_values_name_them_by_digest(t
         if version == "1.1.0":
             newest = built
     out = tmp_path / "out"
-    program = [
+    command = [
         sys.executable,
         SYSTEM / "bundle.py",
         "-o",
@@ -107,13 +114,19 @@ def test_one_archive_has_the_newest_of_each_and_its_values_name_them_by_digest(t
         "--registry",
         "registry.example/desk/",
     ]
-    done = subprocess.run([*program, *places], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, *places], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{newest.digest}  mine\n"
+    assert sorted(done.stdout.splitlines()) == sorted([f"{newest.digest}  mine", f"{own.digest}  ntp-nats"])  # fmt: skip
     values = yaml.safe_load((out / "images.yaml").read_text())["image"]
-    assert values == {"registry": "registry.example/desk", "digests": {"mine": newest.digest}}
+    digests = {"mine": newest.digest, "ntp-nats": own.digest}
+    assert values == {"registry": "registry.example/desk", "digests": digests}
     told = yaml.safe_load((out / "kustomization.yaml").read_text())
-    assert (told["kind"], told["images"]) == ("Component", []), "none is the chart's own"
+    assert told["kind"] == "Component"
+    # Under the name that manifests/ asks for.
+    assert told["images"] == [
+        {"name": "localhost/ntp/ntp-nats", "newName": "registry.example/desk/ntp-nats", "digest": own.digest}
+    ]  # fmt: skip
+    assert "image: localhost/ntp/ntp-nats:" in MANIFESTS.read_text()
     offered, note = (yaml.safe_load(each["patch"]) for each in told["patches"])
     assert (offered["kind"], offered["metadata"]["name"]) == ("ConfigMap", "ntp-images")
     name = f"registry.example/desk/mine@{newest.digest}"
@@ -124,8 +137,10 @@ def test_one_archive_has_the_newest_of_each_and_its_values_name_them_by_digest(t
     assert [each["annotations"]["io.containerd.image.name"] for each in listed] == [
         "registry.example/desk/mine:1.1.0",
         f"registry.example/desk/mine@{newest.digest}",
+        f"registry.example/desk/ntp-nats:{__version__.replace('+', '_')}",
+        f"registry.example/desk/ntp-nats@{own.digest}",
     ]
-    nowhere = subprocess.run([*program, tmp_path], capture_output=True, text=True, timeout=120)
+    nowhere = subprocess.run([*command, tmp_path], capture_output=True, text=True, timeout=120)
     assert (nowhere.returncode, nowhere.stderr) == (
         5,
         f"error: {tmp_path} is no OCI layout: it has no file 'oci-layout'\n",
