@@ -38,11 +38,14 @@ async def test_an_apply_says_what_the_broker_waits_for(house):
 
 
 async def test_an_apply_blames_no_broker_that_runs(house):
-    async with house.controlled():
+    async with house.controlled() as controller:
         await house.apply()
+        house.machine.unkillable.add("broker")
+        second = timedelta(seconds=1)
+        await finish(controller.restart("broker", wait=True, deadline=second))
         house.machine.refuse["momentum"] = ActionError("no room", reason="StartRefused")
-        changed = FLEET.replace("lookback: 20", "lookback: 21")
-        *_, outcome = await house.apply(changed, deadline=timedelta(seconds=1))
+        changed = FLEET.replace("lookback: 14", "lookback: 15")
+        *_, outcome = await house.apply(changed, deadline=second)
     assert [each.name for each in outcome.waiting] == ["momentum"]
 
 
