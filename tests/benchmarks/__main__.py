@@ -1,5 +1,6 @@
 """Run benchmarks by name, or all of them; print the table, and with --write keep it in docs/."""
 
+import argparse
 import importlib
 import os
 import signal
@@ -46,18 +47,23 @@ def table(figures: list[Figure]) -> str:
 
 
 def main() -> None:
-    wanted = [name for name in sys.argv[1:] if not name.startswith("-")] or list(ROOMS)
+    asked = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    asked.add_argument(
+        "names", nargs="*", metavar="NAME", default=list(ROOMS), help=", ".join(ROOMS)
+    )
+    asked.add_argument("--write", action="store_true", help=f"keep the table in docs/{PAGE.name}")
+    wanted = asked.parse_args()
     # As Ctrl-C: what a room has started, it ends and removes on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # A user's are compiled, by pip; ours shall not be compiled anew by each command that is measured.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     figures: list[Figure] = []
-    for name in wanted:
+    for name in wanted.names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         figures += importlib.import_module(f"tests.benchmarks.{name}").measure()
     head = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}"
     print(f"{head}\n\n{table(figures)}")
-    if "--write" in sys.argv:
+    if wanted.write:
         PAGE.write_text(f"{INTRO}\n{head}\n\n{table(figures)}\n")
 
 
