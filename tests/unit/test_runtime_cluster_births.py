@@ -17,6 +17,7 @@ from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.look import Seen
 from orchestrator.runtime.kubernetes.objects import Ground
 from tests.worlds.pods import launch
+from tests.worlds.restless import Restless
 
 IMAGE = Image(f"registry.example/feed@sha256:{'0' * 64}", frozenset())
 RUNS = Environment(Path("/usr/bin/python3"), (), "sha256:0", image=IMAGE)
@@ -29,7 +30,7 @@ POD = {
 }
 
 
-class Slow:
+class Slow(Restless):
     """What is seen of `feed`: others change ten times a second, its own pod comes after a while."""
 
     def __init__(self, comes_s):
@@ -40,13 +41,6 @@ class Slow:
         assert name == "feed"
         self.now += 0.1
         return Seen(WORKLOAD, POD if self.now >= self.comes_s else None)
-
-    @contextlib.contextmanager
-    def listening(self, _name=""):
-        always = asyncio.Event()
-        always.clear = lambda: None
-        always.set()
-        yield always
 
 
 class ApiServer:

@@ -1,7 +1,5 @@
 """What is known of a stop where the copy of the cluster is behind it."""
 
-import asyncio
-import contextlib
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,6 +8,7 @@ from orchestrator.cluster.kinds import SECRET
 from orchestrator.runtime.kubernetes.identity import STOPPING, ours
 from orchestrator.runtime.kubernetes.look import Seen, Stopping
 from orchestrator.runtime.kubernetes.stops import Stops
+from tests.worlds.restless import Restless
 
 
 def workload(generation, observed, pods):
@@ -23,7 +22,7 @@ def workload(generation, observed, pods):
 POD = {"metadata": {"uid": "p", "name": "feed-0", "annotations": {}}, "status": {}}
 
 
-class Copy:
+class Copy(Restless):
     """What is seen of `feed`, one look after the other; the last stays."""
 
     def __init__(self, *looks):
@@ -38,13 +37,6 @@ class Copy:
 
     def take(self, _workload):
         pass
-
-    @contextlib.contextmanager
-    def listening(self, _name=""):
-        always = asyncio.Event()
-        always.clear = lambda: None
-        always.set()
-        yield always
 
 
 class ApiServer:
