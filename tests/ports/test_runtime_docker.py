@@ -18,6 +18,7 @@ from orchestrator.decide.state import Phase
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.launch import Image
 from orchestrator.runtime.docker import pruning
+from orchestrator.runtime.docker.engine import Engine
 from orchestrator.runtime.docker.tempo import Tempo
 from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
@@ -222,6 +223,25 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(requests.Session, "send", seen)
     return found
+
+
+async def test_who_asks_after_the_end_leaves_no_connection(world):
+    engine = Engine(world.engine.url)
+    begun, closed = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        closed.wait(30)
+        return engine.info()
+
+    under_way = engine.later(work)
+    assert await asyncio.to_thread(begun.wait, 30)
+    engine.close()
+    closed.set()
+    with pytest.raises(UnreachableError, match="closed meanwhile"):
+        await asyncio.wrap_future(under_way)
+    assert (await engine.run(engine.info))["ServerVersion"]
+    engine.close()
 
 
 async def test_an_end_takes_few_questions(world, asked):

@@ -59,3 +59,20 @@ class Client(docker.APIClient):  # type: ignore[misc] # docker-py has no types
             yield from self._stream_helper(response, decode=True)
         finally:
             response.close()
+
+
+def refused(error: docker.errors.APIError) -> str:
+    """Return the engine's own words."""
+    return str(error.explanation or error).strip().removesuffix(".")
+
+
+def unanswered(error: Exception) -> str:
+    """Return why nobody answered, in words that help."""
+    text = str(error)
+    if "No such file" in text or "Connection refused" in text:
+        return "nobody listens at its socket"
+    if "Permission denied" in text:
+        return "its socket is closed to you: join the group `docker`, or run as root"
+    if "timed out" in text.lower():
+        return "no answer in time"
+    return text[:200]

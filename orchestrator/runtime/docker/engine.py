@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ import urllib3
 
 from orchestrator.errors import ActionError, ConflictError, UnreachableError
 from orchestrator.runtime.docker import presence
-from orchestrator.runtime.docker.client import Client, Closable, Json
+from orchestrator.runtime.docker.client import Client, Closable, Json, refused, unanswered
 from orchestrator.runtime.docker.tempo import Tempo
 
 AT_ONCE = 4
@@ -36,6 +37,8 @@ _BROKEN = (
     docker.errors.DockerException,
     urllib3.exceptions.HTTPError,  # while a stream is read, docker-py lets these through
 )
+_thread = threading.local()
+"""`clients`: of the pool that the thread is of, those of the time when that was opened."""
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 T = TypeVar("T")
 
@@ -57,19 +60,19 @@ class Engine:
         self._tempo = tempo or Tempo()
         self._api: str | None = None
         self._v2: bool | None = None
-        self._clients: list[Client] = []
         self._open()
 
     def _open(self) -> None:
         self._local = threading.local()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="docker")
-        self._waiting = ThreadPoolExecutor(WAITING, thread_name_prefix="docker-wait")
-        self._looking = ThreadPoolExecutor(1, thread_name_prefix="docker-look")
+        self._clients: list[Client] = []
+        pool = partial(ThreadPoolExecutor, initializer=_begin, initargs=(self._clients,))
+        self._pool = pool(AT_ONCE, thread_name_prefix="docker")
+        self._waiting = pool(WAITING, thread_name_prefix="docker-wait")
+        self._looking = pool(1, thread_name_prefix="docker-look")
 
     def close(self) -> None:
-        """Hang up; whoever asks later is connected anew."""
-        before = self._pool, self._waiting, self._looking
-        clients, self._clients = self._clients, []
+        """Hang up; whoever asks later is connected anew, but for work that is under way."""
+        before, clients = (self._pool, self._waiting, self._looking), self._clients
         self._open()
         for pool in before:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -252,17 +255,17 @@ class Engine:
         try:
             yield self._client()
         except docker.errors.NotFound as error:
-            raise AbsentError(_words(error), reason="EngineRefused") from error
+            raise AbsentError(refused(error), reason="EngineRefused") from error
         except docker.errors.APIError as error:
             if error.status_code == requests.codes.conflict:
-                raise ConflictError(_words(error)) from error
+                raise ConflictError(refused(error)) from error
             raise ActionError(
-                f"the engine refused the {what}: {_words(error)}", reason="EngineRefused"
+                f"the engine refused the {what}: {refused(error)}", reason="EngineRefused"
             ) from error
         except _BROKEN as error:
             kind = _StaleError if "aborted" in str(error) else UnreachableError
             raise kind(
-                f"the Docker Engine did not answer the question for {what}: {_short(error)}"
+                f"the Docker Engine did not answer the question for {what}: {unanswered(error)}"
             ) from error
         except (OSError, json.JSONDecodeError) as error:
             raise UnreachableError(f"the Docker Engine broke off: {error}") from error
@@ -275,22 +278,15 @@ class Engine:
                 given = docker.utils.kwargs_from_env()
             client = Client(version=self._api or "auto", timeout=self._tempo.call, **given)
             self._api = client.api_version
+            clients = getattr(_thread, "clients", self._clients)
+            clients.append(client)
+            if clients is not self._clients:  # nobody would close it
+                client.close()
+                raise UnreachableError("the connection to the Docker Engine was closed meanwhile")
             self._local.client = client
-            self._clients.append(client)
         client.timeout = _deadline.get() or self._tempo.call
         return client
 
 
-def _words(error: docker.errors.APIError) -> str:
-    return str(error.explanation or error).strip().removesuffix(".")
-
-
-def _short(error: Exception) -> str:
-    text = str(error)
-    if "No such file" in text or "Connection refused" in text:
-        return "nobody listens at its socket"
-    if "Permission denied" in text:
-        return "its socket is closed to you: join the group `docker`, or run as root"
-    if "timed out" in text.lower():
-        return "no answer in time"
-    return text[:200]
+def _begin(clients: list[Client]) -> None:
+    _thread.clients = clients
