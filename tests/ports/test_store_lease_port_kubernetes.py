@@ -30,7 +30,7 @@ HOLDER = textwrap.dedent(
     from orchestrator.cluster.cluster import Cluster
     from orchestrator.cluster.kinds import CONFIG_MAP
     from orchestrator.cluster.place import Place
-    from orchestrator.errors import NtpError
+    from orchestrator.errors import NtpError, UnreachableError
     from orchestrator.store.kubernetes.lease import ClusterLease, Identity, Tempo
 
     async def main(namespace, name, lasts, within, retry):
@@ -46,6 +46,8 @@ HOLDER = textwrap.dedent(
                     body = CONFIG_MAP.body("mark", data={"by": name, "count": str(count)})
                     try:
                         await guarded.apply(CONFIG_MAP, body, force=True)
+                    except UnreachableError:
+                        continue  # its answer was not read before we were paused
                     except NtpError as error:
                         print("refused", type(error).__name__, lease.held(), flush=True)
                         return
