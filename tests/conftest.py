@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -54,6 +55,13 @@ class Together(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     return Together(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage():
+    """A file that leaves something open fails by itself: later it would be whichever test collects it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -24,11 +24,7 @@ from orchestrator.spec.model import HostPort
 from tests.ports.conftest import SMALL, until
 
 RUNTIMES = ("docker",)
-pytestmark = [
-    pytest.mark.docker,
-    # docker-py leaves a socket behind for each connection that was refused.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket"),
-]
+pytestmark = pytest.mark.docker
 WAIT = "import signal; print('ready'); signal.pause()"
 CANARY = b"canary-never-to-be-seen"
 

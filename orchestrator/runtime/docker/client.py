@@ -1,11 +1,13 @@
 """docker-py's client with what docker-py has no parameters for, in its own manner."""
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import docker
 import docker.types
 import docker.utils
+from docker.transport import unixconn
 
 READ_S = 10.0
 Json = Mapping[str, Any]
@@ -13,6 +15,34 @@ Json = Mapping[str, Any]
 
 class Closable(Protocol):
     def close(self) -> None: ...
+
+
+class _Connection(unixconn.UnixHTTPConnection):  # type: ignore[misc]
+    def connect(self) -> None:
+        """Hang up where nobody listens: docker-py leaves such a socket to the garbage collector."""
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.settimeout(self.timeout)
+            link.connect(self.unix_socket)
+        except BaseException:
+            link.close()
+            raise
+        self.sock = link
+
+
+class _Pool(unixconn.UnixHTTPConnectionPool):  # type: ignore[misc]
+    def _new_conn(self) -> _Connection:
+        return _Connection(self.base_url, self.socket_path, self.timeout)
+
+
+class _Adapter(unixconn.UnixHTTPAdapter):  # type: ignore[misc]
+    def get_connection(self, url: str, proxies: Any = None) -> _Pool:  # noqa: ARG002 # requests gives it
+        with self.pools.lock:
+            pool = self.pools.get(url)
+            if pool is None:
+                pool = _Pool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
+                self.pools[url] = pool
+            return pool  # type: ignore[no-any-return]
 
 
 class Client(docker.APIClient):  # type: ignore[misc] # docker-py has no types
@@ -23,6 +53,13 @@ class Client(docker.APIClient):  # type: ignore[misc] # docker-py has no types
         if self.base_url.startswith("http+docker:"):
             # A socket is reached through no proxy: not to look for one each time saves a fifth of a question.
             self.trust_env = False
+
+    def mount(self, prefix: str, adapter: Any) -> None:
+        if isinstance(adapter, unixconn.UnixHTTPAdapter):
+            adapter = _Adapter(
+                adapter.socket_path, adapter.timeout, max_pool_size=adapter.max_pool_size
+            )
+        super().mount(prefix, adapter)
 
     def create(self, name: str, body: Json) -> str:
         answer = self._post_json(self._url("/containers/create"), data=body, params={"name": name})
