@@ -113,10 +113,12 @@ def test_what_a_hand_ended_runs_again_and_events_say_why(ready, how, words):
             ready.containers().get("momentum_strategy", "") not in ("", before["momentum_strategy"])
         )
     )
-    assert ready.running(but={"momentum_strategy"}) == {
-        name: each for name, each in before.items() if name != "momentum_strategy"
-    }
+    after = ready.containers()
+    others = {name: each for name, each in before.items() if name != "momentum_strategy"}
+    assert {**after, **others} == after
     assert re.search(words, ready.causes("momentum_strategy"))
+    ready.until(lambda status: status["momentum_strategy"]["ready"])
+    assert ready.containers() == after, "it reached its broker in its first life"
 
 
 def test_a_limit_that_a_hand_changed_is_set_again_in_place(ready):

@@ -472,6 +472,29 @@ async def test_what_serves_all_plugins_is_made_again_and_nobody_is_disturbed(
     assert (after.id, after.pid) == (before.id, before.pid)
 
 
+async def test_the_next_life_of_one_that_a_hand_removed_has_a_door(world, listening):
+    place = HostPort("127.0.0.1", listening)
+    asked = json.dumps([["127.0.0.1", listening]])
+    given = {"argv": ("-c", CALLS, asked), "egress": (place,), "private": (place,)}
+    before = await world.run("alpha", "", **given)
+    world.engine.run("kill", before.id)
+    await world.ended("alpha")
+    world.engine.run("rm", before.id)
+    await world.run("alpha", "", **given)  # as the same attempt: what it may reach is the same
+    assert json.loads((await world.lines("alpha"))[-2]) == ["hello"]
+
+
+async def test_a_look_takes_nothing_away_from_a_start_that_is_under_way(world):
+    before = await world.run("alpha", WAIT)
+    given = world.runtime._places.launch("alpha")
+    with world.runtime._places.locked("alpha"):  # as a start does, of this controller or of another
+        world.engine.run("kill", before.id)
+        assert (await world.ended("alpha")).signal == signal.SIGKILL
+        assert given.is_dir()
+    assert (await world.see("alpha")).exit.signal == signal.SIGKILL
+    assert not given.exists()
+
+
 @pytest.fixture
 def own(engine):
     if engine.pid is None:

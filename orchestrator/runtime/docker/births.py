@@ -20,7 +20,7 @@ from orchestrator.runtime.docker.images import Images
 from orchestrator.runtime.docker.networks import Networks
 from orchestrator.runtime.docker.places import Places
 from orchestrator.runtime.docker.system import System
-from orchestrator.runtime.docker.tidy import bury
+from orchestrator.runtime.docker.tidy import bury, forget_life
 from orchestrator.runtime.view import CODE, NOFILE, STORAGE, environment
 
 TRIES = 5
@@ -63,15 +63,17 @@ class Births:
             look = any(each.exists() for each in before)
             for _ in range(TRIES):
                 found = self.found(launch.name) if look else []
-                look = True
                 if self._adopted(launch, found):
                     return
                 for label, listed in found:
                     bury(self._engine, folder, label, listed)
+                if look:  # also of one that somebody else removed
+                    forget_life(folder)
                 try:
                     self._make(launch, folder)
                 except ConflictError:
                     self._insist_ours(launch.name)
+                    look = True
                     continue
                 return
         raise ActionError(f"{launch.name}: somebody else makes it again and again", reason="Busy")

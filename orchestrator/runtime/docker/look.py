@@ -18,6 +18,7 @@ from ntp.confine.cgroup import Group
 from ntp.confine.limits import allow_burst
 from ntp.confine.policy import Policy
 from orchestrator.decide.state import Instance, Isolation, Phase, Usage
+from orchestrator.errors import ActionError
 from orchestrator.runtime.docker import ends, floods, hardening, identity, networks, places
 from orchestrator.runtime.docker.births import is_ours
 from orchestrator.runtime.docker.client import Json
@@ -153,10 +154,8 @@ class Look:
             life.exit = ends.of(
                 self._engine, folder, self._places.launch(label.name), each["Id"], life
             )
-            # Whoever starts its next life has taken this record away before.
-            if places.recorded(folder / places.CONTAINER) == each["Id"]:
-                self._system.remember_refused(label.name)
-                self._places.clear_launch(label.name)
+            if not self._cleared(label.name, each["Id"]):
+                life.state = ""  # the next look tries again
         elif life.pid is not None:
             life.group = cgroup.of_process(life.pid, label.name)
             if life.group is not None:
@@ -164,6 +163,22 @@ class Look:
                 policy = policy_of(label, self._limits(label))
                 allow_burst(dict(life.group.folders), policy)
         return life
+
+    def _cleared(self, name: str, container: str) -> bool:
+        """Take away what a life that ended was given, unless a start or a removal is under way.
+
+        Whoever starts its next life takes the record of this one away before he lays anything out.
+        """
+        record = self._places.run(name) / places.CONTAINER
+        try:
+            if places.recorded(record) == container:
+                with self._places.locked(name, within_s=0):
+                    if places.recorded(record) == container:
+                        self._system.remember_refused(name)
+                        self._places.clear_launch(name)
+        except ActionError:
+            return False
+        return True
 
     def _measure(self) -> None:
         """Read figures of use, the oldest first, for some of those that run."""

@@ -70,10 +70,14 @@ class Places:
         return {}
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[Path]:
-        """Hold the instance's run folder, made if absent: one start or removal at a time."""
+    def locked(self, name: str, *, within_s: float = LOCK_S) -> Iterator[Path]:
+        """Hold the instance's run folder, made if absent: one start or removal at a time.
+
+        Raises:
+            ActionError: (Busy) somebody else held it all the time.
+        """
         folder = self.run(name)
-        deadline = time.monotonic() + LOCK_S
+        deadline = time.monotonic() + within_s
         while True:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileNotFoundError):

@@ -13,12 +13,11 @@ from orchestrator.runtime.docker.identity import Label
 
 
 def bury(engine: Engine, folder: Path, label: Label, listed: Mapping[str, Any]) -> None:
-    """Remove a container that does not run; its output stays in the run folder, its end does not."""
+    """Remove a container that does not run; its output stays in the run folder."""
     container = str(listed["Id"])
     with suppress(AbsentError):
         output.keep(engine, folder, container, since=label.created)
     engine.remove(container)
-    forget_life(folder)
 
 
 def forget_life(folder: Path) -> None:

@@ -55,8 +55,10 @@ class Doors:
         for place in sorted(self._folder.iterdir()):
             with suppress(OSError):
                 wanted[place.name] = (place / ORDER).read_bytes()
-        for name in [name for name, each in self._open.items() if wanted.get(name) != each.order]:
-            self._open.pop(name).close()
+        for name, each in list(self._open.items()):
+            # A folder may have gone and come again between two looks, with the same order: its socket has not.
+            if wanted.get(name) != each.order or not (self._folder / name / SOCKET).exists():
+                self._open.pop(name).close()
         for name in wanted.keys() - self._open.keys():
             try:
                 self._open[name] = self._opened(self._folder / name, wanted[name])
