@@ -10,13 +10,14 @@ message (`persist_mode: async`): a broker that is killed has it again, a power c
 What a plugin needs of its last life is the one message of its stream STATE.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from ntp.contract import subjects
 from orchestrator.bus.claims import PAYLOAD
 from orchestrator.bus.client import Life
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.errors import ActionError, UnreachableError, ungrouped
 from orchestrator.spec.model import Consumer, Rights
 
 MIB = 1024 * 1024
@@ -40,6 +41,8 @@ _NOT_FOUND = {10059, 10014}
 _NO_STORE = 10049
 """It could not make a stream's folder: a full disk, or one that it was removing. To be tried again."""
 _FEW = 8
+_AT_ONCE = 4
+"""Streams: the server makes one after the other, and each answer has the same deadline."""
 CAPTURE_BYTES = 32 * MIB
 """Of one source or indicator: about 200,000 ticks; what is older goes first."""
 CAPTURE_AGE = 24 * 3600
@@ -166,15 +169,16 @@ class Streams:
         # Servers that are down now may be thought away; their copies are kept.
         copies = [int(each.get("num_replicas", 1)) for each in have.values()]
         streams = wanted(rights, replicas=max([self._replicas, *copies]))
-        for name, config in streams.items():
-            if name in have and have[name].get("storage") != config["storage"]:
-                # Of captured ticks alone, where a server has become a cluster: no stream moves.
-                await self._do(f"STREAM.DELETE.{name}")
-                del have[name]
-            if name not in have:
-                await self._do(f"STREAM.CREATE.{name}", config)
-            elif _differs(config, have[name]):
-                await self._do(f"STREAM.UPDATE.{name}", have[name] | config)
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(name: str, config: dict[str, Any]) -> None:
+            async with limit:
+                await self._make(name, config, have.get(name))
+
+        with ungrouped():
+            async with asyncio.TaskGroup() as tasks:
+                for name, config in streams.items():
+                    tasks.create_task(one(name, config))
         for stream, consumers in _by_stream(rights).items():
             held = await self._held("CONSUMER", consumers, "consumers", f".{stream}")
             for name, item in consumers.items():
@@ -182,6 +186,18 @@ class Streams:
                 if name not in held or _differs(config, held[name]):
                     body = {"stream_name": stream, "config": _trim(config)}
                     await self._do(f"CONSUMER.CREATE.{stream}.{name}", body)
+
+    async def _make(
+        self, name: str, config: Mapping[str, Any], held: Mapping[str, Any] | None
+    ) -> None:
+        if held is not None and held.get("storage") != config["storage"]:
+            # Of captured ticks alone, where a server has become a cluster: no stream moves.
+            await self._do(f"STREAM.DELETE.{name}")
+            held = None
+        if held is None:
+            await self._do(f"STREAM.CREATE.{name}", config)
+        elif _differs(config, held):
+            await self._do(f"STREAM.UPDATE.{name}", {**held, **config})
 
     async def remove(self, before: Mapping[str, Rights], now: Mapping[str, Rights]) -> None:
         """Remove what was declared before and is no more."""
@@ -198,13 +214,18 @@ class Streams:
         """Remove whatever is there and nobody declares; at the first look at a server."""
         keep = wanted(rights)
         by_stream = _by_stream(rights)
-        for name in await self._list("STREAM.LIST", "streams"):
+        there = {
+            each["config"]["name"]: each["state"]["consumer_count"]
+            async for each in self._items("STREAM.LIST", "streams")
+        }
+        for name, consumers in there.items():
             if not name.startswith(tuple(_SHAPES)):
                 continue
             if name not in keep:
                 await self._do(f"STREAM.DELETE.{name}")
                 continue
-            for held in await self._list(f"CONSUMER.LIST.{name}", "consumers"):
+            # Most have none, and there are several for each plugin.
+            for held in await self._list(f"CONSUMER.LIST.{name}", "consumers") if consumers else ():
                 if held not in by_stream.get(name, {}):
                     await self._do(f"CONSUMER.DELETE.{name}.{held}")
 
@@ -218,14 +239,19 @@ class Streams:
         return {name: answer["config"] for name, answer in answers.items() if "config" in answer}
 
     async def _list(self, subject: str, key: str) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
+        """Return configurations by name."""
+        return {each["config"]["name"]: each["config"] async for each in self._items(subject, key)}
+
+    async def _items(self, subject: str, key: str) -> AsyncIterator[dict[str, Any]]:
+        count = 0
         while True:
-            page = await self._do(subject, {"offset": len(found)})
+            page = await self._do(subject, {"offset": count})
             items = page.get(key) or []
-            for item in items:
-                found[item["config"]["name"]] = item["config"]
-            if not items or len(found) >= int(page.get("total", 0)):
-                return found
+            for each in items:
+                yield each
+            count += len(items)
+            if not items or count >= int(page.get("total", 0)):
+                return
 
     async def _do(self, subject: str, body: object = None) -> dict[str, Any]:
         answer = await self._core.ask(f"$JS.API.{subject}", body)

@@ -304,6 +304,19 @@ async def test_two_projects_on_one_nats_share_no_stream(world, tmp_path):
     assert await world.streams() == STREAMS
 
 
+async def test_who_begins_anew_removes_consumers_that_nobody_declares(world):
+    async with world.core() as core:
+        config = {"durable_name": "stranger", "ack_policy": "explicit"}
+        body = {"stream_name": "SIG_beta", "config": config}
+        await core.ask("$JS.API.CONSUMER.CREATE.SIG_beta.stranger", body)
+        before = await core.ask("$JS.API.CONSUMER.NAMES.SIG_beta")
+        async with world.another_broker() as broker:
+            await broker.ensure(world.rights())
+        left = await core.ask("$JS.API.CONSUMER.NAMES.SIG_beta")
+    assert set(before["consumers"]) - set(left["consumers"]) == {"stranger"}
+    assert left["consumers"]
+
+
 async def test_a_revoked_account_comes_back_with_its_rights(world):
     """A plugin that was removed and added again has new keys; an old credential stays outside."""
     old = world.broker.credentials("beta")
