@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from orchestrator.errors import ConfigError, ConflictError, UnreachableError
 from orchestrator.settings import Settings, find
 
 if TYPE_CHECKING:
+    from orchestrator.app.standby import Standby
     from orchestrator.app.unit import Unit
 
 STORE = "state.db"
@@ -119,16 +121,25 @@ def was_applied(settings: Settings) -> bool:
     return glance.applied_from(settings.state / STORE) is not None
 
 
-def ensure_controller(settings: Settings) -> bool:
+def ensure_controller(settings: Settings, standby: "Standby | None" = None) -> bool:
     """Start a controller in the background where none answers; tell whether one was started.
 
-    On a cluster that is the cluster's business.
+    `standby`: one that is loaded already. On a cluster that is the cluster's business.
     """
     if settings.context is not None or is_served(settings):
         return False
     from orchestrator.app import background
 
-    return background.ensure(settings)
+    return background.ensure(settings, standby)
+
+
+def loaded_controller(settings: Settings) -> "AbstractContextManager[Standby | None]":
+    """Have a controller's program loaded meanwhile, where `ensure_controller` would start one."""
+    if settings.context is not None or is_served(settings):
+        return nullcontext()
+    from orchestrator.app.standby import Standby
+
+    return Standby(settings)
 
 
 def preview(declared: Declaration, *, update_images: bool = False) -> dict[str, Any]:
@@ -223,19 +234,9 @@ def serve(
     `follow`: what `-f` named, to apply each edit of it; None: nothing is followed. `named`: an option
     gave the project its name.
     """
-    if settings.runtime == "kubernetes":
-        from orchestrator.app import on_cluster
+    from orchestrator.app import serving
 
-        on_cluster.serve(settings)
-        return
-    from orchestrator.app import house, unfit
-
-    house.external(settings)
-    if problems := [*settings.unservable, *filter(None, [unfit.refusal(settings)])]:
-        raise ConfigError(problems)
-    if follow is not None:
-        check_folder(settings)
-    house.serve(settings, background=background, follow=follow, named=named)
+    serving.serve(settings, background=background, follow=follow, named=named)
 
 
 def install(settings: Settings, *, watch: bool, force: bool, write: bool) -> "Unit":

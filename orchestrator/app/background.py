@@ -2,23 +2,21 @@
 
 import contextlib
 import fcntl
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from ntp.package import seal_key
 from orchestrator.app import STORE
+from orchestrator.app.standby import LOG, Standby
 from orchestrator.control import client
 from orchestrator.control.protocol import SOCKET
 from orchestrator.errors import UnreachableError
 from orchestrator.settings import Settings
 from orchestrator.store import glance
 
-LOG = "controller.log"
 STORAGE = "storage"
 """What `down` leaves: the folders that plugins keep for themselves, ledgers among them."""
 RUN = "run"
@@ -39,8 +37,10 @@ def make_state(state: Path) -> None:
         (state / MADE).touch(mode=0o600)
 
 
-def ensure(settings: Settings) -> bool:
+def ensure(settings: Settings, standby: Standby | None = None) -> bool:
     """Start a controller where none answers, and wait until it does; tell whether one was started.
+
+    `standby`: one that is loaded already.
 
     Raises:
         UnreachableError: it ended, or did not answer in time; with the last lines of its log.
@@ -53,22 +53,8 @@ def ensure(settings: Settings) -> bool:
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     log.touch(mode=0o600)
-    with log.open("ab") as output:
-        # -P: a folder called `orchestrator` where the user stands is not ours.
-        controller = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator", "serve", "--background",
-             "--project", settings.project, *(f"--file={path}" for path in settings.files if str(path) != "-")],
-            cwd=settings.folder if settings.folder.is_dir() else "/",
-            env={
-                **os.environ,
-                "NTP_STATE": str(settings.state.parent),
-                "NTP_CACHE": str(settings.cache),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
+    with contextlib.nullcontext(standby) if standby else Standby(settings) as loaded:
+        controller = loaded.send()
     try:
         _until_it_answers(controller, socket, log)
     except BaseException:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from orchestrator.cli.preview import show
 from orchestrator.cli.progress import Progress, settle
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.app.standby import Standby
 
 DIFFERS = 6
 update_images_option = click.option(
@@ -72,8 +75,8 @@ def _show_plan(preview: dict[str, Any], output: str) -> None:
         raise click.exceptions.Exit(DIFFERS)
 
 
-def ensure_controller(settings: Settings) -> None:
-    if app.ensure_controller(settings):
+def ensure_controller(settings: Settings, standby: "Standby | None" = None) -> None:
+    if app.ensure_controller(settings, standby):
         say(
             "started a controller in the background; it does not survive a reboot\n"
             "  one that does: `ntpctl serve --install`"
@@ -81,9 +84,16 @@ def ensure_controller(settings: Settings) -> None:
 
 
 def carry_out(
-    declared: app.Declaration, preview: dict[str, Any], terms: Terms, output: str
+    declared: app.Declaration,
+    preview: dict[str, Any],
+    terms: Terms,
+    output: str,
+    standby: "Standby | None" = None,
 ) -> None:
-    """Apply what `preview` shows, and nothing else; on a terminal ask before something is stopped."""
+    """Apply what `preview` shows, and nothing else; on a terminal ask before something is stopped.
+
+    `standby`: the controller to start, where one has to be.
+    """
     if output == "table":
         show(preview, whole=False)
     if not terms.wait:
@@ -92,7 +102,7 @@ def carry_out(
     stops = [change["name"] for change in preview["changes"] if change["stops"]]
     if stops and not terms.yes and sys.stdin.isatty() and sys.stdout.isatty():
         agreed(f"this stops {', '.join(stops)}. Go on?")
-    ensure_controller(declared.settings)
+    ensure_controller(declared.settings, standby)
     # A tag may move while somebody reads the plan: what is applied is what it showed.
     shown = {name: image.rpartition("@")[2] for name, image in preview.get("images", {}).items()}
     accepted = app.apply(
@@ -169,11 +179,13 @@ def apply(
             app.confirm_sandbox(declared, confirmed=terms.no_sandbox)
     if not dry_run and not app.is_served(declared.settings) and app.was_applied(declared.settings):
         ensure_controller(declared.settings)
-    preview = previewed(declared, output, update_images=update_images)
     if dry_run:
-        _show_plan(preview, output)
+        _show_plan(previewed(declared, output, update_images=update_images), output)
         return
-    carry_out(declared, preview, terms, output)
+    # What a first apply would do is worked out here; a controller takes as long to be loaded.
+    with app.loaded_controller(declared.settings) as standby:
+        preview = previewed(declared, output, update_images=update_images)
+        carry_out(declared, preview, terms, output, standby)
 
 
 def counted(plugins: list[dict[str, Any]]) -> str:
