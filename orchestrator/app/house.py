@@ -213,9 +213,9 @@ def serve(
     configure()
     _raise_descriptors()
     make_state(settings.state)
-    # What was imported stays for as long as we do: it is no garbage to look through.
-    gc.collect()
+    # What was imported stays for as long as we do: it is no garbage to look through, now or later.
     gc.freeze()
+    gc.enable()
     edits = None if follow is None else Edits(settings, follow, named=named)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(settings, background=background, edits=edits))

@@ -1,5 +1,6 @@
 """A controller's process, from the loading of its program on."""
 
+import gc
 from collections.abc import Sequence
 
 from orchestrator.app import check_folder
@@ -16,6 +17,7 @@ def serve(
 
         on_cluster.serve(settings)
         return
+    gc.disable()  # until all is there (`house.serve`): of what is imported nothing is garbage
     from orchestrator.app import house, unfit
     from orchestrator.app.standby import is_wanted
 
