@@ -1,6 +1,6 @@
 """`python -m orchestrator` equals `ntpctl`, for machines where another ntpctl comes first."""
 
-from orchestrator.cli import main
+from orchestrator.entry import main
 
 if __name__ == "__main__":
     main()

@@ -255,6 +255,17 @@ class Store(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command was given, to be read in its place. `protocol` has what each part is."""
+
+    program: tuple[int, int, int]
+    files: tuple[str, ...]
+    folder: str
+    seen: tuple[tuple[int, int], ...]
+    environment: Mapping[str, str] = field(repr=False)
+
+
 class Notifier(Protocol):
     """Tells somebody outside. At least once: a message may be sent again under the same id."""
 

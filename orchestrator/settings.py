@@ -181,7 +181,7 @@ def find(
         project=name,
         folder=folder,
         files=chosen,
-        state=_state(merged) / name,
+        state=_state(merged, here) / name,
         cache=_cache(merged),
         named_by="option" if project else "file" if declared else "folder",
         plugin_dir=_plugin_dir(process, beside, here, env_file.parent),
@@ -259,9 +259,9 @@ def _cache(merged: Mapping[str, str]) -> Path:
     return cache.root(merged)
 
 
-def _state(merged: Mapping[str, str]) -> Path:
+def _state(merged: Mapping[str, str], here: Path) -> Path:
     if named := merged.get("NTP_STATE"):
-        return Path(named).expanduser().absolute()
+        return (here / Path(named).expanduser()).absolute()
     import platformdirs
 
     # Of root: /var/lib, as for every service. /root is closed to the plugins' own users.

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ConfigError, Problem
@@ -68,10 +69,18 @@ class Gathered:
 
 
 def gather(
-    files: Sequence[str] = (), project: str | None = None, stdin: bytes | None = None
+    files: Sequence[str] = (),
+    project: str | None = None,
+    stdin: bytes | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Gathered:
+    """Read what lies there. Arguments: as of `settings.find`."""
     mistakes: list[Problem] = []
-    settings = find(files, project=project, stdin=stdin, tolerated=mistakes)
+    settings = find(
+        files, project=project, environment=environment, cwd=cwd, stdin=stdin, tolerated=mistakes
+    )
     if settings.nats is not None:
         from orchestrator.app import house
 

@@ -18,6 +18,7 @@ from orchestrator.app.background import leave_no_trace, make_state
 from orchestrator.app.edits import Edits
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
+from orchestrator.app.rereading import Rereading
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.connection import listen
 from orchestrator.bus.external import External, read_keys
@@ -231,7 +232,8 @@ async def _serve(settings: Settings, *, background: bool, edits: Edits | None) -
     async with FileLease(settings.state) as lease:
         try:
             async with outside(settings, lease) as given:
-                controller = Controller(replace(given, followed=edits))
+                reread = Rereading(settings.state)
+                controller = Controller(replace(given, followed=edits, reread=reread))
                 monitor = Monitor(controller.status, controller.figures, version=given.version)
                 async with (
                     monitoring(monitor, watched),

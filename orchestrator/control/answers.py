@@ -22,6 +22,7 @@ from orchestrator.control.calls import (
     LogsCall,
     Operations,
     PreviewCall,
+    ReapplyCall,
     ReplayCall,
     RestartCall,
     ResumeCall,
@@ -37,7 +38,7 @@ from orchestrator.control.calls import (
 )
 from orchestrator.decide.report import DeadLetter, Downed, Outcome, Preview, Progress
 from orchestrator.errors import ActionError
-from orchestrator.ports import Revision
+from orchestrator.ports import Asked, Revision
 
 Message = dict[str, Any]
 
@@ -58,6 +59,12 @@ async def answer(call: Call, operations: Operations) -> AsyncGenerator[Message, 
                 update_images=call.update_images,
             )
             yield _result(preview)
+        case ReapplyCall():
+            asked = Asked(
+                call.program, tuple(call.files), call.folder, tuple(call.seen), call.environment
+            )
+            unchanged = await operations.reapply(asked)
+            yield {"result": {}} if unchanged is None else _result(unchanged)
         case LettersCall() | LetterCall() | RetryLettersCall() | DropLettersCall():
             yield await _letters(call, operations)
         case BeatsCall():

@@ -16,10 +16,11 @@ from orchestrator.decide.report import (
     Progress,
     ProjectStatus,
     Tap,
+    Unchanged,
 )
 from orchestrator.errors import ActionError
 from orchestrator.letters import LetterOperations
-from orchestrator.ports import Event, LogLine, Revision
+from orchestrator.ports import Asked, Event, LogLine, Revision
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
@@ -57,6 +58,14 @@ class ApplyCall(_Call, frozen=True, tag="apply"):
     pins: dict[str, str] = {}
     wait: bool = True
     deadline: Seconds = 120.0
+
+
+class ReapplyCall(_Call, frozen=True, tag="reapply"):
+    program: tuple[int, int, int]
+    files: list[str]
+    folder: str
+    seen: list[tuple[int, int]]
+    environment: dict[str, str]
 
 
 class WaitCall(_Call, frozen=True, tag="wait"):
@@ -162,6 +171,7 @@ Call = (
     | StatusCall
     | PreviewCall
     | ApplyCall
+    | ReapplyCall
     | WaitCall
     | EventsCall
     | LogsCall
@@ -223,6 +233,7 @@ class Operations(Protocol):
         wait: bool,
         deadline: timedelta,
     ) -> AsyncGenerator[Preview | Progress | Outcome, None]: ...
+    async def reapply(self, asked: Asked) -> Unchanged | None: ...
     def wait(
         self, names: Sequence[str] | None, *, deadline: timedelta
     ) -> AsyncGenerator[Progress | Outcome, None]: ...

@@ -22,6 +22,9 @@ Calls. `?` marks an argument that may be left out, with its default.
                                                   PREVIEW; never an error for a mistake in `sources`
     apply       sources, settings?={}, secrets?={}, expect?=null, allow_deletes?=false, pins?={},
                 wait?=true, deadline?=120         {"event": "plan", ...PREVIEW}, PROGRESS...; result OUTCOME
+    reapply     program, files, folder, seen, environment
+                                                  UNCHANGED, if `apply` of these would find nothing to do and nothing to say: then
+                                                  it is done; else {}, and nothing was done. For clients on this machine
     wait        names?=null, deadline?=120        PROGRESS...; result OUTCOME     null: all
     events      name?=null, limit?=200, follow?=false     {"event": "event", ...EVENT}... when following, oldest first;
                                                   result {"events": [EVENT]}      oldest first
@@ -59,6 +62,13 @@ Calls. `?` marks an argument that may be left out, with its default.
     expect      the revision that the caller saw; another one: conflict
     pins        {NAME: DIGEST}: give exactly that plugin again (rollback; an apply of the images that a preview showed)
     update_images   a tag means what it means now, not what it meant when it was applied last
+
+    program     [DEVICE, INODE, MTIME_NS] of the client's `orchestrator/__init__.py`: another release reads in another way
+    files       [FILE, ...] as `-f` named them; none: those that a command finds for itself
+    folder      where the client stands (absolute)
+    seen        [[DEVICE, INODE], ...] of /, of the client's mount namespace, and of each file that it would read: what its paths mean
+    environment {VARIABLE: VALUE}, all of the client's; kept no longer than the call, but for `secrets`
+    UNCHANGED   {"revision", "same": plugins that run as declared, "ready": plugins that are ready, which all are}
 
     INFO        {"project", "version", "python", "pid", "epoch", "started", "revision", "applied", "runtime",
                  "isolation": ISOLATION|null, "broker": {"address", "state", "message", "problems": [TEXT]},

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from orchestrator.controller.desk import KEY as DESIRED
-from orchestrator.controller.desk import Book
-from orchestrator.controller.examining import JUST_NOW, Examining
+from orchestrator.controller.desk import Book, Generation
+from orchestrator.controller.examining import JUST_NOW, Examined, Examining
 from orchestrator.controller.loop import Loop
-from orchestrator.controller.outside import Settings
+from orchestrator.controller.outside import Edit, Settings
 from orchestrator.controller.reading import Declared, Readable
 from orchestrator.controller.rooms import Rooms
 from orchestrator.controller.telling import Telling, is_ready, is_settled
 from orchestrator.decide.history import compare, line
 from orchestrator.decide.memory import accepted
-from orchestrator.decide.report import Outcome, Preview, Progress
-from orchestrator.errors import ActionError, ConfigError, ConflictError, UnreachableError
+from orchestrator.decide.report import Outcome, Preview, Progress, Unchanged
+from orchestrator.errors import ActionError, ConfigError, ConflictError, NtpError, UnreachableError
 from orchestrator.ports import Revision
 
 RUNTIME = "runtime"
@@ -74,6 +74,52 @@ class Applying:
             None, is_settled, counted=is_ready, deadline=order.wait, look=look
         ):
             yield item
+
+    async def reapply(self, edit: Edit) -> Unchanged | None:
+        """Apply what was applied last once more, if there is nothing to do for it and nothing to say.
+
+        All of it is read and looked at anew, as for `apply`. None: nothing was done.
+        """
+        readable = Readable(edit.sources, edit.settings, {})
+        if not self._is_applied(readable):
+            return None
+        async with self._one:
+            try:
+                self._check_up()
+                self._check_runtime()
+                found = await self._examining.examine(readable, edit.secrets)
+                self._check_up()
+            except NtpError:
+                return None
+            ready = self._telling.statuses()
+            if not self._changes_nothing(readable, found) or not all(map(is_ready, ready)):
+                return None
+            self._keep(readable, found.declared, found.book)
+            self._take_up(found)
+        same = len(found.preview.changes)
+        return Unchanged(self._rooms.desk.book.revision, same, len(ready))
+
+    def _is_applied(self, readable: Readable) -> bool:
+        """Whether these are the files and settings that were applied last."""
+        current = self._outside.store.current()
+        return (
+            current is not None
+            and current.number == self._rooms.desk.book.revision
+            and (current.sources, settings_of(current)) == (readable.sources, readable.settings)
+        )
+
+    def _changes_nothing(self, readable: Readable, found: Examined) -> bool:
+        current, preview = self._outside.store.current(), found.preview
+        return (
+            current is not None
+            and self._is_applied(readable)  # another may have been applied while we read
+            and current.resolved == found.declared.resolved
+            and _wanted(found.book) == _wanted(self._rooms.desk.book)
+            and self._loop.observed.instances is not None
+            and not (preview.differs or preview.guard or preview.entry_problems)
+            and all(each.says_nothing for each in preview.changes)
+            and not any(each.refusal for each in self._rooms.memories.all().values())
+        )
 
     def restore(self) -> None:
         """Take up what was applied last, as it was kept."""
@@ -136,15 +182,18 @@ class Applying:
         for change in preview.changes:
             if change.do != "keep":  # somebody edits it: what went before was no flapping
                 self._loop.parking.release(change.name)
-        self._rooms.launches.catalog = found.catalog
-        self._rooms.launches.secrets = found.secrets
+        self._take_up(found)
         forgiven = self._forgive_refusals()
-        self._rooms.journal.condition("ConfigValid", status=True, reason="Applied")
         book = self._rooms.desk.book
         asked = preview.differs or forgiven or book is not before
         if asked:
             self._loop.agenda.mark_all()
         return replace(preview, revision=book.revision), asked or not found.shown
+
+    def _take_up(self, found: Examined) -> None:
+        self._rooms.launches.catalog = found.catalog
+        self._rooms.launches.secrets = found.secrets
+        self._rooms.journal.condition("ConfigValid", status=True, reason="Applied")
 
     def _keep(self, readable: Readable, declared: Declared, book: Book) -> None:
         """Write the revision, then what is wanted. Cut off in between, `restore` does the rest."""
@@ -221,3 +270,8 @@ class Applying:
 
 def settings_of(revision: Revision) -> Settings:
     return {key: str(value) for key, value in revision.settings.items()}
+
+
+def _wanted(book: Book) -> dict[str, Generation]:
+    """What runs, without what is kept of generations before: that goes once nobody needs it."""
+    return {name: entry.now for name, entry in book.entries.items()}

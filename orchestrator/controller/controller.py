@@ -36,10 +36,11 @@ from orchestrator.decide.report import (
     Progress,
     ProjectStatus,
     Tap,
+    Unchanged,
 )
 from orchestrator.errors import ungrouped
 from orchestrator.letters import LetterOperations
-from orchestrator.ports import Event, LogLine, Revision
+from orchestrator.ports import Asked, Event, LogLine, Revision
 
 ISOLATION_S = 20.0
 
@@ -166,6 +167,10 @@ class Controller:
         async with aclosing(self._applying.apply(order)) as items:
             async for item in items:
                 yield item
+
+    async def reapply(self, asked: Asked) -> Unchanged | None:
+        edit = await asyncio.to_thread(self._outside.reread, asked)
+        return None if edit is None else await self._applying.reapply(edit)
 
     async def wait(
         self, names: Sequence[str] | None, *, deadline: timedelta

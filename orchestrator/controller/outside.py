@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.decide.findings import Patience
 from orchestrator.decide.policy import Policy, Tries
 from orchestrator.errors import ActionError, NtpError, Problem
-from orchestrator.ports import Broker, Bus, Catalog, Lease, Notifier, Runtime, Secrets, Store
+from orchestrator.ports import Asked, Broker, Bus, Catalog, Lease, Notifier, Runtime, Secrets, Store
 
 Settings = Mapping[str, str]
 """PLUGIN_* values and `folder` of one apply: what else decides how its files are read."""
@@ -96,6 +96,8 @@ class Outside:
     decided: Callable[[Edit, NtpError | None], None] = lambda _edit, _error: None
     """Told of each edit that is followed: that it stands, or why it was refused."""
 
+    reread: Callable[[Asked], Edit | None] = lambda _asked: None
+    """What the files say that a command would read, read anew in a thread; None: it has to read them itself."""
     keys_kept: Callable[[], Awaitable[None]] = _at_once
     """Returns when whoever comes after us finds the keys of the bus; UnreachableError: not now."""
 

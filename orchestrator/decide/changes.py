@@ -50,6 +50,11 @@ class Change:
     image_before: str = ""
     """Digest of the image that runs."""
 
+    @property
+    def says_nothing(self) -> bool:
+        """It runs as declared, and nobody needs to be told anything of it."""
+        return self.do is Do.KEEP and not self.cause and not self.egress_mapped
+
 
 def changes(
     desired: Desired,

@@ -166,6 +166,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchanged:
+    """What was applied last was applied once more, and there was nothing to do.
+
+    `same`: how many run as declared; `ready`: how many are ready, which all are.
+    """
+
+    revision: int
+    same: int
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
 class Downed:
     removed: Sequence[str]
     kept: Sequence[str]

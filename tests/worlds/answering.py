@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from ntp.package.wheels import Pip
 from orchestrator.app.places import packaged
+from orchestrator.app.rereading import Rereading
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.control.server import serving
 from tests.worlds.house import House
@@ -39,6 +40,7 @@ class Desk:
         self.state = folder / "state" / "desk"
         self.state.mkdir(parents=True)
         self.house = House(self.state)
+        self.house.reread = Rereading(self.state)
 
     @asynccontextmanager
     async def open(self):

@@ -12,7 +12,7 @@ from orchestrator.controller.outside import Edit, Outside, Tempo
 from orchestrator.decide.findings import Patience
 from orchestrator.decide.policy import Policy, Tries
 from orchestrator.errors import UnreachableError
-from orchestrator.ports import Notifier
+from orchestrator.ports import Asked, Notifier
 from orchestrator.store.lease import FileLease
 from orchestrator.store.secrets import LocalSecrets
 from orchestrator.store.sqlite import SqliteStore
@@ -117,6 +117,7 @@ class House:
         self.store: FailingStore | None = None
         self.ended: bool | None = None
         self.followed: Callable[[], Edit] | None = None
+        self.reread: Callable[[Asked], Edit | None] = lambda _asked: None
         self.notifier: Notifier | None = None
         self.keys_behind = False
         """Keys of the bus are where only this controller finds them."""
@@ -144,6 +145,7 @@ class House:
                         policy=self.policy,
                         tempo=self.tempo,
                         followed=self.followed,
+                        reread=self.reread,
                         notifier=self.notifier,
                         patience=PATIENCE,
                         tries=TRIES,
