@@ -8,6 +8,7 @@ differs: compose gives each a namespace of its own, bridged and with names.
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from orchestrator.runtime.docker.hardening import LOG, SHARES
 from orchestrator.runtime.view import NOFILE
 from tests.worlds.engine import REPOSITORY
 
+AGAIN = 5
+"""How often a command is measured that has nothing to do: it takes a tenth of a second."""
 PROGRAM = """
 import asyncio, gc, signal, sys
 gc.disable()
@@ -123,7 +126,10 @@ class Compose:
             began = time.monotonic()
             self.run("up", "--detach")
             asyncio.run(self._heard(self.count))
-            taken = {"up": time.monotonic() - began, "again": self.run("up", "--detach")}
+            taken = {
+                "up": time.monotonic() - began,
+                "again": statistics.median(self.run("up", "--detach") for _ in range(AGAIN)),
+            }
             self.declare(changed=30)
             began = time.monotonic()
             self.run("up", "--detach")
