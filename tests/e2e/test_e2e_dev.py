@@ -204,9 +204,6 @@ def test_a_project_that_ran_stays_and_can_go_back(project):
     assert "rollback 1" in said
     after = lives(project)
     assert {name for name, each in after.items() if each != before[name]} == {"mine"}
-    project.ntpctl("restart", "mine")
-    # Nobody asks for it any more.
-    assert project.status()["mine"]["replayed"] is None
     project.ntpctl("rollback", "1", "--yes")
     change = json.loads(project.ntpctl("history", "-o", "json").stdout)["revisions"][-1]
     assert change["again"] == 1
@@ -241,7 +238,7 @@ def test_a_folder_that_fails_at_its_start_falls_back_to_the_last_good_one(projec
     write(project, FILE.replace("source: plugins/mine.py", "source: my-strategy"))
     with developing(project, "my-strategy/mine.py", "--replay", "0") as dev:
         ready = dev.until("ready", lambda each: each["name"] == "mine")
-        assert ready["replayed"] is None
+        assert ready["replayed"]["ticks"] == 0
         project.until(lambda seen: seen["mine"]["ready"])
         (folder / "mine.py").write_text(SIGNALLING + "\nno_such_name\n")
         dev.until("applied")
