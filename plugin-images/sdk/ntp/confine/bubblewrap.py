@@ -10,7 +10,6 @@ import functools
 import os
 import shutil
 import stat
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 
 from ntp.confine import kernel
@@ -35,6 +34,8 @@ def tool(name: str) -> str:
 @functools.cache
 def options(bwrap: str) -> str:
     """What this bubblewrap says it understands."""
+    import subprocess  # late: only the sandbox of an ordinary user asks
+
     done = subprocess.run(
         [bwrap, "--help"], capture_output=True, text=True, timeout=10, check=False
     )

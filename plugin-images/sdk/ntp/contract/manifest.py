@@ -8,7 +8,6 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -63,6 +62,9 @@ def _port(address: str) -> str:
 
 
 def _requirement(text: str) -> str:
+    # Late: many plugins require nothing.
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

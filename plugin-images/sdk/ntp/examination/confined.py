@@ -23,7 +23,6 @@ from ntp.examination.cell import OUTPUT, Cell, Limits
 from ntp.examination.fault import ConfinedError
 from ntp.examination.left import claim, content
 from ntp.examination.order import ANSWER, PROGRESS, Answer, Order
-from ntp.package import cache, sdk_copies
 
 Told = Callable[[str], None]
 _LOOK_S = 0.2
@@ -135,6 +134,8 @@ class Chamber:
         home, *others = self._sites
         if not self.wheels:
             return self._sites
+        from ntp.package import cache, sdk_copies  # late: most plugins require nothing
+
         paths = sysconfig.get_paths()
         if home in {Path(paths[each]).resolve() for each in ("purelib", "platlib")}:
             # The SDK was installed beside everything else, which would go before the wheels with it.

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -19,8 +18,6 @@ from ntp.contract.problem import Problem
 from ntp.examination import source
 from ntp.examination.author import Target, target
 from ntp.examination.carried import unpacked
-from ntp.examination.checks import ROWS, Checks, Ran
-from ntp.examination.comparison import Sample
 from ntp.examination.confined import Chamber, Told
 from ntp.examination.finding import Finding, Status
 from ntp.examination.furnished import wheels
@@ -206,20 +203,7 @@ def _shown(chamber: Chamber, wish: Wish, subjects: Subjects, told: Told) -> Exam
         findings: list[Finding] = []
         if wish.checks and answer.raised is None and not answer.refused:
             told("checking it for look-ahead, chance, bad data and warm-up")
-            sample = Sample(list(islice(chain.from_iterable(rows.blocks()), ROWS)))
-            checks = Checks(
-                chamber,
-                order,
-                subjects.codes,
-                sample,
-                whole=answer.ticks <= len(sample.ticks),
-            )
-            with checks, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                try:
-                    findings = checks.run(Ran(answer, room), pool)
-                except BaseException:
-                    chamber.stop()
-                    raise
+            findings = _checked(chamber, order, subjects.codes, rows, (answer, room))
         signals = list(islice(records(room / SIGNALS, SignalMessage), MOST_SHOWN))
         fills = list(islice(records(room / FILLS, Fill), MOST_SHOWN))
         assessment = _assessment(room / ASSESSMENT) if order.assess else None
@@ -227,6 +211,25 @@ def _shown(chamber: Chamber, wish: Wish, subjects: Subjects, told: Told) -> Exam
     found = _examined(chamber, subjects, answer, findings)
     replaced: dict[str, Any] = {"files": files, "mapping": str(rows.dataset), "signals": signals, "fills": fills, "assessment": assessment}  # fmt: skip
     return Examined(**{**_fields(found), **replaced})
+
+
+def _checked(
+    chamber: Chamber, order: Order, codes: Sequence[Path], rows: Rows, ran: tuple[Answer, Path]
+) -> list[Finding]:
+    # Late: who leaves the checks out does not wait for them.
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ntp.examination.checks import ROWS, Checks, Ran
+    from ntp.examination.comparison import Sample
+
+    sample = Sample(list(islice(chain.from_iterable(rows.blocks()), ROWS)))
+    checks = Checks(chamber, order, codes, sample, whole=ran[0].ticks <= len(sample.ticks))
+    with checks, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            return checks.run(Ran(*ran), pool)
+        except BaseException:
+            chamber.stop()
+            raise
 
 
 def _examined(

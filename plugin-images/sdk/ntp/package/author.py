@@ -11,7 +11,6 @@ from typing import Any
 from ntp.contract.manifest import FILE, Manifest, read
 from ntp.contract.problem import Problem
 from ntp.package.entrypoint import TAKEN, mistake
-from ntp.package.manifest_file import parse
 from ntp.package.tree import Tree, TreeError, read_file, read_folder
 
 ASK_S = 60.0
@@ -52,6 +51,8 @@ def look(path: Path) -> Authored:
 
 
 def _folder(path: Path, shown: str) -> Authored:
+    from ntp.package.manifest_file import parse  # late: a lone file has no YAML
+
     tree = read_folder(path)
     if FILE not in tree.files:
         raise _refused(
