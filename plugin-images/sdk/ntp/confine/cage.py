@@ -17,6 +17,8 @@ PYTHON = ("-S", "-s", "-P", "-B")
 """Options of a caged Python: no site (system packages, .pth files, sitecustomize), no user site, no
 current folder, no .pyc."""
 POLL_S = 0.02
+LOOK_S = 0.2
+"""While its output is open: that it has ended shows there at once, but for a child that keeps it open."""
 DRAIN_S = 0.5
 """After the end of the program: what it wrote last is in the pipe already."""
 
@@ -95,7 +97,7 @@ def _wait(pid: int, pipes: tuple[_Pipe, _Pipe], deadline: float) -> int | None:
         ended_at: float | None = None
         status = 0
         while True:
-            for key, _ in selector.select(POLL_S):
+            for key, _ in selector.select(LOOK_S if selector.get_map() else POLL_S):
                 if not key.data.read():
                     selector.unregister(key.fd)
             now = time.monotonic()
