@@ -30,6 +30,8 @@ class _Figure(msgspec.Struct):
 
 
 _TYPES = {**get_type_hints(Assessment), "figures": list[_Figure]}
+_MOST = Decimal(LIMIT) ** 3
+
 _Carried: Any = msgspec.defstruct(
     "_Carried", [(each.name, _TYPES[each.name]) for each in fields(Assessment)]
 )
@@ -104,7 +106,7 @@ def _trip(trip: Trip) -> None:
 
 
 def _amount(value: Decimal) -> Decimal:
-    if not value.is_finite() or not isfinite(float(value)) or abs(value) > Decimal(LIMIT) ** 3:
+    if not value.is_finite() or not isfinite(float(value)) or abs(value) > _MOST:
         raise ValueError("an amount is no finite number")
     return value
 
