@@ -7,6 +7,7 @@ then the signals that it caused. Here that order is simply kept.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ntp.blocks import BLOCK, LIFE, SOURCE, Part
 from ntp.contract.launch import Listen, Trading
@@ -18,13 +19,15 @@ from ntp.engine.quiet import Stretch, acts_at
 from ntp.plugin import ExecutorPlugin, IndicatorPlugin, StrategyPlugin
 from ntp.rehearsed import RehearsedStrategy
 from ntp.runner.core import border
-from ntp.runner.core.executor import ExecutorWork
 from ntp.runner.core.indicator import IndicatorWork
 from ntp.runner.core.intake import Intake
 from ntp.runner.core.lead import Run
-from ntp.runner.core.mandate import Outcome
 from ntp.runner.core.objects import Maker
 from ntp.runner.core.strategy import Made
+
+if TYPE_CHECKING:
+    from ntp.runner.core.executor import ExecutorWork
+    from ntp.runner.core.mandate import Outcome
 
 Passed = Callable[[Sequence[MarketData], Stretch | None, int, int], None]
 """Told of ticks, as a stretch where they are of one symbol in a row, from one index to below another."""
@@ -96,8 +99,7 @@ class Rehearsal:
         self.executor: ExecutorWork | None = None
         if executor is not None:
             listen = Listen(strategy.instance, Kind.STRATEGY, trading=trading, listens_to=[SOURCE])
-            self.executor = ExecutorWork(executor, [listen], refusals=refusals)
-            self.executor.prepare()
+            self.executor = _executing(executor, listen, refusals)
         self._by_itself = all(one.per_symbol for one in self.strategy.all())
         self.messages: list[SignalMessage] = []
         self.fills: list[Fill] = []
@@ -234,7 +236,7 @@ class Rehearsal:
             for mandate in self.executor.mandates.values():
                 await self._keep(await mandate.in_order(due))
 
-    async def _keep(self, outcome: Outcome) -> None:
+    async def _keep(self, outcome: "Outcome") -> None:
         """Let fills move the strategy's position before its next tick."""
         for fill in outcome.fills:
             self.fills.append(fill)
@@ -252,6 +254,16 @@ class _Ahead:
     at: int = 0
     fed: int = 0
     made: Sequence[Made] = ()
+
+
+def _executing(
+    executor: Maker[ExecutorPlugin], listen: Listen, refusals: border.Refusals
+) -> "ExecutorWork":
+    from ntp.runner.core.executor import ExecutorWork  # late: most runs have the desk alone
+
+    work = ExecutorWork(executor, [listen], refusals=refusals)
+    work.prepare()
+    return work
 
 
 def _order(runs: Sequence[tuple[Run, Sequence[int]]]) -> list[int]:
