@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
-from orchestrator.app.comparing import texts
 from orchestrator.app.declaration import Declaration
 from orchestrator.app.declared_spec import spec_of
 from orchestrator.app.owners import owner
 from orchestrator.app.reach import Reached, reached
+from orchestrator.app.text_diff import texts
 from orchestrator.cluster.kinds import Body, name_of, version_of
 from orchestrator.cluster.refusals import OwnedError
 from orchestrator.control import client

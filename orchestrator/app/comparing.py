@@ -1,23 +1,20 @@
 """Two declared states side by side: their texts, and what differs for each plugin."""
 
 import asyncio
-import difflib
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from orchestrator.app import Declaration
 from orchestrator.app.house import applied_images, plugins
+from orchestrator.app.text_diff import texts
 from orchestrator.controller.reading import Declared, Readable, understand
 from orchestrator.decide.history import compare
 from orchestrator.decide.layers import Layers, layers
 from orchestrator.errors import ActionError, ConfigError
 from orchestrator.spec.model import Desired
 from orchestrator.spec.wiring import Wiring
-
-Sources = Sequence[tuple[str, str]]
 
 
 def comparison(one: Declaration, other: Declaration, *, names: tuple[str, str]) -> dict[str, Any]:
@@ -85,23 +82,3 @@ def states(declared: Declaration) -> Mapping[str, Layers]:
         )
         for name, spec in desired.plugins.items()
     }
-
-
-def texts(old: Sources, new: Sources, *, names: tuple[str, str]) -> Iterator[str]:
-    """Yield the lines of a unified diff of all files, each line with its end."""
-    before, after = dict(old), dict(new)
-    for file in dict.fromkeys([*before, *after]):
-        for line in difflib.unified_diff(
-            _lines(before.get(file)),
-            _lines(after.get(file)),
-            fromfile=file if file in before else "/dev/null",
-            tofile=file if file in after else "/dev/null",
-            fromfiledate=names[0],
-            tofiledate=names[1],
-        ):
-            yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-
-
-def _lines(text: str | None) -> list[str]:
-    """As `diff` counts lines: by newline alone, where splitlines knows a dozen ends."""
-    return [] if text is None else list(io.StringIO(text, newline="\n"))

@@ -4,12 +4,10 @@ from typing import Any
 
 import yaml
 
+from orchestrator.spec.plugin_set import GROUP, KIND, PLURAL, SHORT, SINGULAR, VERSION
 from orchestrator.spec.schema import plugins_schema
 from orchestrator.spec.structural import structural
 
-GROUP, VERSION = "ntp.dev", "v1alpha1"
-KIND, PLURAL, SINGULAR, SHORT = "PluginSet", "pluginsets", "pluginset", "pset"
-API_VERSION = f"{GROUP}/{VERSION}"
 FILE = "pluginset.yaml"
 MOST_PLUGINS = 10_000
 """Of a section: what the limits of an object (1.5 MB) leave room for, and what bounds a check."""

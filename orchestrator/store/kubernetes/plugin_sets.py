@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import Body, Kind
-from orchestrator.spec import custom_resource, source
+from orchestrator.spec import plugin_set, source
 from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
 
-PLUGIN_SET: Final = Kind(custom_resource.API_VERSION, custom_resource.KIND, custom_resource.PLURAL)
-ALLOW_DELETES: Final = f"{custom_resource.GROUP}/allow-deletes"
+PLUGIN_SET: Final = Kind(plugin_set.API_VERSION, plugin_set.KIND, plugin_set.PLURAL)
+ALLOW_DELETES: Final = f"{plugin_set.GROUP}/allow-deletes"
 """Annotation: what it says may remove most of what runs, as `ntpctl apply --allow-deletes`."""
 NOTHING: Final = (("pluginsets", "plugins: {}\n"),)
 """What a namespace without PluginSets declares."""

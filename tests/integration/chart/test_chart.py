@@ -17,7 +17,7 @@ import ntp
 from docs.generator import chart_values
 from orchestrator.app import trying
 from orchestrator.cli import group
-from orchestrator.spec import custom_resource
+from orchestrator.spec import plugin_set
 from tests.worlds.chart import CHART, ROOT, helm, path_of, pod_of, refusal, rendered
 from tests.worlds.registry import registry
 
@@ -129,7 +129,7 @@ def test_the_plugins_yaml_of_a_laptop_is_a_file_of_values():
     assert done.returncode == 0, done.stderr
     bodies = [each for each in yaml.safe_load_all(done.stdout) if each]
     (made,) = [each for each in bodies if each["kind"] == "PluginSet"]
-    assert made["apiVersion"] == custom_resource.API_VERSION
+    assert made["apiVersion"] == plugin_set.API_VERSION
     assert made["spec"]["plugins"] == yaml.safe_load((ROOT / "config/plugins.yaml").read_text())["plugins"]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the controller's connection imports: in a fresh interpreter, as everything here has it whole."""
+"""What a controller, and a command, import: in a fresh interpreter, as everything here has it whole."""
 
 import subprocess
 import sys
@@ -23,3 +23,8 @@ def test_who_needs_it_has_it():
 def test_keys_need_no_connection():
     program = "import orchestrator.bus.keys, sys; print('nats' in sys.modules)"
     assert _said(program) == ["False"]
+
+
+def test_who_writes_a_plugin_set_needs_neither_a_controller_nor_the_models():
+    program = "import orchestrator.app.cluster_apply, sys; print(*sys.modules)"
+    assert not {"orchestrator.controller.loop", "nats", "pydantic"} & {*_said(program)}
