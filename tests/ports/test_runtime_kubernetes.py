@@ -12,6 +12,7 @@ import pytest
 from orchestrator.cluster.kinds import (
     CLAIM,
     DISRUPTION_BUDGET,
+    EVENT,
     NETWORK_POLICY,
     POD,
     SECRET,
@@ -205,6 +206,31 @@ async def test_a_quota_that_leaves_no_room_is_told_in_the_clusters_words(world):
     with pytest.raises(ActionError, match="exceeded quota") as refused:
         await world.runtime.start(world.launch("alpha", WAIT))
     assert refused.value.reason == "QuotaExceeded"
+
+
+async def test_a_start_that_ends_before_its_files_are_written_runs_nothing_until_another_is_done(
+    world,
+):
+    hard = {"hard": {"secrets": "0"}}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": hard}
+    apply(world, body)
+    where = ("-n", world.connected.namespace)
+    world.cluster.kubectl(
+        "wait", "--for=jsonpath={.status.hard.secrets}=0", "quota/q", *where, "--timeout=60s"
+    )
+    with pytest.raises(ActionError, match="quota"):
+        await world.runtime.start(world.launch("alpha", WAIT))
+    assert await world.connected.get(NETWORK_POLICY, "alpha") is not None
+
+    async def told():
+        chosen = f"involvedObject.name={identity.pod_name('alpha')},reason=FailedMount"
+        return (await world.connected.list(EVENT, fields=chosen)).items
+
+    await world.until(told)
+    assert (await world.see("alpha")).phase is Phase.CREATED
+    world.cluster.kubectl("delete", "quota", "q", *where)
+    await world.runtime.start(world.launch("alpha", WAIT))
+    assert (await world.see("alpha")).phase is Phase.RUNNING
 
 
 async def test_who_is_not_to_be_evicted_has_a_budget_until_that_changes(world):

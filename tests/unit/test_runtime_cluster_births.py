@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.kinds import STATEFUL_SET
+from orchestrator.cluster.kinds import (
+    CLAIM,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    SECRET,
+    STATEFUL_SET,
+)
 from orchestrator.cluster.reading import Listing
-from orchestrator.errors import ActionError
+from orchestrator.errors import ActionError, ConflictError
 from orchestrator.launch import Environment, Image
-from orchestrator.runtime.kubernetes import objects
+from orchestrator.runtime.kubernetes import identity, objects
 from orchestrator.runtime.kubernetes.births import ASKING, Births
 from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.look import Seen
@@ -21,12 +27,16 @@ from tests.worlds.restless import Restless
 
 IMAGE = Image(f"registry.example/feed@sha256:{'0' * 64}", frozenset())
 RUNS = Environment(Path("/usr/bin/python3"), (), "sha256:0", image=IMAGE)
-FEED = replace(launch("feed"), environment=RUNS)
+FEED = replace(launch("feed"), environment=RUNS, egress=())
 WORKLOAD = objects.workload(FEED, Ground())
 WORKLOAD["metadata"] |= {"uid": "w", "generation": 1}
 POD = {
     "metadata": {**WORKLOAD["spec"]["template"]["metadata"], "uid": "p", "name": "feed-0"},
-    "status": {"containerStatuses": [{"name": "plugin", "state": {"running": {}}}]},
+    "status": {
+        "containerStatuses": [
+            {"name": "plugin", "state": {"running": {"startedAt": "2026-11-30T09:00:00Z"}}}
+        ]
+    },
 }
 
 
@@ -42,6 +52,9 @@ class Slow(Restless):
         self.now += 0.1
         return Seen(WORKLOAD, POD if self.now >= self.comes_s else None)
 
+    def take(self, _workload):
+        pass
+
 
 class ApiServer:
     """Has no Event to tell until `tells`; notes when it was asked."""
@@ -56,9 +69,13 @@ class ApiServer:
         told = [{"message": "exceeded quota: small"}] if self.look.now >= self.tells else []
         return Listing(tuple(told), "1")
 
+    async def apply(self, _kind, body):
+        return body
+
 
 async def begin(look, server):
-    await Births("shop", server, look, Ground(), None, clock=lambda: look.now).begin(FEED)
+    egress = Egress("shop", server, Ground())
+    await Births("shop", server, look, Ground(), egress, clock=lambda: look.now).begin(FEED)
 
 
 async def test_a_slow_cluster_is_asked_for_its_complaints_ever_less_often():
@@ -76,57 +93,101 @@ async def test_a_complaint_that_comes_late_is_told():
 
 
 class Recording:
-    """Notes what is applied, in the order in which it is asked for; others have their turn at each call."""
+    """Has what it is given at first; notes what is written, others having their turn at each call."""
 
-    def __init__(self):
-        self.applied = []
+    def __init__(self, *there):
+        self.there = dict(there)
+        self.written = []
 
-    async def get(self, _kind, _name):
+    async def get(self, kind, _name):
         await asyncio.sleep(0)
+        return self.there.get(kind)
 
     async def apply(self, kind, body, **_how):
-        self.applied.append((kind, body["metadata"]["name"], body.get("spec", {}).get("replicas")))
+        self.written.append((kind, body["metadata"]["name"]))
         await asyncio.sleep(0)
         return {**body, "metadata": {**body["metadata"], "uid": "w"}}
 
+    async def delete(self, kind, _name, *, uid):
+        self.written.append((kind, f"without {uid}"))
+
 
 class Empty:
-    """Sees nothing at first, and whatever was written as running."""
+    """Sees what it is given, and whatever was written as running."""
 
-    def __init__(self):
-        self.there = {}
+    def __init__(self, *there):
+        self.there = {each["metadata"]["name"]: each for each in there}
+        self.begun = set()
 
     async def of(self, name):
         found = self.there.get(name)
-        label = found and found["spec"]["template"]["metadata"]
-        return Seen(found, found and {**POD, "metadata": {**POD["metadata"], **label}})
+        return Seen(found, pod_of(found) if name in self.begun else None)
 
     def take(self, body):
-        if body["spec"]["replicas"]:
-            self.there[body["metadata"]["name"]] = body
+        self.there[body["metadata"]["name"]] = body
+        self.begun.add(body["metadata"]["name"])
 
     @contextlib.contextmanager
     def listening(self, _name=""):
         yield asyncio.Event()
 
 
-class NoProxy:
-    async def prepared(self, launch, *, new):
-        assert new
-        return launch
+def pod_of(workload):
+    """The pod of a workload, running."""
+    label = workload["spec"]["template"]["metadata"]
+    return {**POD, "metadata": {**POD["metadata"], **label}}
+
+
+def births(server, look):
+    return Births("shop", server, look, Ground(), Egress("shop", server, Ground()))
+
+
+def left(kind):
+    """An object of ours of the name of `FEED`, of before."""
+    return kind, kind.body("feed", metadata={"uid": "old", "labels": identity.ours("shop")})
 
 
 async def test_of_many_the_first_have_their_pods_before_the_last_are_written():
     server = Recording()
-    births = Births("shop", server, Empty(), Ground(), NoProxy())
+    many = births(server, Empty())
     async with asyncio.TaskGroup() as tasks:
         for number in range(30):
-            tasks.create_task(births.begin(replace(FEED, name=f"feed{number}")))
-    written = [replicas for kind, _, replicas in server.applied if kind is STATEFUL_SET]
-    assert sorted(written) == [0] * 30 + [1] * 30
-    last_begins = len(written) - written[::-1].index(0) - 1
-    assert written.index(1) < 10
-    assert sum(written[:last_begins]) > 20
+            tasks.create_task(many.begin(replace(FEED, name=f"feed{number}")))
+    kinds = [kind for kind, _ in server.written]
+    assert kinds.count(STATEFUL_SET) == kinds.count(SECRET) == 30
+    last_begins = len(kinds) - 1 - kinds[::-1].index(STATEFUL_SET)
+    assert kinds[:last_begins].count(SECRET) > 20
+
+
+async def test_files_that_a_pod_begins_with_are_written_once_all_is_there_that_guards_it():
+    server = Recording()
+    held = replace(FEED, storage=1 << 20, scheduling={"evictable": False})
+    await births(server, Empty()).begin(held)
+    kinds = [kind for kind, _ in server.written]
+    assert kinds[:2] == [CLAIM, STATEFUL_SET]
+    assert {*kinds[2:4]} == {NETWORK_POLICY, DISRUPTION_BUDGET}
+    assert kinds[4:] == [SECRET]
+
+
+async def test_no_pod_begins_with_files_that_are_left_of_a_launch_before():
+    server = Recording(left(SECRET), left(NETWORK_POLICY))
+    await births(server, Empty()).begin(FEED)
+    assert server.written[:2] == [(SECRET, "without old"), (STATEFUL_SET, "feed")]
+
+
+async def test_files_of_what_the_copy_does_not_show_yet_stay():
+    server = Recording(left(STATEFUL_SET), left(SECRET))
+    with pytest.raises(ConflictError, match="meanwhile"):
+        await births(server, Empty()).begin(FEED)
+    assert server.written == []
+
+
+async def test_who_died_in_the_middle_of_a_start_left_one_that_is_written_again():
+    server, half = Recording(), Empty({**WORKLOAD, "metadata": {**WORKLOAD["metadata"]}})
+    await births(server, half).begin(FEED)
+    assert [kind for kind, _ in server.written] == [NETWORK_POLICY, SECRET, STATEFUL_SET]
+    await births(server, half).begin(FEED)
+    assert len(server.written) == 3, "it has begun: all is there"
 
 
 class Nothing:
@@ -151,12 +212,12 @@ class Nothing:
 async def test_of_many_starts_a_few_ask_at_a_time():
     """Each request's deadline counts its wait for a turn: the last of a crowd would have none left."""
     server = Nothing()
-    births = Births("shop", server, server, Ground(), Egress("shop", server, Ground()))
-    many = [replace(FEED, name=f"feed{each}", egress=()) for each in range(64)]
+    some = births(server, server)
+    many = [replace(FEED, name=f"feed{each}") for each in range(64)]
 
     async def refused(one):
         with pytest.raises(ActionError, match="not allowed"):
-            await births.begin(one)
+            await some.begin(one)
 
     async with asyncio.TaskGroup() as group:
         for each in many:

@@ -102,18 +102,14 @@ def test_scheduling_is_added_to_a_pod_that_stays_as_hard_as_it_was():
         "topologySpreadConstraints",
     }
     kinds = [
-        kind.kind for kind, _ in objects.belongings(replace(LAUNCH, scheduling=said), GROUND, OWNER)
+        kind.kind for kind, _ in objects.guards(replace(LAUNCH, scheduling=said), GROUND, OWNER)
     ]
-    assert kinds == ["NetworkPolicy", "Secret", "PodDisruptionBudget"]
+    assert kinds == ["NetworkPolicy", "PodDisruptionBudget"]
 
 
 def test_storage_is_a_claim_that_outlives_its_workload():
     stored = replace(LAUNCH, storage=MIB)
-    [claim] = [
-        body
-        for kind, body in objects.belongings(stored, GROUND, OWNER)
-        if kind.kind == "PersistentVolumeClaim"
-    ]
+    claim = objects.claim(stored, GROUND)
     assert "ownerReferences" not in claim["metadata"]
     assert claim["spec"]["resources"]["requests"]["storage"] == str(MIB)
     mounts = pod_of(stored)["containers"][0]["volumeMounts"]

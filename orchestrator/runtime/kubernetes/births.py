@@ -41,7 +41,6 @@ ASKING = 8
 """Starts that ask at a time: a request's deadline counts its wait for a turn, too, and of hundreds that
 wait the last would have none of it left. And pods of the first are made while the next are written.
 """
-BELONGINGS = (SECRET, NETWORK_POLICY, CLAIM, DISRUPTION_BUDGET)
 
 
 class Births:
@@ -64,7 +63,10 @@ class Births:
         self._asking = asyncio.Semaphore(ASKING)
 
     async def begin(self, launch: Launch) -> None:
-        """See the port. Whoever dies in here leaves objects that the next one applies again."""
+        """See the port. Whoever dies in here leaves objects that the next one applies again.
+
+        What has begun has all of them: its Secret is written last, and no node begins a pod without.
+        """
         objects.refuse(launch)
         async with self._asking:
             seen = await self._look.of(launch.name)
@@ -87,7 +89,7 @@ class Births:
             launch.attempt,
         )
         wanted = identity.read(seen.workload)
-        if same and label == wanted and replicas(seen.workload) > 0:
+        if same and label == wanted and replicas(seen.workload) > 0 and pods.has_begun(seen.pod):
             return True
         if seen.pod is not None and pods.phase(seen.pod) is Phase.RUNNING and not same and label:
             raise ConflictError(
@@ -98,30 +100,38 @@ class Births:
 
     async def _write(self, launch: Launch, seen: Seen) -> None:
         launch = await self._egress.prepared(launch, new=seen.workload is None)
-        workload = seen.workload
-        if workload is None:
-            await self._insist_free(launch)
-            # First without a pod: what it mounts, and what it may reach, are to be there before it.
-            workload = await self._apply(
-                STATEFUL_SET, objects.workload(launch, self._ground, replicas=0)
-            )
+        if seen.workload is None:
+            await self._make_room(launch)
+        if launch.storage:
+            # It has no owner, and a scheduler that finds none looks again only after a while.
+            await self._apply(CLAIM, objects.claim(launch, self._ground))
+        workload = seen.workload or await self._apply(
+            STATEFUL_SET, objects.workload(launch, self._ground)
+        )
         with ungrouped():
             async with asyncio.TaskGroup() as group:
-                for kind, body in objects.belongings(launch, self._ground, workload):
+                for kind, body in objects.guards(launch, self._ground, workload):
                     group.create_task(self._apply(kind, body))
-        if launch.scheduling.get("evictable", True) and identity.HELD in identity.written(workload):
-            await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
+        # Last: no node begins a pod before it has mounted its files, and by then all that guards it is there.
+        await self._apply(SECRET, objects.secret(launch, workload))
+        if seen.workload is not None:
+            await self._write_over(launch, seen.workload, seen.pod)
+
+    async def _write_over(self, launch: Launch, workload: Body, pod: Body | None) -> None:
+        """Have a workload of before, and its pod, be those of this launch."""
         notes = identity.written(workload)
+        if launch.scheduling.get("evictable", True) and identity.HELD in notes:
+            await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
         told = [note for note in (identity.END, identity.STOPPING) if note in notes]
         if told:
             # They belong to whoever wrote them (a change, no apply): applying does not take them away.
             gone = {"metadata": {"annotations": dict.fromkeys(told)}}
             await self._cluster.patch(STATEFUL_SET, name_of(workload), gone)
         await self._apply(STATEFUL_SET, objects.workload(launch, self._ground))
-        if seen.pod is not None and identity.read(seen.pod) != identity.label_of(launch):
-            uid = str(seen.pod["metadata"]["uid"])
+        if pod is not None and identity.read(pod) != identity.label_of(launch):
+            uid = str(pod["metadata"]["uid"])
             with contextlib.suppress(ConflictError):
-                await self._cluster.delete(POD, name_of(seen.pod), uid=uid)
+                await self._cluster.delete(POD, name_of(pod), uid=uid)
 
     async def _apply(self, kind: Kind, body: Body) -> Body:
         """Write an object of ours; who changed a field of it meanwhile is named, and it is ours again."""
@@ -136,15 +146,24 @@ class Births:
             self._look.take(written)
         return written
 
-    async def _insist_free(self, launch: Launch) -> None:
-        """Raise ConflictError where something that is not ours has the name of one of our objects."""
+    async def _make_room(self, launch: Launch) -> None:
+        """Raise ConflictError where something that is not ours has the name of one of our objects.
+
+        Files that are left of a launch before go: a pod would begin with them.
+        """
+        kinds = [STATEFUL_SET, NETWORK_POLICY, SECRET]
+        kinds += [CLAIM] if launch.storage else []
+        kinds += [] if launch.scheduling.get("evictable", True) else [DISRUPTION_BUDGET]
         name = object_name(launch.name)
         with ungrouped():
             async with asyncio.TaskGroup() as group:
-                for kind in (STATEFUL_SET, *BELONGINGS):
-                    group.create_task(self._insist_ours(kind, name))
+                found = {kind: group.create_task(self._ours(kind, name)) for kind in kinds}
+        if found[STATEFUL_SET].result() is not None:
+            raise ConflictError(f"{launch.name} was made by somebody else meanwhile")
+        if (left := found[SECRET].result()) is not None:
+            await self._cluster.delete(SECRET, name, uid=str(left["metadata"]["uid"]))
 
-    async def _insist_ours(self, kind: Kind, name: str) -> None:
+    async def _ours(self, kind: Kind, name: str) -> Body | None:
         found = await self._cluster.get(kind, name)
         if found is not None and not identity.is_ours(found, self._project):
             raise ConflictError(
@@ -152,6 +171,7 @@ class Births:
                 f"{', '.join(_managers(found)) or 'somebody else'}: give the entry another name, "
                 "or remove it"
             )
+        return found
 
     async def _until_begun(self, launch: Launch) -> None:
         began, asks = self._clock(), PATIENCE_S

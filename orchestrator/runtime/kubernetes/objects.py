@@ -53,7 +53,7 @@ class Ground:
     """None: the cluster's default."""
 
 
-def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
+def workload(launch: Launch, ground: Ground) -> Body:
     """Return the StatefulSet of one that runs a launch.
 
     Raises:
@@ -73,7 +73,7 @@ def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
             "annotations": {**annotations, identity.LIMITS: limits},
         },
         spec={
-            "replicas": replicas,
+            "replicas": 1,
             "serviceName": "",
             "podManagementPolicy": "Parallel",
             # Pods are replaced by deleting them; a changed limit rolls nothing.
@@ -92,25 +92,23 @@ def workload(launch: Launch, ground: Ground, *, replicas: int = 1) -> Body:
     )
 
 
-def belongings(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, Body]]:
-    """Return (kind, object) of all else: its owner is the StatefulSet, whose end is theirs.
+def guards(launch: Launch, ground: Ground, owner: Body) -> list[tuple[Kind, Body]]:
+    """Return (kind, object) of all that has to be there before a pod begins, but for its files.
 
-    A claim has no owner: `down` keeps data.
+    Their owner is the StatefulSet, whose end is theirs.
     """
     policy = policies.network_policy(
         launch, broker_selector=ground.broker, proxy_selector=ground.proxy
     )
     policy["metadata"] |= _common(launch, owner)
-    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy), (SECRET, secret(launch, owner))]
-    if launch.storage:
-        found.append((CLAIM, _claim(launch, ground)))
+    found: list[tuple[Kind, Body]] = [(NETWORK_POLICY, policy)]
     if not launch.scheduling.get("evictable", True):
         found.append((DISRUPTION_BUDGET, _budget(launch, owner)))
     return found
 
 
 def secret(launch: Launch, owner: Body) -> Body:
-    """Return the Secret that holds the files of a launch."""
+    """Return the Secret that has the files of a launch; its owner is the StatefulSet, too."""
     files = {**launch.files}
     if LAUNCH_FILE in files:
         told = json.loads(files[LAUNCH_FILE])
@@ -125,6 +123,24 @@ def secret(launch: Launch, owner: Body) -> Body:
         metadata=_common(launch, owner),
         type="Opaque",
         data={name: base64.b64encode(files[name]).decode() for name in sorted(files)},
+    )
+
+
+def claim(launch: Launch, ground: Ground) -> Body:
+    """Return the claim of a launch with storage. It has no owner: `down` keeps data."""
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": str(launch.storage)}},
+    }
+    if ground.storage_class is not None:
+        spec["storageClassName"] = ground.storage_class
+    return CLAIM.body(
+        object_name(launch.name),
+        metadata={
+            "labels": labels(launch),
+            "annotations": {identity.EPOCH: str(launch.epoch)},
+        },
+        spec=spec,
     )
 
 
@@ -219,23 +235,6 @@ def _budget(launch: Launch, owner: Body) -> Body:
         object_name(launch.name),
         metadata=_common(launch, owner),
         spec={"maxUnavailable": 0, "selector": {"matchLabels": policies.pod_labels(launch)}},
-    )
-
-
-def _claim(launch: Launch, ground: Ground) -> Body:
-    spec: dict[str, Any] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": str(launch.storage)}},
-    }
-    if ground.storage_class is not None:
-        spec["storageClassName"] = ground.storage_class
-    return CLAIM.body(
-        object_name(launch.name),
-        metadata={
-            "labels": labels(launch),
-            "annotations": {identity.EPOCH: str(launch.epoch)},
-        },
-        spec=spec,
     )
 
 

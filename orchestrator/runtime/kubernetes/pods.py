@@ -78,6 +78,11 @@ def started(pod: Body) -> datetime | None:
     return moment(running.get("startedAt"))
 
 
+def has_begun(pod: Body | None) -> bool:
+    """Tell whether a container of it was ever started, by when its volumes were mounted."""
+    return pod is not None and started(pod) is not None
+
+
 def ended(pod: Body, memory: int) -> Exit | None:
     """Return how the last life ended; None: no life of this pod ended yet.
 

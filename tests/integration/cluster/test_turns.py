@@ -27,7 +27,8 @@ def of(name):
 
 
 def workload(*, replicas):
-    body = objects.workload(of("old"), Ground(), replicas=replicas)
+    body = objects.workload(of("old"), Ground())
+    body["spec"]["replicas"] = replicas
     body["metadata"] |= {"uid": "w", "generation": 1, "resourceVersion": str(9 - replicas)}
     return body | {"status": {"observedGeneration": 1, "replicas": 0}}
 
