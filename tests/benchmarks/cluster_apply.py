@@ -2,8 +2,8 @@
 
 The peer's objects are what our controller made: exported, without what the cluster and the owner wrote on
 them, in a namespace of their own. Its pods are ready when the kubelet says so; they cannot reach the broker
-of the other namespace, so what they do once they run is to ask for it again. Ours are ready when each has said
-its first beat.
+of the other namespace, so what they do once they run is to ask for it again. Ours are compared by the same
+word of the kubelet; and when each has said its first beat, which is what `ntpctl apply` waits for.
 """
 
 import asyncio
@@ -82,20 +82,21 @@ def _figures(ours: "Ours", peer: "Kubectl") -> list[Figure]:
     of = f"{PLUGINS} plugins on a cluster of one node"
     return [
         Figure(
-            f"{of}: from the command until each has said its first beat",
-            f"{middle['ours']:.1f} s",
-            f"{plain}, until their pods are ready",
-            ratio=middle["ours"] / middle["peer"],
-            target="<= 1.1x",
-            note=f"Medians of {ROUNDS} rounds in turn. The peer's are the {len(KINDS) * PLUGINS} objects that our "
-            "controller made, in a namespace of their own; they reach no broker, and need none to be called "
-            "ready.",
-        ),
-        Figure(
             f"{of}: from the command until all pods are ready",
             f"{middle['running']:.1f} s",
             plain,
             ratio=middle["running"] / middle["peer"],
+            target="<= 1.1x",
+            note=f"Medians of {ROUNDS} rounds in turn, by the kubelet's word for both. The peer's are the "
+            f"{len(KINDS) * PLUGINS} objects that our controller made, in a namespace of their own; they reach "
+            "no broker, and need none to be called ready.",
+        ),
+        Figure(
+            f"{of}: from the command until each has said its first beat",
+            f"{middle['ours']:.1f} s",
+            f"{plain}, until their pods are ready",
+            ratio=middle["ours"] / middle["peer"],
+            note="More than the peer is asked for: nobody hears from its plugins.",
         ),
         Figure(
             f"{of}: the same command again, nothing to do",
