@@ -30,7 +30,7 @@ DEMO = {
 }
 TIMID = {"name": "momentum_strategy", "config": {"lookback": 5, "threshold": 0.6}}
 
-GLUTTON = {"name": "glutton", "plugin": "momentum_strategy", "resources": {"memory": "20MB"}}
+GLUTTON = {"name": "glutton", "plugin": "momentum_strategy", "resources": {"memory": "16MB"}}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_release_trades_and_ends_without_a_trace(release):
     # One that takes too much is killed, and says so in the words of Docker; the others go on.
     release.upgrade({**DEMO, "plugins": {**DEMO["plugins"], "strategies": [*DEMO["plugins"]["strategies"], GLUTTON]}})  # fmt: skip
     killed = release.until(lambda: _state(release, "glutton", "OOMKilled"))
-    assert "limit 20 MiB" in killed["message"]
+    assert "limit 16 MiB" in killed["message"]
     assert release.plugins()["momentum_strategy"]["ready"]
 
     release.helm("uninstall", "ntp")
