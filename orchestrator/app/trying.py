@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Plugins = Sequence[Mapping[str, Any]]
 Progress = Callable[[str], None]
 WITHIN_S: Final = 200.0
-"""For all of it. The job has 300 s (helm/ntp/templates/_jobs.tpl), from before its image is there; one that takes longer
-loses its pod, and the log with it."""
+"""For all of it. The pod has 300 s (helm/ntp/templates/_jobs.tpl), from before its image is there; one that takes longer
+is ended in the middle."""
 LOOK_S: Final = 0.5
 ANSWER_S: Final = 10.0
 ENDS: Final = "ntp.dev/try-ends"

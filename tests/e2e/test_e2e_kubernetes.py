@@ -53,7 +53,9 @@ def test_a_release_trades_and_ends_without_a_trace(release):
     assert "Running" in table
     assert "feed.open" in release.ntpctl("logs", "binance_data")
     # Of a namespace with plugins, `helm test` has them all ready.
-    assert "Succeeded" in release.helm("test", "ntp")
+    told = release.helm("test", "ntp", "--logs")
+    assert "Succeeded" in told
+    assert "it works" in told
 
     # One changed plugin: the others, and NATS, keep their pods; so does a rollback.
     before = release.pods()

@@ -123,9 +123,10 @@ def test_a_try_that_fails_leaves_its_log(release):
     release.install({"defaults": None})
     # Of one that runs beside it, as far as anybody can see.
     leave_a_try(release, **{ENDS: str(round(time.time()) + 250)})
-    with pytest.raises(subprocess.CalledProcessError):
-        release.helm("test", "ntp", within_s=400)
-    assert "another try of this release runs" in release.kubectl("logs", "job/ntp-test")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        release.helm("test", "ntp", "--logs", within_s=400)
+    assert "another try of this release runs" in failed.value.stdout
+    assert "another try of this release runs" in release.kubectl("logs", "ntp-test")
     assert [each["metadata"]["name"] for each in release.get("pluginsets")["items"]] == ["ntp-try"]
 
 

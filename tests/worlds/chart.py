@@ -90,5 +90,7 @@ def refusal(values, *, release="ntp"):
 
 
 def pod_of(body):
-    """The pod that a workload makes; None: it is none."""
+    """The pod that a workload makes, or that it is; None: it is none."""
+    if body["kind"] == "Pod":
+        return body["spec"]
     return body.get("spec", {}).get("template", {}).get("spec")

@@ -98,10 +98,10 @@ def test_a_controller_that_hangs_is_started_anew():
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
 
 
-def test_a_try_ends_and_cleans_up_before_its_job_would_lose_the_log():
-    job = rendered()["Job", "ntp-test"]["spec"]
+def test_a_try_is_a_pod_that_ends_and_cleans_up_before_it_would_be_killed():
+    pod = rendered()["Pod", "ntp-test"]["spec"]
     # Half a minute for the node to have the image.
-    assert job["activeDeadlineSeconds"] >= trying.WITHIN_S + trying.ENDING_S + 30
+    assert pod["activeDeadlineSeconds"] >= trying.WITHIN_S + trying.ENDING_S + 30
 
 
 def test_no_pod_of_a_service_changes_with_the_version_of_the_chart():
