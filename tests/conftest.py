@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -12,8 +11,6 @@ from xdist.scheduler import LoadScopeScheduling
 # test starts, and then ends by SIGINT, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-DEFINITION = Path(__file__).parents[1] / "helm" / "ntp" / "crds" / "pluginset.yaml"
 
 # The machine of a test may have an engine; a test that means Docker says so.
 os.environ.setdefault("NTP_RUNTIME", "process")
@@ -95,10 +92,7 @@ def cluster():
 @pytest.fixture(scope="session")
 def knowing(cluster):
     """The cluster, with the custom resource of this checkout."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", DEFINITION)
-    cluster.kubectl(
-        "wait", "--for=condition=Established", "crd/pluginsets.ntp.dev", "--timeout=30s"
-    )
+    cluster.define()
     return cluster
 
 

@@ -22,7 +22,6 @@ from orchestrator.decide.state import Phase
 from orchestrator.runtime.kubernetes.pods import phase
 from tests.benchmarks.figure import Figure
 from tests.worlds import cluster as clusters
-from tests.worlds.chart import CHART
 from tests.worlds.release import Release
 
 PLUGINS = 30
@@ -54,8 +53,7 @@ def measure() -> list[Figure]:
             there.namespace() as other,
             tempfile.TemporaryDirectory(prefix="ntp-bench-cluster-") as folder,
         ):
-            there.kubectl("apply", "--server-side", "--force-conflicts", "-f", CHART / "crds")
-            there.kubectl("wait", "--for=condition=Established", "crd/pluginsets.ntp.dev")
+            there.define()
             return _figures(Ours(there, mine, Path(folder)), Kubectl(there, other, Path(folder)))
     except clusters.AbsentClusterError as error:
         print(f"no figures of a cluster: {error}", file=sys.stderr)

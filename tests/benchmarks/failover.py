@@ -16,7 +16,6 @@ from orchestrator.cluster.kinds import LEASE
 from orchestrator.cluster.place import Place
 from tests.benchmarks.figure import Figure
 from tests.worlds import cluster as clusters
-from tests.worlds.chart import CHART
 from tests.worlds.release import Release
 
 TIMES = 3
@@ -31,8 +30,7 @@ def measure() -> list[Figure]:
             there.namespace() as namespace,
             tempfile.TemporaryDirectory(prefix="ntp-bench-failover-") as folder,
         ):
-            there.kubectl("apply", "--server-side", "--force-conflicts", "-f", CHART / "crds")
-            there.kubectl("wait", "--for=condition=Established", "crd/pluginsets.ntp.dev")
+            there.define()
             release = Release(there, namespace, Path(folder))
             release.install({"defaults": None, "controller": {"replicas": 2}})
             return [_figure(release, *way) for way in WAYS]

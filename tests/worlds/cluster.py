@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,7 @@ from orchestrator.launch import Environment, Image
 from tests.worlds.engine import base
 
 REPOSITORY = Path(__file__).parents[2]
+DEFINITION = REPOSITORY / "helm" / "ntp" / "crds" / "pluginset.yaml"
 STARTER = REPOSITORY.parent / "shared" / "k8s"
 STATE = Path(os.environ.get("LOCAL_K8S_STATE", "/var/lib/local-k8s"))
 KUBECONFIG = STATE / "admin.kubeconfig"
@@ -67,6 +69,21 @@ class Cluster:
 
     def kubectl(self, *words, **options):
         return self.run("kubectl", *words, **options)
+
+    def define(self):
+        """Have PluginSets, as this checkout has them, and wait until they can be asked for."""
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", DEFINITION)
+        # Not `kubectl wait`: it fails at once while a new definition has no conditions at all.
+        end = time.monotonic() + 30
+        while True:
+            try:
+                self.kubectl("get", "pluginsets", "--all-namespaces")
+            except subprocess.CalledProcessError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def get(self, *words):
         return json.loads(self.kubectl("get", *words, "-o", "json"))
