@@ -5,60 +5,24 @@ The controller says what a change would do, and what became of it; it writes no 
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ntp.contract.names import object_name
 from ntp.contract.problem import Problem
+from orchestrator.app.cluster_target import Target, target, write
 from orchestrator.app.declaration import Declaration
 from orchestrator.app.declared_spec import spec_of
 from orchestrator.app.owners import owner
-from orchestrator.app.reach import Reached, reached
+from orchestrator.app.reach import Reached
 from orchestrator.app.text_diff import texts
-from orchestrator.cluster.kinds import Body, name_of, version_of
-from orchestrator.cluster.refusals import OwnedError
+from orchestrator.cluster.kinds import name_of
 from orchestrator.control import client
 from orchestrator.errors import ActionError, ConfigError, ConflictError
-from orchestrator.settings import Settings
-from orchestrator.store.kubernetes.plugin_sets import ALLOW_DELETES, PLUGIN_SET, names_in
+from orchestrator.store.kubernetes.plugin_sets import PLUGIN_SET, names_in
 from orchestrator.store.kubernetes.written import file_of, text_of
 
 LOOK_S: Final = 0.5
 TAKEN_UP_S: Final = 45.0
 """How long a controller may take to take up a change: one that fails over needs twenty seconds."""
-
-
-@dataclass(slots=True)
-class Target:
-    """One PluginSet, as it was when it was last looked at."""
-
-    there: Reached
-    name: str
-    before: Body | None = None
-    others: list[Body] = field(default_factory=list)
-    guard: str = ""
-    """Why the plan says that applying would be refused."""
-
-    def look(self) -> None:
-        bodies = self.there.ask(lambda cluster: cluster.list(PLUGIN_SET)).items
-        self.before = next((each for each in bodies if name_of(each) == self.name), None)
-        self.others = [each for each in bodies if name_of(each) != self.name]
-
-    @property
-    def spec_before(self) -> Mapping[str, Any]:
-        return (self.before or {}).get("spec") or {}
-
-
-_TARGETS: dict[tuple[str | None, str | None, str], Target] = {}
-"""What a plan was made of is what an apply goes by, in one command."""
-
-
-def target(settings: Settings, name: str = "") -> Target:
-    chosen = name or object_name(settings.project)
-    key = settings.context, settings.namespace, chosen
-    if key not in _TARGETS:
-        _TARGETS[key] = Target(reached(settings), chosen)
-    return _TARGETS[key]
 
 
 def preview(declared: Declaration, *, update_images: bool) -> dict[str, Any]:
@@ -101,41 +65,6 @@ def apply(
         )
     write(aim, spec, allow_deletes=allow_deletes, take_over=take_over)
     yield from verdict([aim], guarded=not allow_deletes, wait=wait, deadline=deadline)
-
-
-def write(
-    aim: Target,
-    spec: Mapping[str, Any],
-    *,
-    allow_deletes: bool,
-    take_over: bool,
-    dry: bool = False,
-) -> None:
-    """Write a PluginSet over what was looked at last; `dry`: have the API server say whether that would be done.
-
-    Raises:
-        ConflictError: somebody else changed it; nothing was written.
-    """
-    notes = {"annotations": {ALLOW_DELETES: "true"}} if allow_deletes else {}
-    # Of exactly the state that the plan was made for.
-    version = {"resourceVersion": version_of(aim.before)} if aim.before is not None else {}
-    body = PLUGIN_SET.body(aim.name, metadata={**notes, **version}, spec=dict(spec))
-    try:
-        written = aim.there.ask(
-            lambda cluster: cluster.apply(PLUGIN_SET, body, force=take_over, dry=dry)
-        )
-    except OwnedError as error:
-        raise ConflictError(
-            f"PluginSet {aim.name} was changed by {', '.join(error.managers)}; nothing was changed\n"
-            f"  fix: see `kubectl -n {aim.there.namespace} get pluginset {aim.name} -o yaml`, and take its "
-            "changes into your files; `--take-over` writes over them"
-        ) from error
-    except ConflictError as error:
-        raise ConflictError(
-            f"PluginSet {aim.name} was changed meanwhile: nothing was changed; plan again"
-        ) from error
-    if not dry:
-        aim.before = written
 
 
 def verdict(

@@ -3,14 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.app.cluster_apply import (
-    Target,
-    check_owner,
-    outcome,
-    target,
-    verdict,
-    write,
-)
+from orchestrator.app.cluster_apply import check_owner, outcome, verdict
+from orchestrator.app.cluster_target import Target, target, write
 from orchestrator.app.declared_spec import spec_of
 from orchestrator.app.reach import reached
 from orchestrator.cluster.kinds import name_of

@@ -6,6 +6,9 @@ import signal
 import pytest
 import yaml
 
+from orchestrator.app import cluster_target
+from orchestrator.app.reach import Reached
+from orchestrator.errors import ConflictError
 from tests.integration.pluginset.conftest import FLEET, eventually
 
 RUNS = "sorted(machine.running())"
@@ -71,6 +74,34 @@ def test_mistakes_have_the_places_of_the_persons_own_file_and_nothing_is_written
     assert "did you mean 'feed'" in done.stderr
     assert ntpctl("validate", code=2).stderr.startswith("plugins.yaml:7:")
     assert kubectl("get", "pset", "-o", "name") == ""
+
+
+@pytest.fixture
+def aim(knowing, namespace, tmp_path, monkeypatch):
+    """The PluginSet desk, as a command has it before it."""
+    monkeypatch.setenv("KUBECONFIG", knowing.kubeconfig)
+    there = Reached(None, namespace, tmp_path)
+    yield cluster_target.Target(there, "desk")
+    there.close()
+
+
+def test_a_state_that_is_told_meanwhile_refuses_nobody_and_a_change_does(write, kubectl, aim):
+    def patch(body, *words):
+        kubectl("patch", "pset", "desk", "--type=merge", "-p", json.dumps(body), *words)
+
+    def lookback(number):
+        text = FLEET.replace("lookback: 14", f"lookback: {number}")
+        terms = {"allow_deletes": False, "take_over": True}
+        cluster_target.write(aim, yaml.safe_load(text), **terms)
+        return kubectl("get", "pset", "desk", "-o", "jsonpath={.spec.plugins.strategies}")
+
+    write()
+    aim.look()
+    patch({"status": {"ready": "1/2"}}, "--subresource=status")
+    assert '"lookback":20' in lookback(20)
+    patch({"metadata": {"labels": {"of": "colleague"}}})
+    with pytest.raises(ConflictError, match="changed meanwhile: nothing was changed"):
+        lookback(30)
 
 
 def test_what_somebody_else_changed_is_not_written_over(one, ntpctl, file, kubectl):
