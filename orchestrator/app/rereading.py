@@ -36,7 +36,7 @@ class Rereading:
             settings = gathered.settings
             if settings.state != self._state or settings.context is not None:
                 return None  # it is about another project
-            if asked.seen != _seen(settings.files):
+            if gathered.mistakes or asked.seen != _seen(settings.files):
                 return None
             declared = settle(gathered)
         except (NtpError, OSError):

@@ -141,7 +141,9 @@ class Life:
         """What the server said of itself: server_name, version and more."""
         return dict(self.client._server_info)  # noqa: SLF001 (nats-py shows the version only)
 
-    async def request(self, subject: str, payload: bytes = b"") -> bytes:
+    async def request(
+        self, subject: str, payload: bytes = b"", *, within_s: float = DEADLINE
+    ) -> bytes:
         """Ask and return the answer.
 
         Raises:
@@ -149,7 +151,7 @@ class Life:
         """
         try:
             with self._transport.asking():
-                answer = await self.client.request(subject, payload, timeout=DEADLINE)
+                answer = await self.client.request(subject, payload, timeout=within_s)
         except (errors.Error, OSError) as error:
             words = str(error).removeprefix("nats: ")
             raise UnreachableError(f"the broker did not answer {subject}: {words}") from error
@@ -169,10 +171,12 @@ class Life:
         except (errors.Error, OSError) as error:
             raise UnreachableError(f"the broker did not answer a ping: {error}") from error
 
-    async def ask(self, subject: str, body: object = None, *, raw: bytes = b"") -> dict[str, Any]:
+    async def ask(
+        self, subject: str, body: object = None, *, raw: bytes = b"", within_s: float = DEADLINE
+    ) -> dict[str, Any]:
         """Ask in JSON, or by `raw`; an answer that is no JSON counts as no answer."""
         payload = raw if body is None else json.dumps(body).encode()
-        answer = await self.request(subject, payload)
+        answer = await self.request(subject, payload, within_s=within_s)
         try:
             parsed = json.loads(answer)
         except ValueError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ntp.contract import subjects
 from orchestrator.bus.claims import PAYLOAD
-from orchestrator.bus.client import Life
+from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.errors import ActionError, UnreachableError, ungrouped
 from orchestrator.spec.model import Consumer, Rights
 
@@ -42,7 +42,7 @@ _NO_STORE = 10049
 """It could not make a stream's folder: a full disk, or one that it was removing. To be tried again."""
 _FEW = 8
 _AT_ONCE = 4
-"""Streams: the server makes one after the other, and each answer has the same deadline."""
+"""Streams: the server makes one after the other, so the last of them waits for all."""
 CAPTURE_BYTES = 32 * MIB
 """Of one source or indicator: about 200,000 ticks; what is older goes first."""
 CAPTURE_AGE = 24 * 3600
@@ -254,7 +254,8 @@ class Streams:
                 return
 
     async def _do(self, subject: str, body: object = None) -> dict[str, Any]:
-        answer = await self._core.ask(f"$JS.API.{subject}", body)
+        within_s = DEADLINE * (_AT_ONCE if subject.startswith("STREAM.CREATE.") else 1)
+        answer = await self._core.ask(f"$JS.API.{subject}", body, within_s=within_s)
         error = answer.get("error")
         if error and error.get("err_code") not in _NOT_FOUND:
             words = f"JetStream refused {subject}: {error.get('description')}"

@@ -84,6 +84,7 @@ class Applying:
         if not self._is_applied(readable):
             return None
         async with self._one:
+            begun = self._loop.begun
             try:
                 self._check_up()
                 self._check_runtime()
@@ -91,6 +92,8 @@ class Applying:
                 self._check_up()
             except NtpError:
                 return None
+            if self._loop.done <= begun:
+                return None  # of a look that takes long the examination has not waited for the end
             ready = self._telling.statuses()
             if not self._changes_nothing(readable, found) or not all(map(is_ready, ready)):
                 return None

@@ -13,11 +13,14 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.worlds.answering import Desk, RealCode
-from tests.worlds.house import FLEET
+from tests.worlds.house import FLEET, TEMPO
 from tests.worlds.users import plain
 
 TEXT = f"name: desk\n{FLEET}".replace(
@@ -32,6 +35,7 @@ try:
 finally:
     print("click" in sys.modules, file=sys.stderr)
 """
+ASKED = "import sys; from orchestrator.entry import reapplied; print(reapplied(sys.argv[1:]))"
 STRAIGHT = "from orchestrator.entry import main; main()"
 WHOLE = "from orchestrator.cli import main; main()"
 OTHER = (
@@ -91,13 +95,27 @@ class Applied(Desk):
         return self.house.store.current()
 
 
-@pytest.fixture
-async def desk(tmp_path):
-    (tmp_path / "token").write_text("a token")
-    made = Applied(tmp_path)
+@asynccontextmanager
+async def applied(folder, tempo=TEMPO):
+    (folder / "token").write_text("a token")
+    made = Applied(folder)
+    made.house.tempo = tempo
     made.file.write_text(TEXT)
     async with made.open():
         assert not await made.is_quick(), "nothing was applied yet"
+        yield made
+
+
+@pytest.fixture
+async def desk(tmp_path):
+    async with applied(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def patient(tmp_path):
+    """One whose runtime has half a minute for an answer."""
+    async with applied(tmp_path, replace(TEMPO, look=timedelta(seconds=30))) as made:
         yield made
 
 
@@ -279,6 +297,11 @@ async def test_a_runtime_that_does_not_answer_is_told(desk):
     quick, said = await desk.again(code=3)
     assert not quick
     assert "the runtime does not answer" in said
+
+
+async def test_a_look_of_before_is_no_answer(patient):
+    patient.house.machine.hangs = True
+    assert (await patient.run(ASKED, "apply")).stdout == "None\n"
 
 
 async def test_what_has_to_be_confirmed_or_warned_of_is_told_each_time(desk):
