@@ -53,7 +53,8 @@ def _delete(release, victim, how):
     assert not _is_over(release), f"all was over before {victim} went"
     release.kubectl("delete", "pod", name, *how)
     if victim == "leader":
-        release.until(lambda: _leader(release) != name)
+        # Who goes gives the lease back first, and then nobody has it.
+        release.until(lambda: _leader(release) not in ("", name))
     else:
         release.until(lambda: release.pods().get(name, before) != before)
 
