@@ -1,11 +1,15 @@
 """A controller that is loaded while a command finds out whether it is wanted."""
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.worlds.users import plain
 
 HOLD = """
 import sys
@@ -21,46 +25,71 @@ BROKEN = "name: stood\nplugins:\n  strategies:\n    - {name: one, plugin: no_suc
 @pytest.fixture
 def environment(tmp_path):
     (tmp_path / "plugins.yaml").write_text(BROKEN)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NTP_")}
-    return kept | {
+    return plain() | {
         "NTP_RUNTIME": "process",
         "NTP_STATE": str(tmp_path / "state"),
         "NTP_CACHE": str(tmp_path / "cache"),
     }
 
 
+def run(folder, environment, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def controllers(folder):
+    """Those that were started in `folder`. What has ended has no command line any more."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if b"\0orchestrator\0serve\0" in command and (process / "cwd").samefile(folder):
+                found.append(int(process.name))
+    return found
+
+
+@contextlib.contextmanager
 def holding(folder, environment):
-    """A program with a controller on standby. Its errors end when both of them have."""
-    program = subprocess.Popen(
+    """A program with a controller on standby, and what is readable when that controller has ended."""
+    with subprocess.Popen(
         [sys.executable, "-c", HOLD], cwd=folder, env=environment,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert program.stdout.readline() == b"begun\n"
-    (child,) = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-    return program, Path("/proc") / child
+    ) as program:  # fmt: skip
+        try:
+            assert select.select([program.stdout], [], [], 60)[0]
+            assert program.stdout.readline() == b"begun\n"
+            children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+            (child,) = children.read_text().split()
+            ended = os.pidfd_open(int(child))
+            try:
+                yield program, ended
+            finally:
+                os.close(ended)
+        finally:
+            program.kill()
 
 
 def test_who_is_not_sent_goes_with_the_block_and_has_touched_nothing(tmp_path, environment):
-    program, controller = holding(tmp_path, environment)
-    _, errors = program.communicate(timeout=60)  # its input ends, and with it the block
-    assert (program.returncode, errors) == (0, b"")
-    assert not controller.exists()
+    with holding(tmp_path, environment) as (program, ended):
+        _, errors = program.communicate(timeout=60)  # its input ends, and with it the block
+        assert (program.returncode, errors) == (0, b"")
+        assert select.select([ended], [], [], 0)[0]
     assert not (tmp_path / "state").exists()
 
 
 def test_it_goes_with_a_command_that_is_killed(tmp_path, environment):
-    program, _ = holding(tmp_path, environment)
-    program.kill()
-    assert program.stderr.read() == b""  # both are gone
-    program.communicate(timeout=60)
+    with holding(tmp_path, environment) as (program, ended):
+        program.kill()
+        assert program.communicate(timeout=60) == (b"", b"")
+        assert select.select([ended], [], [], 60)[0]
     assert not (tmp_path / "state").exists()
 
 
 def test_files_with_a_problem_leave_no_controller_and_no_folder(tmp_path, environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", "apply", "--yes"],
-        check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = run(tmp_path, environment, "-m", "orchestrator", "apply", "--yes")
     assert "no_such_plugin" in done.stderr
     assert done.returncode != 0
+    assert controllers(tmp_path) == []
     assert not (tmp_path / "state").exists()
