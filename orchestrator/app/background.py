@@ -55,28 +55,34 @@ def ensure(settings: Settings, standby: Standby | None = None) -> bool:
     log.touch(mode=0o600)
     with contextlib.nullcontext(standby) if standby else Standby(settings) as loaded:
         controller = loaded.send()
-    try:
-        _until_it_answers(controller, socket, log)
-    except BaseException:
-        # Nobody knows of it yet, whoever interrupts us least of all. What runs is not its to end.
-        controller.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            controller.wait(END_S)
-        raise
+        try:
+            _until_it_answers(loaded, controller, socket, log)
+        except BaseException:
+            # Nobody knows of it yet, whoever interrupts us least of all. What runs is not its to end.
+            controller.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                controller.wait(END_S)
+            raise
     # It outlives us; init, not we, will reap it.
     controller.returncode = 0
     return True
 
 
-def _until_it_answers(controller: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
+def _until_it_answers(
+    standby: Standby, controller: "subprocess.Popen[bytes]", socket: Path, log: Path
+) -> None:
     ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends:
-        if client.answers(socket):
-            return
+    trouble = ""
+    while not trouble and not client.answers(socket):
         if controller.poll() is not None:
-            raise UnreachableError(f"the controller ended at once:\n{_tail(log)}")
-        time.sleep(LOOK_S)
-    raise UnreachableError(f"the controller did not answer in {PATIENCE_S:.0f} s:\n{_tail(log)}")
+            trouble = "the controller ended at once"
+        elif time.monotonic() > ends:
+            trouble = f"the controller did not answer in {PATIENCE_S:.0f} s"
+        else:
+            time.sleep(LOOK_S)
+    standby.write_to(log)
+    if trouble:
+        raise UnreachableError(f"{trouble}:\n{_tail(log)}")
 
 
 def forget(settings: Settings, *, delete_data: bool) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,8 @@ class Standby:
 
     def __enter__(self) -> Self:
         settings = self._settings
+        # Without a name: it goes with us. A terminal's line may be live, and a log there is not yet.
+        self._said = tempfile.TemporaryFile()
         # -P: a folder called `orchestrator` where the user stands is not ours.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "orchestrator", "serve", "--background",
@@ -36,7 +39,8 @@ class Standby:
                 "NTP_CACHE": str(settings.cache),
             },
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
         return self
@@ -45,6 +49,15 @@ class Standby:
         if not self._sent:
             self._process.kill()  # there is nothing that it would have to tidy
             self._process.communicate()
+        self._said.close()
+
+    def write_to(self, log: Path) -> None:
+        """Append what it said before it wrote to the log itself; after it answers, or has ended."""
+        file = self._said.fileno()
+        # Not read(): that would move the place where it writes, too.
+        if said := os.pread(file, os.fstat(file).st_size, 0):
+            with log.open("ab") as end:
+                end.write(said)
 
     def send(self) -> "subprocess.Popen[bytes]":
         """Have it begin, its words in the log of the state folder from now on; return it."""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,24 @@ with Standby(find([])):
     print("begun", flush=True)
     sys.stdin.read()
 """
+WITHOUT_PYTHON = """
+import os, sys
+from orchestrator import app
+from orchestrator.errors import UnreachableError
+from orchestrator.settings import find
+settings = find([])
+os.environ["PYTHONHOME"] = "/nowhere"  # it fails long before our first line
+try:
+    if sys.argv[1] == "loaded":
+        with app.loaded_controller(settings) as standby:
+            app.ensure_controller(settings, standby)
+    else:
+        app.ensure_controller(settings)
+except UnreachableError as error:
+    print(error)
+"""
 BROKEN = "name: stood\nplugins:\n  strategies:\n    - {name: one, plugin: no_such_plugin}\n"
+WHOLE = "name: stood\nplugins:\n  data_sources: [{name: replay_data}]\n"
 
 
 @pytest.fixture
@@ -93,3 +111,33 @@ def test_files_with_a_problem_leave_no_controller_and_no_folder(tmp_path, enviro
     assert done.returncode != 0
     assert controllers(tmp_path) == []
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("how", ["loaded", "started"])
+def test_why_it_could_not_be_loaded_is_in_its_log_and_in_the_error(tmp_path, environment, how):
+    done = run(tmp_path, environment, "-c", WITHOUT_PYTHON, how)
+    assert done.stderr == "", "a terminal's line may be live"
+    assert "the controller ended at once:\n" in done.stdout
+    assert "No module named 'encodings'" in done.stdout
+    (log,) = (tmp_path / "state").glob("*/controller.log")
+    assert "No module named 'encodings'" in log.read_text()
+
+
+def test_what_it_warns_of_while_it_is_loaded_is_in_its_log_alone(tmp_path, environment):
+    (tmp_path / "plugins.yaml").write_text(WHOLE)
+    applied = run(tmp_path, environment, "-m", "orchestrator", "apply", "--yes", "--no-sandbox")
+    try:
+        assert applied.returncode == 0, applied.stderr
+        (served,) = controllers(tmp_path)
+        ended = os.pidfd_open(served)
+        os.kill(served, signal.SIGTERM)
+        assert select.select([ended], [], [], 60)[0]
+        os.close(ended)
+        (tmp_path / ".env").write_text("no assignment\n")
+        again = run(tmp_path, environment, "-m", "orchestrator", "rollback", "1", "--yes")
+        assert again.stderr.count("warning: ") == 1, again.stderr
+        (log,) = (tmp_path / "state").glob("*/controller.log")
+        assert log.read_text().count("warning: ") == 1
+    finally:
+        down = run(tmp_path, environment, "-m", "orchestrator", "down", "--delete-data", "--yes")
+    assert down.returncode == 0, down.stderr
