@@ -124,13 +124,17 @@ def was_applied(settings: Settings) -> bool:
 def ensure_controller(settings: Settings, standby: "Standby | None" = None) -> bool:
     """Start a controller in the background where none answers; tell whether one was started.
 
-    `standby`: one that is loaded already. On a cluster that is the cluster's business.
+    `standby`: one that is loaded already; it ends where it is not wanted. On a cluster that is the
+    cluster's business.
     """
-    if settings.context is not None or is_served(settings):
-        return False
-    from orchestrator.app import background
+    if settings.context is None and not is_served(settings):
+        from orchestrator.app import background
 
-    return background.ensure(settings, standby)
+        if background.ensure(settings, standby):
+            return True
+    if standby is not None:
+        standby.dismiss()
+    return False
 
 
 def loaded_controller(settings: Settings) -> "AbstractContextManager[Standby | None]":

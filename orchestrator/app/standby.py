@@ -46,10 +46,14 @@ class Standby:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.dismiss()
+        self._said.close()
+
+    def dismiss(self) -> None:
+        """End it, unless it was sent; what it said goes with it."""
         if not self._sent:
             self._process.kill()  # there is nothing that it would have to tidy
             self._process.communicate()
-        self._said.close()
 
     def write_to(self, log: Path) -> None:
         """Append what it said before it wrote to the log itself; after it answers, or has ended."""

@@ -36,6 +36,19 @@ try:
 except UnreachableError as error:
     print(error)
 """
+ANOTHER_SERVES = """
+from pathlib import Path
+from orchestrator import app
+from orchestrator.settings import find
+settings = find([])
+children = Path("/proc/thread-self/children")
+with app.loaded_controller(settings) as standby:
+    app.ensure_controller(settings)
+    print(len(children.read_text().split()))
+    print(app.ensure_controller(settings, standby))
+    serves = (settings.state / "controller.lock").read_text().split()
+    print(children.read_text().split() == serves)
+"""
 BROKEN = "name: stood\nplugins:\n  strategies:\n    - {name: one, plugin: no_such_plugin}\n"
 WHOLE = "name: stood\nplugins:\n  data_sources: [{name: replay_data}]\n"
 
@@ -140,4 +153,13 @@ def test_what_it_warns_of_while_it_is_loaded_is_in_its_log_alone(tmp_path, envir
         assert log.read_text().count("warning: ") == 1
     finally:
         down = run(tmp_path, environment, "-m", "orchestrator", "down", "--delete-data", "--yes")
+    assert down.returncode == 0, down.stderr
+
+
+def test_one_is_not_kept_where_another_serves_by_now(tmp_path, environment):
+    try:
+        done = run(tmp_path, environment, "-c", ANOTHER_SERVES)
+        assert done.stdout.split() == ["2", "False", "True"], done.stderr
+    finally:
+        down = run(tmp_path, environment, "-m", "orchestrator", "down")
     assert down.returncode == 0, down.stderr
