@@ -80,7 +80,8 @@ async def test_what_would_be_applied_again_is_what_is_there(world):
     await world.run("alpha", WAIT, storage=MIB)
     before = await settled(world)
     seen = await world.runtime._look.of("alpha")
-    await world.runtime._births._write(world.launch("alpha", WAIT, storage=MIB), seen)
+    births, launch = world.runtime._births, world.launch("alpha", WAIT, storage=MIB)
+    await births._equip(launch, await births._shape(launch, seen.workload))
     assert await versions(world) == before
 
 
@@ -208,8 +209,9 @@ async def test_a_quota_that_leaves_no_room_is_told_in_the_clusters_words(world):
     assert refused.value.reason == "QuotaExceeded"
 
 
+@pytest.mark.parametrize("generation", [1, 2])
 async def test_a_start_that_ends_before_its_files_are_written_runs_nothing_until_another_is_done(
-    world,
+    world, generation
 ):
     hard = {"hard": {"secrets": "0"}}
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": hard}
@@ -229,8 +231,8 @@ async def test_a_start_that_ends_before_its_files_are_written_runs_nothing_until
     await world.until(told)
     assert (await world.see("alpha")).phase is Phase.CREATED
     world.cluster.kubectl("delete", "quota", "q", *where)
-    await world.runtime.start(world.launch("alpha", WAIT))
-    assert (await world.see("alpha")).phase is Phase.RUNNING
+    seen = await world.run("alpha", WAIT, generation=generation)
+    assert (seen.generation, seen.phase) == (generation, Phase.RUNNING)
 
 
 async def test_who_is_not_to_be_evicted_has_a_budget_until_that_changes(world):

@@ -11,6 +11,7 @@ from orchestrator.cluster.kinds import (
     CLAIM,
     DISRUPTION_BUDGET,
     NETWORK_POLICY,
+    POD,
     SECRET,
     STATEFUL_SET,
 )
@@ -30,7 +31,8 @@ RUNS = Environment(Path("/usr/bin/python3"), (), "sha256:0", image=IMAGE)
 FEED = replace(launch("feed"), environment=RUNS, egress=())
 WORKLOAD = objects.workload(FEED, Ground())
 WORKLOAD["metadata"] |= {"uid": "w", "generation": 1}
-POD = {
+WORKLOAD["status"] = {"observedGeneration": 1}
+RUNNING = {
     "metadata": {**WORKLOAD["spec"]["template"]["metadata"], "uid": "p", "name": "feed-0"},
     "status": {
         "containerStatuses": [
@@ -50,7 +52,7 @@ class Slow(Restless):
     async def of(self, name):
         assert name == "feed"
         self.now += 0.1
-        return Seen(WORKLOAD, POD if self.now >= self.comes_s else None)
+        return Seen(WORKLOAD, RUNNING if self.now >= self.comes_s else None)
 
     def take(self, _workload):
         pass
@@ -64,13 +66,15 @@ class ApiServer:
         self.tells = tells
         self.asked = []
 
-    async def list(self, _kind, **_chosen):
+    async def list(self, kind, _labels="", **_chosen):
+        if kind is POD:
+            return Listing((), "1")
         self.asked.append(self.look.now)
         told = [{"message": "exceeded quota: small"}] if self.look.now >= self.tells else []
         return Listing(tuple(told), "1")
 
     async def apply(self, _kind, body):
-        return body
+        return {**body, "metadata": {**body["metadata"], "uid": "w"}}
 
 
 async def begin(look, server):
@@ -106,7 +110,11 @@ class Recording:
     async def apply(self, kind, body, **_how):
         self.written.append((kind, body["metadata"]["name"]))
         await asyncio.sleep(0)
-        return {**body, "metadata": {**body["metadata"], "uid": "w"}}
+        metadata = {**body["metadata"], "uid": "w", "generation": 1}
+        return {**body, "metadata": metadata, "status": {"observedGeneration": 1}}
+
+    async def list(self, _kind, _labels, **_chosen):
+        return Listing((), "1")
 
     async def delete(self, kind, _name, *, uid):
         self.written.append((kind, f"without {uid}"))
@@ -135,7 +143,7 @@ class Empty:
 def pod_of(workload):
     """The pod of a workload, running."""
     label = workload["spec"]["template"]["metadata"]
-    return {**POD, "metadata": {**POD["metadata"], **label}}
+    return {**RUNNING, "metadata": {**RUNNING["metadata"], **label}}
 
 
 def births(server, look):
@@ -175,6 +183,14 @@ async def test_no_pod_begins_with_files_that_are_left_of_a_launch_before():
     assert server.written[:2] == [(SECRET, "without old"), (STATEFUL_SET, "feed")]
 
 
+async def test_files_that_a_stop_left_go_before_the_next_pod_can_come():
+    stopped = {**WORKLOAD, "spec": {**WORKLOAD["spec"], "replicas": 0}}
+    server = Recording(left(SECRET))
+    await births(server, Empty(stopped)).begin(replace(FEED, attempt=FEED.attempt + 1))
+    kinds = [STATEFUL_SET, NETWORK_POLICY, SECRET]
+    assert server.written == [(SECRET, "without old"), *((kind, "feed") for kind in kinds)]
+
+
 async def test_files_of_what_the_copy_does_not_show_yet_stay():
     server = Recording(left(STATEFUL_SET), left(SECRET))
     with pytest.raises(ConflictError, match="meanwhile"):
@@ -185,9 +201,107 @@ async def test_files_of_what_the_copy_does_not_show_yet_stay():
 async def test_who_died_in_the_middle_of_a_start_left_one_that_is_written_again():
     server, half = Recording(), Empty({**WORKLOAD, "metadata": {**WORKLOAD["metadata"]}})
     await births(server, half).begin(FEED)
-    assert [kind for kind, _ in server.written] == [NETWORK_POLICY, SECRET, STATEFUL_SET]
+    assert [kind for kind, _ in server.written] == [STATEFUL_SET, NETWORK_POLICY, SECRET]
     await births(server, half).begin(FEED)
     assert len(server.written) == 3, "it has begun: all is there"
+
+
+class HalfMade(Restless):
+    """A start that was cut off left a StatefulSet and perhaps its pod, which waits for its files.
+
+    Who makes the pods has read the StatefulSet as it is now when `reads` is over, of looks; and until then
+    makes one as it was before, which the copy never shows. No pod may find files of another launch.
+    """
+
+    def __init__(self, now, *, pod, reads, files):
+        self.now = identity.written(objects.workload(now, Ground()))[identity.LABEL]
+        self.workload = WORKLOAD
+        self.template = WORKLOAD["spec"]
+        self.reads, self.pod = reads, self._pod("p") if pod else None
+        self.files = identity.written(WORKLOAD)[identity.LABEL] if files else ""
+        self.written = []
+
+    def _pod(self, uid):
+        label = self.template["template"]["metadata"]
+        return {"metadata": {**label, "uid": uid, "name": "feed-0"}, "status": {"phase": "Pending"}}
+
+    def _turn(self):
+        """What others do between two requests."""
+        self.reads -= 1
+        if self.reads <= 0:
+            self.template = self.workload["spec"]
+            seen = self.workload["metadata"]["generation"]
+            self.workload = {**self.workload, "status": {"observedGeneration": seen}}
+        self.pod = self.pod or self._pod(f"p{self.reads}")
+        if self.files:
+            assert identity.written(self.pod)[identity.LABEL] == self.files
+        if self.files == self.now:
+            self.pod["status"] = RUNNING["status"]
+
+    async def of(self, _name):
+        await asyncio.sleep(0)
+        begun = self.pod is not None and self.pod["status"] is RUNNING["status"]
+        found = Seen(self.workload, self.pod if begun else None)
+        self._turn()
+        return found
+
+    def take(self, workload):
+        pass
+
+    async def get(self, kind, _name):
+        return left(SECRET)[1] if kind is SECRET and self.files else None
+
+    async def list(self, kind, _labels, *, fields):
+        assert (kind, fields) == (POD, "metadata.name=feed-0")
+        return Listing((self.pod,) if self.pod else (), "1")
+
+    async def apply(self, kind, body):
+        self.written.append(kind)
+        if kind is STATEFUL_SET:
+            changed = int(body["spec"] != self.workload["spec"])
+            number = self.workload["metadata"]["generation"] + changed
+            metadata = {**body["metadata"], "uid": "w", "generation": number}
+            self.workload = {**self.workload, **body, "metadata": metadata}
+        if kind is SECRET:
+            self.files = self.now
+        self._turn()
+        return self.workload if kind is STATEFUL_SET else body
+
+    async def delete(self, kind, _name, *, uid):
+        if kind is POD:
+            assert uid == self.pod["metadata"]["uid"]
+            self.pod = None
+        else:
+            self.files = ""
+        self._turn()
+
+
+OTHERS = {
+    "generation": replace(FEED, generation=FEED.generation + 1),
+    "attempt": replace(FEED, attempt=FEED.attempt + 1),
+}
+
+
+@pytest.mark.parametrize("files", [False, True], ids=["", "files"])
+@pytest.mark.parametrize("pod", [False, True], ids=["comes", "waits"])
+@pytest.mark.parametrize("other", OTHERS)
+async def test_a_pod_of_a_start_cut_off_is_never_given_the_files_of_the_next(other, pod, files):
+    now = OTHERS[other]
+    half = HalfMade(now, pod=pod, reads=6, files=files)
+    async with asyncio.timeout(10):
+        await births(half, half).begin(now)
+    assert half.written[-2:] == [NETWORK_POLICY, SECRET]
+    assert identity.read(half.pod) == identity.label_of(now)
+
+
+@pytest.mark.parametrize("pod", [False, True], ids=["comes", "waits"])
+async def test_who_died_before_the_old_pod_was_deleted_is_followed_by_one_who_deletes_it(pod):
+    now = OTHERS["generation"]
+    half = HalfMade(now, pod=pod, reads=6, files=False)
+    await half.apply(STATEFUL_SET, objects.workload(now, Ground()))
+    async with asyncio.timeout(10):
+        await births(half, half).begin(now)
+    assert identity.read(half.pod) == identity.label_of(now)
 
 
 class Nothing:

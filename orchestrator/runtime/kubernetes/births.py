@@ -18,6 +18,7 @@ from orchestrator.cluster.kinds import (
     Body,
     Kind,
     name_of,
+    selector,
 )
 from orchestrator.cluster.objects import Objects
 from orchestrator.cluster.refusals import OwnedError, reason_of
@@ -27,7 +28,7 @@ from orchestrator.launch import Launch
 from orchestrator.runtime.kubernetes import identity, objects, pods
 from orchestrator.runtime.kubernetes.egress import Egress
 from orchestrator.runtime.kubernetes.identity import object_name
-from orchestrator.runtime.kubernetes.look import Look, Seen, replicas
+from orchestrator.runtime.kubernetes.look import Look, Seen, is_read, replicas, rests
 from orchestrator.runtime.kubernetes.objects import Ground
 
 log = structlog.get_logger()
@@ -66,12 +67,22 @@ class Births:
         """See the port. Whoever dies in here leaves objects that the next one applies again.
 
         What has begun has all of them: its Secret is written last, and no node begins a pod without.
+        A Secret is never there beside a StatefulSet, or a pod, that mounts it for another launch.
         """
         objects.refuse(launch)
+        workload: Body | None = None
         async with self._asking:
             seen = await self._look.of(launch.name)
+            alone = seen.pod is None and (seen.workload is None or rests(seen.workload))
             if not self._adopted(launch, seen):
-                await self._write(launch, seen)
+                launch = await self._egress.prepared(launch, new=seen.workload is None)
+                workload = await self._shape(launch, seen.workload)
+                if alone:
+                    await self._equip(launch, workload)
+        if workload is not None and not alone:
+            await self._until_alone(launch)
+            async with self._asking:
+                await self._equip(launch, workload)
         await self._until_begun(launch)
 
     def _adopted(self, launch: Launch, seen: Seen) -> bool:
@@ -98,40 +109,71 @@ class Births:
             )
         return False
 
-    async def _write(self, launch: Launch, seen: Seen) -> None:
-        launch = await self._egress.prepared(launch, new=seen.workload is None)
-        if seen.workload is None:
+    async def _shape(self, launch: Launch, before: Body | None) -> Body:
+        """Write the StatefulSet, whose pods wait for their files; those of another launch go before."""
+        if before is None:
             await self._make_room(launch)
+        elif identity.read(before) != identity.label_of(launch) or replicas(before) == 0:
+            await self._drop(await self._ours(SECRET, name_of(before)))
         if launch.storage:
             # It has no owner, and a scheduler that finds none looks again only after a while.
             await self._apply(CLAIM, objects.claim(launch, self._ground))
-        workload = seen.workload or await self._apply(
-            STATEFUL_SET, objects.workload(launch, self._ground)
-        )
+        notes = identity.written(before)
+        if launch.scheduling.get("evictable", True) and identity.HELD in notes:
+            await self._cluster.delete(DISRUPTION_BUDGET, object_name(launch.name))
+        told = [note for note in (identity.END, identity.STOPPING) if note in notes]
+        if told:
+            # They belong to whoever wrote them (a change, no apply): applying does not take them away.
+            gone = {"metadata": {"annotations": dict.fromkeys(told)}}
+            await self._cluster.patch(STATEFUL_SET, object_name(launch.name), gone)
+        return await self._apply(STATEFUL_SET, objects.workload(launch, self._ground))
+
+    async def _until_alone(self, launch: Launch) -> None:
+        """Delete the pod of a launch before, and wait until it is gone and none like it can come.
+
+        Whoever makes the pods may make one as the StatefulSet was before, until it has read it as it is now.
+        """
+        began = self._clock()
+        with self._look.listening(launch.name) as changed:
+            while True:
+                changed.clear()
+                workload = (await self._look.of(launch.name)).workload
+                if workload is not None and is_read(workload) and not await self._others(launch):
+                    return
+                if self._clock() - began > START_S:
+                    raise UnreachableError(
+                        f"the pod that {launch.name} had before does not go: do its node and the "
+                        f"cluster's controller manager answer? `kubectl describe pod "
+                        f"{identity.pod_name(launch.name)}` tells"
+                    )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await changed.wait()
+
+    async def _others(self, launch: Launch) -> bool:
+        """Tell whether there is a pod of another launch, which is deleted then."""
+        chosen = selector(identity.ours(self._project))
+        named = f"metadata.name={identity.pod_name(launch.name)}"
+        async with self._asking:
+            # The copy may not show yet what was made a moment ago.
+            for pod in (await self._cluster.list(POD, chosen, fields=named)).items:
+                if identity.read(pod) == identity.label_of(launch):
+                    continue
+                if not pod["metadata"].get("deletionTimestamp"):
+                    with contextlib.suppress(ConflictError):
+                        uid = str(pod["metadata"]["uid"])
+                        await self._cluster.delete(POD, name_of(pod), uid=uid)
+                return True
+        return False
+
+    async def _equip(self, launch: Launch, workload: Body) -> None:
+        """Write all that the pod needs to begin, and what guards it first."""
         with ungrouped():
             async with asyncio.TaskGroup() as group:
                 for kind, body in objects.guards(launch, self._ground, workload):
                     group.create_task(self._apply(kind, body))
         # Last: no node begins a pod before it has mounted its files, and by then all that guards it is there.
         await self._apply(SECRET, objects.secret(launch, workload))
-        if seen.workload is not None:
-            await self._write_over(launch, seen.workload, seen.pod)
-
-    async def _write_over(self, launch: Launch, workload: Body, pod: Body | None) -> None:
-        """Have a workload of before, and its pod, be those of this launch."""
-        notes = identity.written(workload)
-        if launch.scheduling.get("evictable", True) and identity.HELD in notes:
-            await self._cluster.delete(DISRUPTION_BUDGET, name_of(workload))
-        told = [note for note in (identity.END, identity.STOPPING) if note in notes]
-        if told:
-            # They belong to whoever wrote them (a change, no apply): applying does not take them away.
-            gone = {"metadata": {"annotations": dict.fromkeys(told)}}
-            await self._cluster.patch(STATEFUL_SET, name_of(workload), gone)
-        await self._apply(STATEFUL_SET, objects.workload(launch, self._ground))
-        if pod is not None and identity.read(pod) != identity.label_of(launch):
-            uid = str(pod["metadata"]["uid"])
-            with contextlib.suppress(ConflictError):
-                await self._cluster.delete(POD, name_of(pod), uid=uid)
 
     async def _apply(self, kind: Kind, body: Body) -> Body:
         """Write an object of ours; who changed a field of it meanwhile is named, and it is ours again."""
@@ -160,8 +202,12 @@ class Births:
                 found = {kind: group.create_task(self._ours(kind, name)) for kind in kinds}
         if found[STATEFUL_SET].result() is not None:
             raise ConflictError(f"{launch.name} was made by somebody else meanwhile")
-        if (left := found[SECRET].result()) is not None:
-            await self._cluster.delete(SECRET, name, uid=str(left["metadata"]["uid"]))
+        await self._drop(found[SECRET].result())
+
+    async def _drop(self, secret: Body | None) -> None:
+        if secret is not None:
+            uid = str(secret["metadata"]["uid"])
+            await self._cluster.delete(SECRET, name_of(secret), uid=uid)
 
     async def _ours(self, kind: Kind, name: str) -> Body | None:
         found = await self._cluster.get(kind, name)

@@ -163,11 +163,20 @@ def replicas(workload: Body) -> int:
     return 1 if found is None else int(found)
 
 
+def is_read(workload: Body) -> bool:
+    """Tell whether who makes the pods says that it has read the workload as it was written last."""
+    status = workload.get("status") or {}
+    return int(status.get("observedGeneration") or 0) >= int(workload["metadata"]["generation"])
+
+
 def has_none(workload: Body) -> bool:
     """Tell whether the cluster says, of the workload as it was written last, that it has no pod."""
-    status = workload.get("status") or {}
-    read = int(status.get("observedGeneration") or 0) >= int(workload["metadata"]["generation"])
-    return read and not status.get("replicas")
+    return is_read(workload) and not (workload.get("status") or {}).get("replicas")
+
+
+def rests(workload: Body) -> bool:
+    """Tell whether it has no pod, and gets none before it is written again."""
+    return replicas(workload) == 0 and has_none(workload)
 
 
 def end_of(workload: Body) -> Ended | None:

@@ -23,7 +23,7 @@ from orchestrator.runtime.kubernetes.look import (
     Stopping,
     end_of,
     has_none,
-    replicas,
+    rests,
     stopping,
 )
 
@@ -54,8 +54,7 @@ class Stops:
         seen = await self._look.of(name)
         if seen.workload is None:
             return
-        rests = replicas(seen.workload) == 0 and has_none(seen.workload)
-        if rests and seen.pod is None and end_of(seen.workload):
+        if seen.pod is None and rests(seen.workload) and end_of(seen.workload):
             return
         workload = object_name(name)
         grace = max(LEAST_GRACE_S, math.ceil(grace_s))
