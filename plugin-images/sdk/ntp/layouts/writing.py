@@ -3,9 +3,9 @@
 import contextlib
 import gzip
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, Protocol, cast
 
 from ntp import recording
@@ -50,24 +50,25 @@ def whole_file(path: Path, *, bars: bool) -> Iterator[Writer]:
         OSError: it cannot be written.
     """
     end = ending(path)
+    # A name that is known before there is a file: whoever is ended while it is made removes it, too.
+    part = path.with_name(f".{path.name}.{token_hex(8)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with _made(part, path) as file:
             writer = _Parquet(file, bars=bars) if end == ".parquet" else _Csv(file, end, bars=bars)
             yield writer
             writer.close()
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _made(part: Path, path: Path) -> BinaryIO:
+    try:
+        return part.open("xb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 class _Csv:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 
 from ntp.contract import semver
 from ntp.contract.config_schema import expand
@@ -147,16 +148,14 @@ def _begins(path: Path) -> bytes:
 
 
 def _write_archive(layout: Layout, built: Built, out: Path, *, name: str, tag: str) -> None:
-    fd, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    # A name that is known before there is a file: whoever is ended while it is made removes it, too.
+    scratch = out.with_name(f".{out.name}.{token_hex(8)}")
     try:
-        with os.fdopen(fd, "wb") as file:
+        with scratch.open("xb") as file:
             archive.write(layout, [archive.Item(built.image, name, tag, built.attachments)], file)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(scratch).chmod(0o666 & ~umask)
-        Path(scratch).replace(out)
+        scratch.replace(out)
     finally:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
 
 
 def _write_layout(layout: Layout, built: Built, out: Path, *, tag: str) -> None:
