@@ -124,8 +124,7 @@ def was_applied(settings: Settings) -> bool:
 def ensure_controller(settings: Settings, standby: "Standby | None" = None) -> bool:
     """Start a controller in the background where none answers; tell whether one was started.
 
-    `standby`: one that is loaded already; it ends where it is not wanted. On a cluster that is the
-    cluster's business.
+    `standby`: one that is loaded already; it ends where it is not wanted. A cluster sees to its own.
     """
     if settings.context is None and not is_served(settings):
         from orchestrator.app import background

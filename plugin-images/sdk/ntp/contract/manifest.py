@@ -62,8 +62,7 @@ def _port(address: str) -> str:
 
 
 def _requirement(text: str) -> str:
-    # Late: many plugins require nothing.
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import InvalidRequirement, Requirement  # late: few require any
 
     try:
         requirement = Requirement(text)
