@@ -5,7 +5,7 @@ nothing answered (we are blind: mutate nothing), ActionError when the answer was
 idempotent: after a crash it is simply made again.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -101,8 +101,14 @@ class Broker(Protocol):
     def address(self) -> str:
         """host:port that plugins ask the door for; of a cluster several, separated by commas."""
 
-    async def ensure(self, rights: Mapping[str, Rights]) -> None:
-        """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay."""
+    async def ensure(
+        self, rights: Mapping[str, Rights], granted: Callable[[str], None] = ...
+    ) -> None:
+        """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay.
+
+        `granted` is told each instance that may be started, as soon as it may: nothing that it says
+        is lost then. All have been told of when this returns, or none because nothing had changed.
+        """
 
     @property
     def letters(self) -> Letters: ...

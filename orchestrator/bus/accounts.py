@@ -15,8 +15,6 @@ from orchestrator.spec.model import Import, Rights
 _AT_ONCE = 16
 _SET = "set resolver: {type: full, allow_delete: true}"
 _NO_RESOLVER = f"the broker keeps no accounts that are pushed to it; {_SET}"
-_ORDER = ("data_source", "indicator", "strategy", "executor")
-"""Whoever exports comes before those who import from it."""
 
 
 class Accounts:
@@ -64,22 +62,8 @@ class Accounts:
         token = self._authority.core_token(captured)
         await self._push(self._authority.core, token, held)
 
-    async def push(self, rights: Sequence[Rights], held: Mapping[str, str]) -> None:
-        """Push those whose claims differ from what is held; nobody else notices."""
-        for kind in _ORDER:
-            limit = asyncio.Semaphore(_AT_ONCE)
-
-            async def one(item: Rights, limit: asyncio.Semaphore = limit) -> None:
-                async with limit:  # around the signatures too: thousands would stop the loop
-                    await self.push_one(item, held)
-
-            with ungrouped():
-                async with asyncio.TaskGroup() as tasks:
-                    for item in rights:
-                        if item.kind == kind:
-                            tasks.create_task(one(item))
-
     async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
+        """Push one whose claims differ from what is held; nobody else notices."""
         key = self._authority.account(rights.instance)
         await self._push(key, self._authority.account_token(rights), held)
 

@@ -9,7 +9,7 @@ A NATS that is not ours is one setting, `External`, and the same code. It must o
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from orchestrator.bus.captured import NatsCaptures
 from orchestrator.bus.client import Life, dial
 from orchestrator.bus.embedded import Embedded
 from orchestrator.bus.external import External
+from orchestrator.bus.granting import Granting
 from orchestrator.bus.joining import Joining
 from orchestrator.bus.letters import NatsLetters
 from orchestrator.bus.streams import Streams
@@ -96,7 +97,9 @@ class NatsBroker:
         """Return what the port `Bus` connects with."""
         return self._authority.core_credentials()
 
-    async def ensure(self, rights: Mapping[str, Rights]) -> None:
+    async def ensure(
+        self, rights: Mapping[str, Rights], granted: Callable[[str], None] = lambda _: None
+    ) -> None:
         async with self._lock:
             if self._applied is not None and not await self._is_there():
                 await self._hang_up()
@@ -113,19 +116,18 @@ class NatsBroker:
             gone = {
                 name: key for name, key in self._authority.known().items() if name not in rights
             }
-            self._applied = None  # until all of it was done
-            # First the streams, so that no plugin finds its subject unserved; what goes, goes last.
+            self._applied = None  # until all of it was done; what goes, goes last
+            for name in rights.keys() - changed.keys():
+                granted(name)
             held = await accounts.held() if before is None else {}
             gone |= {key: key for key, token in held.items() if self._is_left(key, token)}
             if before is None and self._authority.core.public not in held:
                 await accounts.push_core((), held)
-            streams = Streams(await self._core_life(), replicas=self._replicas)
-            await streams.ensure(rights, changed)
-            await accounts.push(list(changed.values()), held)
             captured = _captured(rights)
-            if before is None or captured != _captured(before):
-                # After those whom it imports from: the server drops an import from a stranger.
-                await accounts.push_core(captured, held)
+            capturing = None if before is not None and captured == _captured(before) else captured
+            streams = Streams(await self._core_life(), replicas=self._replicas)
+            granting = Granting(changed, accounts, held, capturing, granted)
+            await granting.carry_out(streams, rights)
             await self._delete(accounts, gone)
             if before is None:
                 await streams.prune(rights)

@@ -131,7 +131,7 @@ class Acts:
             say(name, "its requirements are being installed")
             await self._launches.prepare(generation)
             say(name, "waits for its rights on the bus")
-            await self._rights.ensure()
+            await self._rights.stand(name)
             await self._rotate_if_asked(name)
             launch = await self._launches.of(
                 generation,

@@ -29,6 +29,10 @@ class BusRights:
         self._for: Desired | None = None
         self._ensured: Mapping[str, Rights] | None = None
         """What the broker was last made to be; None: unknown."""
+        self._standing: dict[str, Rights] = {}
+        """By instance, what the broker is known to have; others may still be made."""
+        self._awaited: dict[str, asyncio.Event] = {}
+        """By instance that waits for its own: something of it was done, or all of it was given up."""
 
     def want(self, desired: Desired, running: Collection[str]) -> None:
         """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted."""
@@ -47,6 +51,7 @@ class BusRights:
     def doubt(self) -> None:
         """The broker was started anew, or was away: what it knows has to be compared."""
         self._ensured = None
+        self._standing = {}
 
     @property
     def wanted(self) -> Mapping[str, Rights]:
@@ -62,9 +67,18 @@ class BusRights:
             if self.settled:
                 return
             wanted = dict(self._wanted)
+            # What is taken from somebody now may be taken halfway.
+            self._standing = {
+                name: each for name, each in self._standing.items() if wanted.get(name) == each
+            }
+
+            def granted(name: str) -> None:
+                self._standing[name] = wanted[name]
+                self._tell(name)
+
             try:
                 async with asyncio.timeout(ENSURE_S):
-                    await self._broker.ensure(wanted)
+                    await self._broker.ensure(wanted, granted)
                     await self._keys_kept()
             except TimeoutError as error:
                 self._unready("the broker took too long to take over the accounts")
@@ -72,8 +86,35 @@ class BusRights:
             except NtpError as error:
                 self._unready(str(error))
                 raise
-            self._ensured = wanted
+            else:
+                self._ensured = wanted
+                self._standing = dict(wanted)
+            finally:
+                for name in tuple(self._awaited):
+                    self._tell(name)
             self._journal.condition("BrokerReady", status=True, reason="Ensured")
+
+    async def stand(self, name: str) -> None:
+        """Return when an instance has its rights, while those of others may still be made.
+
+        UnreachableError, ActionError: it has not, for now.
+        """
+        while not self._stands(name):
+            if self._lock.locked():
+                await self._awaited.setdefault(name, asyncio.Event()).wait()
+                continue
+            try:
+                await self.ensure()
+            except NtpError:
+                if not self._stands(name):  # what somebody else was refused is not its business
+                    raise
+
+    def _stands(self, name: str) -> bool:
+        return self._standing.get(name) == self._wanted.get(name)
+
+    def _tell(self, name: str) -> None:
+        if (waiting := self._awaited.pop(name, None)) is not None:
+            waiting.set()
 
     async def rotate(self, name: str) -> None:
         """Give `name` another credential; those before are refused. UnreachableError, ActionError: not now."""

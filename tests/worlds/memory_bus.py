@@ -1,7 +1,7 @@
 """What stands around a machine in memory: its bus, its broker, its catalog of plugins."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -167,11 +167,15 @@ class MemoryBroker:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    async def ensure(self, rights: Mapping[str, object]) -> None:
+    async def ensure(
+        self, rights: Mapping[str, object], granted: Callable[[str], None] = lambda _: None
+    ) -> None:
         await asyncio.sleep(0)
         if self.away or (not self._external and "broker" not in self._machine.running()):
             raise UnreachableError("the broker does not answer")
         self.ensured.append(dict(rights))
+        for name in rights:
+            granted(name)
 
     def credentials(self, instance: str) -> bytes:
         if not self.ensured or instance not in self.ensured[-1]:

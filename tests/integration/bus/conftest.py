@@ -51,12 +51,16 @@ class Server:
             self._process = None
 
 
-async def ensured(broker: NatsBroker, wanted: Mapping[str, Rights]) -> None:
+async def ensured(
+    broker: NatsBroker,
+    wanted: Mapping[str, Rights],
+    granted: Callable[[str], None] = lambda _: None,
+) -> None:
     """As the controller does: again until the broker answers."""
     end = time.monotonic() + DEADLINE
     while True:
         try:
-            return await broker.ensure(wanted)
+            return await broker.ensure(wanted, granted)
         except UnreachableError:
             assert time.monotonic() < end
             await asyncio.sleep(0.02)

@@ -13,7 +13,8 @@ from ntp.connection import Link
 from ntp.contract.names import Kind
 from ntp.contract.subjects import data_in
 from orchestrator.bus.client import dial
-from orchestrator.bus.streams import ACK_WAIT, Streams
+from orchestrator.bus.shapes import ACK_WAIT
+from orchestrator.bus.streams import Streams
 from orchestrator.errors import UnreachableError
 from tests.integration.bus.conftest import DEADLINE, World, clustered
 from tests.worlds.nats_cluster import Cluster, cluster
@@ -77,10 +78,10 @@ async def test_what_one_server_kept_is_kept_by_three_once_there_are_so_many(worl
     async with world.core() as core:
         for name in (*await world.all_streams(),):
             await core.ask(f"$JS.API.STREAM.DELETE.{name}")
-        await Streams(core, replicas=1).ensure(rights, rights)
+        await _make(Streams(core, replicas=1), rights)
         assert (await core.ask("sig.beta.A", "buy"))["stream"] == "SIG_beta"
         for replicas in (3, 1):
-            await Streams(core, replicas=replicas).ensure(rights, rights)
+            await _make(Streams(core, replicas=replicas), rights)
             found = await _configurations(world)
             assert {each["num_replicas"] for each in found.values()} == {3}
             assert found["MD_alpha"]["storage"] == "memory"
@@ -89,6 +90,11 @@ async def test_what_one_server_kept_is_kept_by_three_once_there_are_so_many(worl
     async with world.link("gamma") as gamma:
         (message,) = await gamma.pull("beta")
         assert message.payload == b'"buy"'
+
+
+async def _make(streams, rights):
+    for name, lack in (await streams.compare(rights, rights)).items():
+        await streams.make(name, lack)
 
 
 async def _named_before(world) -> list[bool]:

@@ -9,7 +9,7 @@ import pytest
 
 from ntp.contract.letters import HEADER, Letter, Why
 from ntp.contract.names import Kind
-from orchestrator.bus.streams import consumer
+from orchestrator.bus.shapes import consumer
 from orchestrator.errors import UnreachableError
 from orchestrator.spec.model import Consumer
 from tests.integration.bus.conftest import ensured
