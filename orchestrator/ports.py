@@ -17,6 +17,7 @@ from ntp.contract.problem import Problem
 from orchestrator.captures import Captures
 from orchestrator.decide.alerts import Alert
 from orchestrator.decide.state import Instance, Isolation, Record
+from orchestrator.errors import ActionError
 from orchestrator.launch import Environment, Launch
 from orchestrator.letters import Letters
 from orchestrator.spec.model import Artifact, Resources, Rights, SecretRef, Wanted
@@ -103,11 +104,11 @@ class Broker(Protocol):
 
     async def ensure(
         self, rights: Mapping[str, Rights], granted: Callable[[str], None] = ...
-    ) -> None:
+    ) -> Mapping[str, ActionError]:
         """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay.
 
         `granted` is told each instance that may be started, as soon as it may: nothing that it says
-        is lost then. All have been told of when this returns, or none because nothing had changed.
+        is lost then. Returns those that were refused something, and what; all others may be started.
         """
 
     @property

@@ -29,6 +29,7 @@ from orchestrator.bus.streams import Streams
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.launch import Launch
 from orchestrator.spec.model import Import, Rights
+from orchestrator.spec.rights import concerned
 
 _LISTENS = 2.0
 """Seconds after which it is looked whether who listens for servers that join still does."""
@@ -99,12 +100,12 @@ class NatsBroker:
 
     async def ensure(
         self, rights: Mapping[str, Rights], granted: Callable[[str], None] = lambda _: None
-    ) -> None:
+    ) -> Mapping[str, ActionError]:
         async with self._lock:
             if self._applied is not None and not await self._is_there():
                 await self._hang_up()
             if self._applied == rights:
-                return
+                return {}
             system = await self._system_life()
             accounts = Accounts(system, self._authority, self._told)
             before = self._applied
@@ -112,28 +113,40 @@ class NatsBroker:
                 words = await self._objections(system)
                 if words:  # nothing is made there
                     raise ActionError("; ".join(words), reason="BrokerSettings")
-            changed = {n: each for n, each in rights.items() if (before or {}).get(n) != each}
-            gone = {
-                name: key for name, key in self._authority.known().items() if name not in rights
-            }
+            changed = {name: rights[name] for name in sorted(concerned(rights, before or {}))}
+            keys = self._authority.known()
+            gone = {name: key for name, key in keys.items() if name not in rights}
             self._applied = None  # until all of it was done; what goes, goes last
             for name in rights.keys() - changed.keys():
                 granted(name)
             held = await accounts.held() if before is None else {}
+            known = {name for name, key in keys.items() if key in held} | set(before or ())
             gone |= {key: key for key, token in held.items() if self._is_left(key, token)}
             if before is None and self._authority.core.public not in held:
                 await accounts.push_core((), held)
             captured = _captured(rights)
-            capturing = None if before is not None and captured == _captured(before) else captured
+            granting = Granting(
+                changed,
+                accounts,
+                held=held,
+                known=known,
+                captured=None if before is not None and captured == _captured(before) else captured,
+                granted=granted,
+            )
             streams = Streams(await self._core_life(), replicas=self._replicas)
-            granting = Granting(changed, accounts, held, capturing, granted)
-            await granting.carry_out(streams, rights)
+            refused = await granting.carry_out(streams, rights)
             await self._delete(accounts, gone)
+            # Who was refused may run on as he was: what he reads is left to him.
             if before is None:
-                await streams.prune(rights)
+                await streams.prune(rights, sparing=refused)
             else:
-                await streams.remove(before, rights)
-            self._applied = dict(rights)
+                await streams.remove(
+                    before,
+                    {**rights, **{name: before[name] for name in refused.keys() & before.keys()}},
+                )
+            if not refused:
+                self._applied = dict(rights)
+            return refused
 
     async def rotate(self, rights: Rights) -> None:
         async with self._lock:

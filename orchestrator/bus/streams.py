@@ -5,16 +5,14 @@ from typing import Any, NamedTuple
 
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.bus.shapes import SHAPES, consumer, wanted
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.errors import ActionError
 from orchestrator.spec.model import Consumer, Rights
 
 _NOT_FOUND = {10059, 10014}
 """JetStream's error codes: stream not found, consumer not found."""
-_NO_STORE = 10049
-"""It could not make a stream's folder: a full disk, or one that it was removing. To be tried again."""
 _FEW = 8
 _LONG = 4 * DEADLINE
-"""For a stream to be made: the server makes one after the other, and is asked for a few at once."""
+"""For a change: the server makes one after the other, and is asked for a few at once."""
 
 
 class Lack(NamedTuple):
@@ -35,13 +33,17 @@ class Streams:
     async def compare(
         self, rights: Mapping[str, Rights], changed: Collection[str]
     ) -> Mapping[str, Lack]:
-        """Return what the streams of those who changed lack, and those that they read, by name."""
-        rights = {name: rights[name] for name in changed}
-        have = await self._held("STREAM", wanted(rights), "streams")
+        """Return what the streams of those who changed lack, and those that they read, by name.
+
+        A stream of theirs may be new: then everybody who reads it has a place to get, changed or not.
+        """
+        theirs = {name: rights[name] for name in changed}
+        have = await self._held("STREAM", wanted(theirs), "streams")
         # Servers that are down now may be thought away; their copies are kept.
         copies = [int(each.get("num_replicas", 1)) for each in have.values()]
-        streams = wanted(rights, replicas=max([self._replicas, *copies]))
-        readers = _by_stream(rights)
+        streams = wanted(theirs, replicas=max([self._replicas, *copies]))
+        readers = {n: each for n, each in _by_stream(rights).items() if n in streams}
+        readers = _by_stream(theirs) | readers
         return {
             name: Lack(streams.get(name), have.get(name), readers.get(name, {}))
             for name in streams | readers
@@ -55,9 +57,7 @@ class Streams:
     async def _make_consumers(
         self, stream: str, readers: Mapping[str, Consumer], *, new: bool
     ) -> None:
-        held = (
-            {} if new else await self._held("CONSUMER", readers, "consumers", f".{stream}")
-        )  # a new one has none
+        held = {} if new else await self._held("CONSUMER", readers, "consumers", f".{stream}")
         for name, item in readers.items():
             config = consumer(item)
             if name not in held or _differs(config, held[name]):
@@ -89,8 +89,11 @@ class Streams:
                 for name in sorted(consumers.keys() - keep.get(stream, {}).keys()):
                     await self._do(f"CONSUMER.DELETE.{stream}.{name}")
 
-    async def prune(self, rights: Mapping[str, Rights]) -> None:
-        """Remove whatever is there and nobody declares; at the first look at a server."""
+    async def prune(self, rights: Mapping[str, Rights], sparing: Collection[str]) -> None:
+        """Remove whatever is there and nobody declares; at the first look at a server.
+
+        `sparing`: whose places in streams stay, declared or not.
+        """
         keep = wanted(rights)
         by_stream = _by_stream(rights)
         there = {
@@ -105,7 +108,7 @@ class Streams:
                 continue
             # Most have none, and there are several for each plugin.
             for held in await self._list(f"CONSUMER.LIST.{name}", "consumers") if consumers else ():
-                if held not in by_stream.get(name, {}):
+                if held not in by_stream.get(name, {}) and held not in sparing:
                     await self._do(f"CONSUMER.DELETE.{name}.{held}")
 
     async def _held(
@@ -133,13 +136,11 @@ class Streams:
                 return
 
     async def _do(self, subject: str, body: object = None) -> dict[str, Any]:
-        within_s = _LONG if subject.startswith("STREAM.CREATE.") else DEADLINE
+        within_s = _LONG if subject.split(".")[1] in {"CREATE", "UPDATE"} else DEADLINE
         answer = await self._core.ask(f"$JS.API.{subject}", body, within_s=within_s)
         error = answer.get("error")
         if error and error.get("err_code") not in _NOT_FOUND:
             words = f"JetStream refused {subject}: {error.get('description')}"
-            if error.get("err_code") == _NO_STORE:
-                raise UnreachableError(words)
             raise ActionError(words, reason="BrokerStreams")
         return answer
 

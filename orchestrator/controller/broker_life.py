@@ -45,6 +45,6 @@ def _seen(rooms: Rooms, loop: Loop, life: str) -> tuple[str, str]:
         return ("Starting", message)
     if rooms.outside.bus.listening_since is None:
         return ("Starting", "it does not answer yet")
-    if not rooms.rights.settled:
+    if not rooms.rights.compared:
         return ("Starting", "the rights of the plugins are being set")
     return ("Running", "")

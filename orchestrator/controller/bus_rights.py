@@ -9,7 +9,7 @@ from orchestrator.controller.journal import Journal
 from orchestrator.errors import ActionError, NtpError, UnreachableError
 from orchestrator.ports import Broker
 from orchestrator.spec.model import Desired, Rights
-from orchestrator.spec.rights import rights
+from orchestrator.spec.rights import concerned, rights
 from orchestrator.spec.wiring import edges
 
 ENSURE_S = 60.0
@@ -24,15 +24,22 @@ class BusRights:
         self._broker = broker
         self._keys_kept = keys_kept
         self._journal = journal
-        self._lock = asyncio.Lock()
         self._wanted: Mapping[str, Rights] = {}
         self._for: Desired | None = None
-        self._ensured: Mapping[str, Rights] | None = None
-        """What the broker was last made to be; None: unknown."""
+        self._compared: Mapping[str, Rights] | None = None
+        """What the broker was last made to be, but for what it refused; None: unknown."""
+        self._refused: Mapping[str, ActionError] = {}
+        """Whom, in the last try that was not given up."""
         self._standing: dict[str, Rights] = {}
         """By instance, what the broker is known to have; others may still be made."""
-        self._awaited: dict[str, asyncio.Event] = {}
-        """By instance that waits for its own: something of it was done, or all of it was given up."""
+        self._doubts = 0
+        self._trying = False
+        self._begun = self._ended = 0
+        """Numbers of tries: of the last that was begun, and of the last that was not cancelled."""
+        self._failure: NtpError | None = None
+        """By which that one was given up."""
+        self._news: dict[str | None, asyncio.Event] = {}
+        """Who waits: by instance for its own rights, None for those of all; set at the end of a try too."""
 
     def want(self, desired: Desired, running: Collection[str]) -> None:
         """Compute what is wanted: the rights of `desired`, and of those who run no longer wanted."""
@@ -40,7 +47,10 @@ class BusRights:
         if known is None or known.plugins != desired.plugins:
             fresh = dict(rights(desired, edges(desired)))
             leaving = {name: each for name, each in self._wanted.items() if name not in fresh}
-            self._wanted = {**leaving, **fresh}
+            wanted = {**leaving, **fresh}
+            for name in concerned(wanted, self._wanted):
+                self._standing.pop(name, None)
+            self._wanted = wanted
             self._for = desired
         gone = [
             name for name in self._wanted if name not in desired.plugins and name not in running
@@ -50,7 +60,8 @@ class BusRights:
 
     def doubt(self) -> None:
         """The broker was started anew, or was away: what it knows has to be compared."""
-        self._ensured = None
+        self._doubts += 1
+        self._compared = None
         self._standing = {}
 
     @property
@@ -58,67 +69,99 @@ class BusRights:
         return self._wanted
 
     @property
+    def compared(self) -> bool:
+        """All stands that is wanted now, but for what the broker refuses."""
+        return self._compared is not None and self._compared == self._wanted
+
+    @property
     def settled(self) -> bool:
-        return self._ensured is not None and self._ensured == self._wanted
+        return self.compared and not self._refused
 
     async def ensure(self) -> None:
         """Make the broker what is wanted. UnreachableError, ActionError: it is not, for now."""
-        async with self._lock:
-            if self.settled:
-                return
-            wanted = dict(self._wanted)
-            # What is taken from somebody now may be taken halfway.
-            self._standing = {
-                name: each for name, each in self._standing.items() if wanted.get(name) == each
-            }
 
-            def granted(name: str) -> None:
-                self._standing[name] = wanted[name]
-                self._tell(name)
+        def why() -> NtpError | None:
+            return self._failure or next(iter(self._refused.values()), None)
 
-            try:
-                async with asyncio.timeout(ENSURE_S):
-                    await self._broker.ensure(wanted, granted)
-                    await self._keys_kept()
-            except TimeoutError as error:
-                self._unready("the broker took too long to take over the accounts")
-                raise UnreachableError("the broker took too long") from error
-            except NtpError as error:
-                self._unready(str(error))
-                raise
-            else:
-                self._ensured = wanted
-                self._standing = dict(wanted)
-            finally:
-                for name in tuple(self._awaited):
-                    self._tell(name)
-            self._journal.condition("BrokerReady", status=True, reason="Ensured")
+        await self._until(lambda: self.settled, why)
+
+    async def compare(self) -> None:
+        """As `ensure`, and what it refuses of some is no error."""
+        await self._until(lambda: self.compared, lambda: self._failure)
 
     async def stand(self, name: str) -> None:
         """Return when an instance has its rights, while those of others may still be made.
 
         UnreachableError, ActionError: it has not, for now.
         """
-        while not self._stands(name):
-            if self._lock.locked():
-                await self._awaited.setdefault(name, asyncio.Event()).wait()
-                continue
+
+        def why() -> NtpError | None:
+            return self._failure or self._refused.get(name)
+
+        await self._until(lambda: self._standing.get(name) == self._wanted.get(name), why, name)
+
+    async def _until(
+        self,
+        reached: Callable[[], bool],
+        why: Callable[[], NtpError | None],
+        name: str | None = None,
+    ) -> None:
+        """Return once it is reached, or raise why a try that began after the call did not reach it."""
+        earliest = self._begun + 1
+        while not reached():
+            if self._ended >= earliest:
+                if (error := why()) is not None:
+                    raise error
+                earliest = self._begun + 1  # something else is wanted by now, or it is doubted
+            if self._trying:
+                await self._news.setdefault(name, asyncio.Event()).wait()
+            else:
+                await self._try()
+
+    async def _try(self) -> None:
+        self._trying = True
+        self._begun += 1
+        number, doubts, wanted = self._begun, self._doubts, dict(self._wanted)
+        self._compared = None
+        # What is taken from somebody now may be taken halfway.
+        self._standing = {n: each for n, each in self._standing.items() if wanted.get(n) == each}
+
+        def granted(name: str) -> None:
+            if doubts == self._doubts:
+                self._standing[name] = wanted[name]
+                self._tell(name)
+
+        failure: NtpError | None = None
+        refused: Mapping[str, ActionError] = {}
+        try:
             try:
-                await self.ensure()
-            except NtpError:
-                if not self._stands(name):  # what somebody else was refused is not its business
-                    raise
+                async with asyncio.timeout(ENSURE_S):
+                    refused = await self._broker.ensure(wanted, granted)
+                    await self._keys_kept()
+            except TimeoutError:
+                failure = UnreachableError("the broker took too long to take over the accounts")
+            except NtpError as error:
+                failure = error
+            self._ended, self._failure, self._refused = number, failure, refused
+            if failure is None and doubts == self._doubts:
+                self._compared = wanted
+                self._standing = {n: each for n, each in wanted.items() if n not in refused}
+        finally:
+            self._trying = False
+            for waiting in tuple(self._news):
+                self._tell(waiting)
+        if words := [str(failure)] if failure else list(dict.fromkeys(map(str, refused.values()))):
+            self._unready("; ".join(words))
+        else:
+            self._journal.condition("BrokerReady", status=True, reason="Ensured")
 
-    def _stands(self, name: str) -> bool:
-        return self._standing.get(name) == self._wanted.get(name)
-
-    def _tell(self, name: str) -> None:
-        if (waiting := self._awaited.pop(name, None)) is not None:
+    def _tell(self, name: str | None) -> None:
+        if (waiting := self._news.pop(name, None)) is not None:
             waiting.set()
 
     async def rotate(self, name: str) -> None:
         """Give `name` another credential; those before are refused. UnreachableError, ActionError: not now."""
-        await self.ensure()
+        await self.stand(name)
         try:
             async with asyncio.timeout(ENSURE_S):
                 await self._broker.rotate(self._wanted[name])
@@ -136,7 +179,8 @@ class BusRights:
     @asynccontextmanager
     async def tapped(self, rights: Rights, lifetime: timedelta) -> AsyncIterator[bytes]:
         """Yield credentials with these rights. UnreachableError, ActionError: not now."""
-        await self.ensure()
+        for each in rights.imports:
+            await self.stand(each.account)
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(ENSURE_S):

@@ -39,7 +39,7 @@ class DeadLetters:
         UnreachableError, ActionError: not now.
         """
         said = {name: (beat.incarnation, beat.dead) for name, beat in beats.items()}
-        if listening is None or not self.rights.settled:
+        if listening is None or not self.rights.compared:
             return
         if listening != self._listening:
             counts = await self.kept.counts()
@@ -68,7 +68,7 @@ class DeadLetters:
     async def listed(self, name: str | None) -> Sequence[DeadLetter]:
         """Return all letters of a receiver, or of all, oldest first."""
         insist(name, self.desk.book.entries)
-        await self.rights.ensure()
+        await self.rights.compare()
         found: list[DeadLetter] = []
         for receiver in sorted(self.rights.wanted) if name is None else [name]:
             letters = await self.kept.all(receiver)
@@ -77,7 +77,7 @@ class DeadLetters:
         return sorted(found, key=lambda each: each.kept)
 
     async def one(self, letter_id: str) -> DeadLetterInFull:
-        await self.rights.ensure()
+        await self.rights.compare()
         letter = await self._found(letter_id)
         text = "\n".join(harmless(line) for line in letter.payload.split(b"\n"))
         return DeadLetterInFull(letter, text, self._refusal(letter))
@@ -105,7 +105,7 @@ class DeadLetters:
     async def _each(
         self, ids: Sequence[str], act: Callable[[DeadLetter], Awaitable[None]]
     ) -> LettersDone:
-        await self.rights.ensure()
+        await self.rights.compare()
         done: list[str] = []
         failed: dict[str, str] = {}
         receivers: set[str] = set()

@@ -62,5 +62,5 @@ class Informing:
         except ActionError as error:
             return BrokerInfo("", error.reason, str(error), [str(error)])
         phase = "external" if external else instance.phase.value if instance else "absent"
-        problems = await rights.check() if rights.settled else ()
+        problems = await rights.check() if rights.compared else ()
         return BrokerInfo(address, phase.capitalize(), "; ".join(problems), problems)

@@ -98,7 +98,7 @@ class Telling:
         ends = asyncio.get_running_loop().time() + patience
         await self._fresh(ends)
         rights = self._rooms.rights
-        while not (done := rights.settled or not self._rooms.desk.book.entries):
+        while not (done := rights.compared or not self._rooms.desk.book.entries):
             if asyncio.get_running_loop().time() >= ends:
                 break
             await self._turn(ends)

@@ -90,7 +90,7 @@ class Watchers:
     async def broker(self) -> None:
         """Have the broker checked now and then: a full disk wedges it without an error."""
         while True:
-            if self._rooms.rights.settled and self._rooms.desk.book.entries:
+            if self._rooms.rights.compared and self._rooms.desk.book.entries:
                 await self._rooms.rights.check()
             await asyncio.sleep(CHECK_S)
 

@@ -51,6 +51,23 @@ def rights(desired: Desired, edges: Sequence[Edge]) -> Mapping[str, Rights]:
     }
 
 
+def concerned(now: Mapping[str, Rights], before: Mapping[str, Rights]) -> frozenset[str]:
+    """Return whom a change of rights concerns: who is new or has others, is read by one of them, or
+    hears one that is new.
+
+    The first reads a stream of the second, which must not be written to before it has its place there;
+    the third knows the account of a namesake that is gone.
+    """
+    changed = {name for name, each in now.items() if before.get(name) != each}
+    new = now.keys() - before.keys()
+    read = {each.stream for name in changed for each in now[name].consumers}
+    owners = {name for name, each in now.items() if not read.isdisjoint(each.streams)}
+    hearing = {
+        name for name, each in now.items() if any(item.account in new for item in each.imports)
+    }
+    return frozenset(changed | owners | hearing)
+
+
 def tap(name: str, kind: Kind) -> Rights:
     """Return the rights of somebody who is to hear all that `name` says, and to say nothing.
 

@@ -169,13 +169,14 @@ class MemoryBroker:
 
     async def ensure(
         self, rights: Mapping[str, object], granted: Callable[[str], None] = lambda _: None
-    ) -> None:
+    ) -> Mapping[str, ActionError]:
         await asyncio.sleep(0)
         if self.away or (not self._external and "broker" not in self._machine.running()):
             raise UnreachableError("the broker does not answer")
         self.ensured.append(dict(rights))
         for name in rights:
             granted(name)
+        return {}
 
     def credentials(self, instance: str) -> bytes:
         if not self.ensured or instance not in self.ensured[-1]:

@@ -17,7 +17,7 @@ from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
 from orchestrator.bus.external import External
-from orchestrator.errors import UnreachableError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.spec.model import Desired, PluginSpec, Rights
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
@@ -55,7 +55,7 @@ async def ensured(
     broker: NatsBroker,
     wanted: Mapping[str, Rights],
     granted: Callable[[str], None] = lambda _: None,
-) -> None:
+) -> Mapping[str, ActionError]:
     """As the controller does: again until the broker answers."""
     end = time.monotonic() + DEADLINE
     while True:
@@ -101,7 +101,7 @@ class World:
         self.server.start(launch.argv)
 
     async def ensure(self) -> None:
-        await ensured(self.broker, self.rights())
+        assert not await ensured(self.broker, self.rights())
 
     def rights(self) -> Mapping[str, Rights]:
         return rights(Desired("test", 1, self.plugins), self.edges)
@@ -138,6 +138,13 @@ class World:
                     msg_id = headers.partition("Nats-Msg-Id: ")[2].partition("\r\n")[0]
                     found.append((seq, msg_id, base64.b64decode(message.get("data", ""))))
         return found
+
+    async def kept(self, stream: str, *payloads: bytes, within: float = DEADLINE) -> None:
+        """Return when a stream holds these; fail at the deadline."""
+        end = time.monotonic() + within
+        while tuple(payload for _, _, payload in await self.stored(stream)) != payloads:
+            assert time.monotonic() < end, f"{stream} does not hold what it should"
+            await asyncio.sleep(0.01)
 
     def core(self) -> AbstractAsyncContextManager[Life]:
         return dial(self.broker.address(), self.broker.core_credentials(), name="test")

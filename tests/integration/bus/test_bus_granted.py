@@ -1,20 +1,19 @@
-"""Many rights at once: each instance may run as soon as its own stand, and then loses nothing."""
+"""Many rights at once: each instance may run as soon as its own stand, and then loses nothing.
+
+What one is refused holds up those who need it. It is refused here by a stream of somebody else, which has
+its subjects.
+"""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
 from ntp.contract.names import Kind
-from orchestrator.controller.bus_rights import BusRights
-from orchestrator.controller.journal import Journal
-from orchestrator.errors import ActionError
-from orchestrator.spec.model import Desired
-from orchestrator.store.sqlite import SqliteStore
+from ntp.contract.subjects import data_in
+from orchestrator.bus.client import dial
+from orchestrator.errors import UnreachableError
 from tests.integration.bus.conftest import World, ensured, populate
 
-REFUSED = "zulu"
-"""Whose stream JetStream will not make: another one has its subjects."""
 FINE = [f"fine_{number:02}" for number in range(20)]
 
 
@@ -29,29 +28,6 @@ async def unserved(tmp_path):
             yield world
     finally:
         world.server.kill()
-
-
-@pytest.fixture
-async def refusing(world):
-    """A server that gives `REFUSED` no stream; all of `FINE` come with it."""
-    async with world.core() as core:
-        await core.ask(
-            "$JS.API.STREAM.CREATE.OTHER", {"name": "OTHER", "subjects": [f"sig.{REFUSED}.>"]}
-        )
-    for name in [*FINE, REFUSED]:
-        world.add(name, Kind.STRATEGY)
-    return world
-
-
-@pytest.fixture
-def bus_rights(refusing, tmp_path):
-    async def kept() -> None:
-        pass  # the keys lie in files
-
-    with SqliteStore.open(tmp_path / "state.db") as store:
-        found = BusRights(refusing.broker, Journal(store, lambda: datetime.now(UTC)), kept)
-        found.want(Desired("test", 1, refusing.plugins), frozenset())
-        yield found
 
 
 async def test_whoever_is_granted_is_heard_by_those_who_are_still_to_come(unserved):
@@ -78,82 +54,195 @@ async def test_whoever_is_granted_is_heard_by_those_who_are_still_to_come(unserv
     async with unserved.link("beta") as beta, unserved.link("gamma") as gamma:
         assert [each.payload for each in await gamma.pull("beta")] == [b"beta"]
         assert [each.payload for each in await beta.pull("gamma")] == [b"gamma"]
-        assert [each.payload for each in await beta.captured("alpha")] == [b"tick"]
+    await unserved.kept("MD_alpha", b"tick")
 
 
-async def test_those_whose_rights_are_as_they_were_are_granted_at_once(world):
+async def test_those_whom_it_does_not_concern_are_granted_at_once(world):
     world.add("delta", Kind.STRATEGY)
+    world.wire("delta", "signal", "gamma")
     order: list[str] = []
     await world.broker.ensure(world.rights(), order.append)
-    assert sorted(order) == ["alpha", "beta", "delta", "gamma"]
-    assert order[-1] == "delta"
+    assert set(order[:2]) == {"alpha", "beta"}
+    assert set(order[2:]) == {"delta", "gamma"}
 
 
-async def test_a_stream_that_is_refused_holds_up_its_own_alone(refusing):
+async def test_who_is_heard_by_somebody_new_is_granted_when_there_is_a_place_for_him(world):
+    """One who starts again just then; its own rights are as they were."""
+    world.add("delta", Kind.EXECUTOR)
+    world.wire("beta", "signal", "delta")
+    places = []
+
+    async def look() -> None:
+        async with world.core() as core:
+            places.extend((await core.ask("$JS.API.CONSUMER.NAMES.SIG_beta"))["consumers"])
+
+    async with asyncio.TaskGroup() as looking:
+
+        def granted(name: str) -> None:
+            if name == "beta":
+                looking.create_task(look())
+
+        await world.broker.ensure(world.rights(), granted)
+    assert sorted(places) == ["delta", "gamma"]
+
+
+async def test_who_comes_back_finds_those_who_read_him_before(world):
+    """His stream went with him; they have the rights that they had, and he reads nothing of theirs."""
+    world.edges = [each for each in world.edges if each.producer != "gamma"]
+    await world.ensure()
+    everybody, before = dict(world.plugins), world.rights()
+    world.remove("beta")
+    without = {name: each for name, each in before.items() if name != "beta"}
+    assert not await world.broker.ensure(without)
+    assert "SIG_beta" not in await world.streams()
+    world.plugins = everybody
+    await world.ensure()
+    async with world.link("beta") as beta, world.link("gamma") as gamma:
+        await beta.request_ack("sig.A", b"buy", "first")
+        assert [each.payload for each in await gamma.pull("beta")] == [b"buy"]
+
+
+async def test_a_source_that_comes_back_is_heard_by_those_who_heard_it(world):
+    """By another key: theirs imported from the account that is gone."""
+    everybody, before = dict(world.plugins), world.rights()
+    without = {name: each for name, each in before.items() if name != "alpha"}
+    assert not await world.broker.ensure(without)
+    world.plugins = everybody
+    await world.ensure()
+    heard = asyncio.Event()
+    async with world.link("alpha") as alpha, world.link("beta") as beta:
+        await beta.subscribe(data_in("alpha"), lambda *_: heard.set())
+        await beta.flush()
+        await alpha.publish("data.BTCUSDT", b"tick")
+        await alpha.flush()
+        async with asyncio.timeout(20):
+            await heard.wait()
+
+
+async def test_a_stream_that_is_refused_holds_up_its_own_alone(world):
+    await _take(world, "sig.zulu.>")
+    for name in [*FINE, "zulu"]:
+        world.add(name, Kind.STRATEGY)
     granted: list[str] = []
-    with pytest.raises(ActionError, match=f"STREAM.CREATE.SIG_{REFUSED}"):
-        await refusing.broker.ensure(refusing.rights(), granted.append)
+    refused = await world.broker.ensure(world.rights(), granted.append)
     assert set(granted) == {"alpha", "beta", "gamma", *FINE}
+    assert "SIG_zulu" in str(refused.pop("zulu"))
+    assert not refused
 
 
-async def test_one_source_that_is_refused_holds_up_no_other(world):
-    async with world.core() as core:
-        await core.ask("$JS.API.STREAM.CREATE.OTHER", {"name": "OTHER", "subjects": ["md.xray.>"]})
+async def test_each_is_told_what_it_was_refused_itself(world):
+    await _take(world, "sig.zulu.>", "sig.yankee.>")
+    for name in ("yankee", "zulu"):
+        world.add(name, Kind.STRATEGY)
+    refused = await world.broker.ensure(world.rights())
+    assert {name: f"SIG_{name}" in str(why) for name, why in refused.items()} == {
+        "yankee": True,
+        "zulu": True,
+    }
+
+
+async def test_one_source_that_is_refused_holds_up_those_who_hear_it(world):
+    await _take(world, "md.xray.>")
     for name in ("whiskey", "xray", "yankee"):
         world.add(name, Kind.DATA_SOURCE)
         world.wire(name, "data", "beta")
     granted: list[str] = []
-    with pytest.raises(ActionError, match=r"STREAM\.CREATE\.MD_xray"):
-        await world.broker.ensure(world.rights(), granted.append)
-    assert set(granted) == {"alpha", "gamma", "whiskey", "yankee"}  # beta hears it
+    refused = await world.broker.ensure(world.rights(), granted.append)
+    assert set(granted) == {"alpha", "gamma", "whiskey", "yankee"}
+    assert refused.keys() == {"xray", "beta"}
     async with world.link("yankee") as link:
         await link.publish("data.A", b"tick")
         await link.flush()
+    await world.kept("MD_yankee", b"tick")
+    await _give_back(world)
+    await world.ensure()
+
+
+async def test_who_runs_is_captured_on_while_others_are_refused(world):
+    """An indicator is wired to a new source, for which there is no stream."""
+    world.add("india", Kind.INDICATOR)
+    world.wire("alpha", "data", "india")
+    world.wire("india", "indicator", "beta")
+    await world.ensure()
+    await _take(world, "md.xray.>")
+    world.add("xray", Kind.DATA_SOURCE)
+    world.wire("xray", "data", "india")
+    async with world.link("india") as link:
+        refused = await world.broker.ensure(world.rights())
+        assert {"xray", "india"} <= refused.keys()
+        await link.publish("ind.X", b"said")
+        await link.flush()
+        await world.kept("MD_india", b"said")
+
+
+async def test_who_runs_is_captured_on_by_a_controller_that_is_refused_its_stream(world):
+    async with world.core() as core:
+        await core.ask("$JS.API.STREAM.DELETE.STATE_alpha")
+    await _take(world, "state.alpha")
+    async with world.link("alpha") as link, world.another_broker() as broker:
+        assert "alpha" in await broker.ensure(world.rights())
+        await link.publish("data.X", b"tick")
+        await link.flush()
+        await world.kept("MD_alpha", b"tick")
+
+
+async def test_who_is_gone_is_cut_off_whatever_others_are_refused(world):
+    await _take(world, "sig.zulu.>")
+    world.add("zulu", Kind.STRATEGY)
+    world.remove("gamma")
+    world.edges = [each for each in world.edges if "gamma" not in (each.consumer, each.producer)]
+    credential = world.broker.credentials("gamma")
+    assert (await world.broker.ensure(world.rights())).keys() == {"zulu"}
+    assert "FILL_gamma" not in await world.streams()
+    with pytest.raises(UnreachableError):
+        async with dial(world.broker.address(), credential, name="gamma"):
+            pass
+
+
+async def test_who_is_refused_keeps_the_places_that_he_has(world):
+    """He runs as he was: gamma, which is to hear zulu too, and beta no more."""
+    await _take(world, "sig.zulu.>")
+    world.add("zulu", Kind.STRATEGY)
+    world.wire("zulu", "signal", "gamma")
+    world.edges = [
+        each for each in world.edges if (each.producer, each.consumer) != ("beta", "gamma")
+    ]
+    for broker in (world.broker, world.another_broker()):  # which looks at all of it anew
+        async with broker:
+            assert {"zulu", "gamma"} <= (await broker.ensure(world.rights())).keys()
+    async with world.link("beta") as beta, world.link("gamma") as gamma:
+        await beta.request_ack("sig.A", b"buy", "first")
+        assert [each.payload for each in await gamma.pull("beta")] == [b"buy"]
+
+
+async def test_a_full_store_has_room_again_once_those_who_go_are_gone(world):
+    world.add("old", Kind.STRATEGY)
+    await world.ensure()
+    async with world.core() as core:
+        await _fill(core)
+    world.remove("old")
+    world.add("new", Kind.STRATEGY)
+    assert (await world.broker.ensure(world.rights())).keys() == {"new"}
+    await world.ensure()
+
+
+async def _take(world, *subjects):
+    """Have a stream of somebody else with these, so that none of ours can have them."""
+    async with world.core() as core:
+        config = {"name": "OTHER", "subjects": list(subjects)}
+        assert "error" not in await core.ask("$JS.API.STREAM.CREATE.OTHER", config)
+
+
+async def _give_back(world):
     async with world.core() as core:
         await core.ask("$JS.API.STREAM.DELETE.OTHER")
-    await world.ensure()
-    async with world.link("beta") as beta:
-        assert [each.payload for each in await beta.captured("yankee")] == [b"tick"]
 
 
-async def test_a_start_waits_for_its_own_rights(bus_rights):
-    async def whole() -> None:
-        with pytest.raises(ActionError, match=REFUSED):
-            await bus_rights.ensure()
-
-    async with asyncio.TaskGroup() as tasks:
-        ensuring = tasks.create_task(whole())
-        await bus_rights.stand(FINE[0])
-        assert not ensuring.done()
-    bus_rights.doubt()  # it asks by itself, and what another is refused is not its business
-    await bus_rights.stand(FINE[0])
-
-
-async def test_many_who_wait_are_told_when_it_was_given_up(bus_rights):
-    """Their own try then says why, each in its turn."""
-    refused = []
-
-    async def stand() -> None:
-        try:
-            await bus_rights.stand(REFUSED)
-        except ActionError as error:
-            refused.append(str(error))
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(3):
-            tasks.create_task(stand())
-    assert len(refused) == 3
-    assert all(REFUSED in each for each in refused)
-
-
-async def test_rights_that_were_taken_do_not_stand(bus_rights, refusing):
-    """Also where taking them was given up halfway: the account may be gone."""
-    await bus_rights.stand(FINE[0])
-    without = {name: each for name, each in refusing.plugins.items() if name != FINE[0]}
-    bus_rights.want(Desired("test", 2, without), frozenset())
-    with pytest.raises(ActionError):
-        await bus_rights.ensure()
-    bus_rights.want(Desired("test", 3, refusing.plugins), frozenset())
-    await bus_rights.stand(FINE[0])
-    async with refusing.link(FINE[0]) as link:
-        await link.request_ack("sig.A", b"buy", "first")
+async def _fill(core):
+    """Reserve all that is left of the store."""
+    step, number = 1 << 40, 0
+    while step >= 1 << 20:
+        number += 1
+        config = {"name": f"ALL_{number}", "subjects": [f"all.{number}"], "max_bytes": step}
+        if "error" in await core.ask(f"$JS.API.STREAM.CREATE.ALL_{number}", config):
+            step >>= 1
