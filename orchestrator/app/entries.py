@@ -1,11 +1,11 @@
 """Entries of plugins.yaml that are images, found and edited in the files of a project."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from ntp.contract import semver
@@ -208,13 +208,15 @@ def _written(target: Path, content: bytes) -> None:
     umask = os.umask(0)
     os.umask(umask)
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask
-    fd, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # A name that is known before there is a file: whoever is ended while it is made removes it, too.
+    scratch = target.with_name(f".{target.name}.{token_hex(8)}")
     try:
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as out:
             out.write(content)
             out.flush()
             os.fsync(fd)
-        Path(scratch).chmod(mode)
-        Path(scratch).replace(target)
+        scratch.chmod(mode)
+        scratch.replace(target)
     finally:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
