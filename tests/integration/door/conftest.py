@@ -32,7 +32,7 @@ def open_door(tmp_path: Path) -> Iterator[OpenDoor]:
         *allow: str,
         private: Sequence[str] = (),
         detours: Sequence[str] = (),
-        names: Mapping[str, Sequence[str] | None] | None = None,
+        names: Mapping[str, Sequence[str] | str | None] | None = None,
         folder: Path = tmp_path,
     ) -> Opened:
         folder.mkdir(parents=True, exist_ok=True)
