@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -176,13 +177,16 @@ def group(context: click.Context, /, **_: Any) -> None:
         )
 
 
-def main() -> None:
-    """Run a command; every failure becomes words on stderr and an exit code, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; every failure becomes words on stderr and an exit code, never a traceback.
+
+    `arguments`: those of the process, unless given.
+    """
     from orchestrator.cli.failure import guard
 
     with guard():
         # Without standalone mode click hands the code of an Exit back instead of raising it.
-        code = group(prog_name="ntpctl", standalone_mode=False)
+        code = group(arguments, prog_name="ntpctl", standalone_mode=False)
         # All that is there goes with the process: an interpreter that ends need not look through it.
         gc.freeze()
         sys.exit(code if isinstance(code, int) else 0)

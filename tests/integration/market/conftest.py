@@ -1,7 +1,6 @@
 """A project of somebody who buys plugins."""
 
 import os
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -35,10 +34,9 @@ def ntpctl(tmp_path, monkeypatch, capfd):
 
     def run(*arguments, code=0):
         """Run the command in this process: it is what a person types, without Python's start."""
-        monkeypatch.setattr(sys, "argv", ["ntpctl", "plugin", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            main()
+            main(["plugin", *map(str, arguments)])
         told = capfd.readouterr()
         assert ended.value.code == code, told.out + told.err
         return SimpleNamespace(stdout=told.out, stderr=told.err)
