@@ -1,5 +1,7 @@
 """Kills, a lost broker, a stop in the middle: an acknowledged signal has exactly one effect."""
 
+import asyncio
+
 import pytest
 
 from ntp.contract.beat import Stage
@@ -191,17 +193,23 @@ async def test_a_stop_finishes_what_waits_and_sees_it_stored(bench, tmp_path):
 
 
 async def test_a_stop_lets_an_order_that_is_being_placed_finish(bench, tmp_path):
+    filled = tmp_path / "filled"
     placing = EXECUTOR.replace(
         "        async def process_signal(self, signal):\n",
         "        async def process_signal(self, signal):\n"
-        "            import asyncio\n"
+        "            import asyncio, os\n"
         "            self.note(begun=signal.metadata['signal_id'])\n"
-        "            await asyncio.sleep(0.5)\n",
+        f"            while not os.path.exists({str(filled)!r}):\n"
+        "                await asyncio.sleep(0.01)\n",
     )
     notes = trio(bench, tmp_path, executor=placing, count=40)
     await begin(bench)
     await bench.until(lambda: notes.exists() and '"begun"' in notes.read_text())
-    assert await bench.stop("paper") == 0
+    async with asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(bench.stop("paper"))
+        await bench.until(lambda: bench.stage("paper") is Stage.DRAINING)
+        filled.touch()
+    assert stopping.result() == 0
     noted = written(notes)
     assert [n["begun"] for n in noted if "begun" in n] == [
         n["signal"] for n in noted if "signal" in n
