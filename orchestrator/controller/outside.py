@@ -33,6 +33,8 @@ class Tempo:
     """The longest that one action may take; installing requirements is part of a start."""
     look: timedelta = timedelta(seconds=30)
     """The longest that a listing may take; then the runtime counts as not answering."""
+    fresh: timedelta = timedelta(seconds=2)
+    """How long a question waits for a fresh look; then the last one has to do."""
     first_retry: timedelta = timedelta(milliseconds=250)
     longest_retry: timedelta = timedelta(seconds=30)
     """When something outside did not answer."""

@@ -22,8 +22,6 @@ from orchestrator.decide.report import (
 from orchestrator.decide.state import Observed, Phase
 from orchestrator.decide.status import Seen, statuses
 
-REFRESH_S = 2.0
-"""How long a question waits for a fresh look; then the last one has to do."""
 QUIET_S = 1.0
 """Progress is looked for at least this often: a beat may have come without a pass."""
 
@@ -70,8 +68,9 @@ class Telling:
 
     async def refreshed(self, *, within: timedelta = timedelta()) -> None:
         """Return when there was a look that began after now, or at most `within` before; or time is up."""
+        fresh = self._rooms.outside.tempo.fresh
         try:
-            async with asyncio.timeout(REFRESH_S):
+            async with asyncio.timeout(fresh.total_seconds()):
                 await self._loop.refresh(within=within)
         except TimeoutError:
             pass

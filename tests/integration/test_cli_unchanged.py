@@ -23,6 +23,8 @@ from tests.worlds.answering import Desk, RealCode
 from tests.worlds.house import FLEET, TEMPO
 from tests.worlds.users import plain
 
+SURE = replace(TEMPO, fresh=timedelta(minutes=1))
+"""No question is answered from a look of before because a machine is loaded."""
 TEXT = f"name: desk\n{FLEET}".replace(
     "config: {lookback: 14}",
     "config: {lookback: 14, key: '${DESK_KEY}'}\n      secrets: {token: 'file:token'}",
@@ -96,7 +98,7 @@ class Applied(Desk):
 
 
 @asynccontextmanager
-async def applied(folder, tempo=TEMPO):
+async def applied(folder, tempo=SURE):
     (folder / "token").write_text("a token")
     made = Applied(folder)
     made.house.tempo = tempo
@@ -114,8 +116,9 @@ async def desk(tmp_path):
 
 @pytest.fixture
 async def patient(tmp_path):
-    """One whose runtime has half a minute for an answer."""
-    async with applied(tmp_path, replace(TEMPO, look=timedelta(seconds=30))) as made:
+    """One whose runtime has longer for an answer than a question waits for it."""
+    tempo = replace(TEMPO, look=timedelta(minutes=1), fresh=timedelta(seconds=0.2))
+    async with applied(tmp_path, tempo) as made:
         yield made
 
 
@@ -248,6 +251,7 @@ async def test_code_and_schema_of_a_plugin_are_read_anew(tmp_path):
     (folder / "plugin.yaml").write_text(MANIFEST)
     desk = Applied(tmp_path)
     desk.house.catalog = RealCode(tmp_path)
+    desk.house.tempo = SURE
     desk.file.write_text(
         "name: desk\nplugins:\n  strategies:\n    - {name: mine, timeout: 100ms}\n"
     )
@@ -370,6 +374,7 @@ async def test_another_release_and_another_home_are_not_guessed_at(desk):
 async def test_the_next_controller_says_the_same(tmp_path):
     (tmp_path / "token").write_text("a token")
     desk = Applied(tmp_path)
+    desk.house.tempo = SURE
     desk.file.write_text(TEXT)
     async with desk.open():
         await desk.again()
