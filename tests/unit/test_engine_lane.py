@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -250,9 +249,7 @@ def test_a_strategy_may_claim_any_number_and_costs_nobody_time():
     progress(lane, 0, ref(1))
     progress(lane, 2**53, ref(2))
     lane.expire(1.0, 5.0)
-    began = time.process_time()
-    lane.expire(6.0, 5.0)
-    assert time.process_time() - began < 1.0
+    lane.expire(6.0, 5.0)  # one by one it would not end
     assert lane.counts.missing == 2**53
 
 
