@@ -159,7 +159,7 @@ async def in_thread(function, *arguments, **named):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -61,7 +61,7 @@ def test_the_kernel_drops_the_lock_of_a_killed_holder_and_the_epoch_grows(tmp_pa
         with pytest.raises(ConflictError, match=str(holder.pid)):
             FileLease(tmp_path).acquire()
         holder.send_signal(signal.SIGKILL)
-        holder.wait(timeout=10)
+        holder.wait(timeout=30)
     lease = FileLease(tmp_path)
     lease.acquire()
     assert lease.epoch == first + 1

@@ -198,7 +198,7 @@ class House:
     async def status(self, name):
         return (await self.controller.status(name)).plugins[0]
 
-    async def until(self, name, said, *, within_s=8.0):
+    async def until(self, name, said, *, within_s=30.0):
         """Poll the status of `name` until `said(status)`; return it."""
         ends = asyncio.get_running_loop().time() + within_s
         while True:

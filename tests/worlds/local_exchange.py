@@ -63,7 +63,7 @@ def exchange(*options: str) -> Iterator[Running]:
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=10)
+            process.communicate(timeout=30)
         if process.poll() is None:
             process.kill()
             process.communicate()

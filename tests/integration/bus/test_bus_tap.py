@@ -34,7 +34,7 @@ async def tapping(world, name, heard, *, subjects=None, lifetime=HOUR):
                 return str(error)
 
         listening = tasks.create_task(listen())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await began.wait()
         try:
             yield listening
@@ -153,7 +153,7 @@ async def test_at_the_end_of_the_block_the_right_is_gone(world):
         connection = dial(world.broker.address(), credentials, name="one")
         life = await connection.__aenter__()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await life.lost.wait()
     finally:
         await connection.__aexit__(None, None, None)

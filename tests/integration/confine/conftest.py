@@ -53,7 +53,7 @@ def rig(filters: dict[bool, str]) -> Rig:
             "run": attacks,
             "steps": steps,
             "judge": judge or {},
-            "gone_s": 5.0 if tier > 1 else 0.2,
+            "gone_s": 30.0 if tier > 1 else 0.2,
             "mark": mark or f"mark-{uuid.uuid4()}",
             "policy": {"inet": inet, **policy},
         }

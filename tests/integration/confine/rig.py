@@ -283,7 +283,7 @@ def watch(world: Path, facts: dict[str, Any], victim: int, *, was_root: bool) ->
         "bystander_alive": tree.alive(victim),
         "gone": until(lambda: not marked(), float(ORDER["gone_s"])),
     }
-    seen["rest_killed"] = sandbox.kill(pid, group) and until(lambda: not marked(), 5.0)
+    seen["rest_killed"] = sandbox.kill(pid, group) and until(lambda: not marked(), 30.0)
     seen["group_removed"] = group.remove()
     seen["stdout"], seen["stderr"] = (
         bytes(text).decode(errors="replace") for text in output.values()

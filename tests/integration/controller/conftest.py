@@ -63,7 +63,7 @@ class Office:
     def kill(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=30)
             self.process = None
 
     def ask(self, name: str, **arguments):

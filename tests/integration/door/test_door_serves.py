@@ -23,7 +23,7 @@ def test_a_written_address_is_handed_out_connected(open_door, echo):
 
 async def test_a_loop_is_handed_a_connection_without_being_blocked(open_door, echo):
     door = open_door(f"127.0.0.1:{echo.port}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         handed = await door_client.open_async(door.path, "127.0.0.1", echo.port)
         reader, writer = await asyncio.open_connection(sock=handed)
         writer.write(b"hello")

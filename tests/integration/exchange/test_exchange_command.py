@@ -37,7 +37,7 @@ def test_it_ends_cleanly_with_clients_connected(start, number, code):
     ):
         socket.recv()
         running.process.send_signal(number)
-        _, errors = running.process.communicate(timeout=10)
+        _, errors = running.process.communicate(timeout=30)
     assert (running.process.returncode, errors) == (code, b"")
 
 
@@ -98,5 +98,5 @@ def test_every_fault_is_listed():
 def test_other_machines_are_warned_of(start):
     running = start("--host", "0.0.0.0")  # noqa: S104 - what is tested
     running.process.terminate()
-    _, errors = running.process.communicate(timeout=10)
+    _, errors = running.process.communicate(timeout=30)
     assert b"warning: 0.0.0.0 may be reached by other machines" in errors

@@ -28,7 +28,7 @@ async def test_followed_events_are_the_last_ones_and_then_the_new_ones_without_a
         before = [each.reason for each in await controller.events("paper", limit=100)]
         found = []
         async with (
-            asyncio.timeout(10),
+            asyncio.timeout(30),
             aclosing(controller.follow_events("paper", limit=100)) as events,
         ):
             async for event in events:

@@ -50,7 +50,7 @@ class Desk(House):
 
     async def said(self, reason):
         """Wait for the condition to have that reason; return its message."""
-        ends = asyncio.get_running_loop().time() + 8
+        ends = asyncio.get_running_loop().time() + 30
         while True:
             found = await self.condition("FileFollowed")
             if found is not None and found.reason == reason:

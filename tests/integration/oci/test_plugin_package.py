@@ -459,13 +459,13 @@ def test_ctrl_c_leaves_nothing(tmp_path, base, silent):
     try:
         connection, _ = silent.accept()  # pip asks, and waits for an answer
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert [path for path in scratch.iterdir() if path.name.startswith("ntp-")] == []
-    ended = time.monotonic() + 10
+    ended = time.monotonic() + 60
     while _pips(f"TMPDIR={scratch}"):
         assert time.monotonic() < ended, "pip goes on"
         time.sleep(0.05)
