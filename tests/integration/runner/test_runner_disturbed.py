@@ -1,6 +1,7 @@
 """Kills, a lost broker, a stop in the middle: an acknowledged signal has exactly one effect."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -177,15 +178,22 @@ async def test_a_tail_of_values_that_was_lost_with_the_broker_comes_again(bench,
 
 
 async def test_a_stop_finishes_what_waits_and_sees_it_stored(bench, tmp_path):
-    slow = EVERY_TENTH.replace("self.seen += 1", "import time; time.sleep(0.002); self.seen += 1")
-    notes = tmp_path / "notes"
+    go, notes = tmp_path / "go", tmp_path / "notes"
+    held = EVERY_TENTH.replace(
+        "            self.seen += 1\n",
+        "            import os, time\n"
+        f"            while not os.path.exists({str(go)!r}):\n"
+        "                time.sleep(0.01)\n"
+        "            self.seen += 1\n",
+    )
     bench.add("src", Kind.DATA_SOURCE, SOURCE, config={"count": 300})
-    bench.add("ten", Kind.STRATEGY, slow, grace_s=20.0)
+    bench.add("ten", Kind.STRATEGY, held, grace_s=60.0, timeout_s=60.0)
     bench.add("paper", Kind.EXECUTOR, EXECUTOR, config={"notes": str(notes)})
     await begin(bench)
     await bench.exhausted("src")
-    assert bench.stage("ten") is Stage.READY, "it was to be stopped while ticks wait"
-    assert await bench.stop("ten") == 0
+    bench.processes["ten"].send_signal(signal.SIGTERM)  # while all ticks wait
+    go.touch()
+    assert await bench.ended("ten") == 0
     assert bench.stage("ten") is Stage.DRAINING
     assert bench.flows("ten", "data") == {"BTC": (300, 0), "DOGE": (300, 0)}
     await bench.until(lambda: len(signals(notes)) >= len(wanted(300)))
