@@ -1,6 +1,5 @@
 """From a generation to a Launch: environment, configuration with its secrets, credentials, labels."""
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from ntp.contract.control import Halt
 from ntp.contract.launch import CA_FILE, CREDENTIALS_FILE, LAUNCH_FILE, BusAddress, LaunchFile
 from ntp.contract.names import Kind
 from orchestrator.controller.desk import Generation
+from orchestrator.controller.environments import Environments
 from orchestrator.controller.halt_book import HaltBook
 from orchestrator.controller.outside import Outside
 from orchestrator.controller.replays import Replays
@@ -36,7 +36,7 @@ class Launches:
         self._halts = halts
         self.catalog: Catalog = outside.catalog({})
         self.secrets: Secrets = outside.secrets
-        self._environments: dict[str, Environment] = {}
+        self._environments = Environments()
 
     async def prepare(self, generation: Generation) -> Environment:
         """Do all that can fail before the one that runs is stopped.
@@ -50,12 +50,7 @@ class Launches:
             why = artifact.unusable
             raise ActionError(str(why), reason=why.reason, permanent=True)
         self._config(generation)
-        # A plugin that crashed must not wait for another one's installation.
-        known = self._environments.get(artifact.digest)
-        if known is None or not await _is_usable(known):
-            known = await self.catalog.prepare(artifact)
-            self._environments[artifact.digest] = known
-        return known
+        return await self._environments.of(artifact, self.catalog)
 
     async def of(
         self, generation: Generation, *, attempt: int, epoch: int, last_end: str = ""
@@ -144,14 +139,6 @@ class Launches:
 
     def _config(self, generation: Generation) -> dict[str, Any]:
         return fill(generation.spec.config, generation.spec.secrets, self.secrets.resolve)
-
-
-async def _is_usable(environment: Environment) -> bool:
-    """Whether its folders are there, as they were made; an image is looked for by who runs it."""
-    folders = (*environment.site, *([environment.code] if environment.code else []))
-    if environment.image is None and not all(folder.exists() for folder in folders):
-        return False
-    return environment.unaltered is None or await asyncio.to_thread(environment.unaltered)
 
 
 def _host_port(address: str) -> HostPort:

@@ -220,6 +220,8 @@ class MemoryCatalog:
         self.slow: dict[str, asyncio.Event] = {}
         self.altered: set[str] = set()
         """Plugins whose folders are not as they were made, until they are prepared again."""
+        self.prepared: list[str] = []
+        """Plugins, once for each preparation."""
 
     async def resolve(self, wanted):
         await asyncio.sleep(0)
@@ -288,6 +290,7 @@ class MemoryCatalog:
         """It has none."""
 
     async def prepare(self, artifact: Artifact) -> Environment:
+        self.prepared.append(artifact.plugin)
         await asyncio.sleep(0)
         if artifact.plugin in self.slow:
             await self.slow[artifact.plugin].wait()

@@ -28,6 +28,14 @@ async def test_an_apply_starts_everything_and_says_so(house):
         assert house.machine.history[-1] == ("start", "binance_data"), "the source comes last"
 
 
+async def test_an_apply_prepares_a_plugin_once_for_all_its_entries(house):
+    entries = (f"    - {{name: entry_{number}, plugin: momentum}}\n" for number in range(20))
+    async with house.controlled():
+        *_, outcome = await house.apply(f"plugins:\n  strategies:\n{''.join(entries)}")
+        assert outcome.ready, outcome.waiting
+        assert house.catalog.prepared == ["momentum"]
+
+
 async def test_an_apply_says_what_the_broker_waits_for(house):
     house.machine.refuse["broker"] = ActionError("no room", reason="StartRefused")
     async with house.controlled():
