@@ -1,4 +1,4 @@
-"""What the command line can do, each as one call. `app.house` alone names adapters."""
+"""What the command line can do, each as one call. `app.house`, `app.on_machine` and `app.on_cluster` alone name adapters."""
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The house on a cluster: followers wait, one leads. Beside `app.house` the only file that names adapters."""
+"""The house on a cluster: followers wait, one leads. It names adapters, as `app.house` and `app.on_machine` do."""
 
 import asyncio
 import contextlib

@@ -36,7 +36,7 @@ def replaced(settings: Settings) -> str:
 def _left(settings: Settings) -> Sequence[str]:
     if was_applied(settings):
         return ()
-    # Late: it is a second of imports, and most projects are applied.
+    # Late: it is a third of a second of imports, and most projects are applied.
     from orchestrator.app import house
 
     try:

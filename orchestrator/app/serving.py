@@ -17,8 +17,8 @@ def serve(
 
         on_cluster.serve(settings)
         return
-    gc.disable()  # until all is there (`house.serve`): of what is imported nothing is garbage
-    from orchestrator.app import house, unfit
+    gc.disable()  # until all is there (`on_machine.serve`): of what is imported nothing is garbage
+    from orchestrator.app import house, on_machine, unfit
     from orchestrator.app.standby import is_wanted
 
     if background and not is_wanted(settings.state):
@@ -28,4 +28,4 @@ def serve(
         raise ConfigError(problems)
     if follow is not None:
         check_folder(settings)
-    house.serve(settings, background=background, follow=follow, named=named)
+    on_machine.serve(settings, background=background, follow=follow, named=named)

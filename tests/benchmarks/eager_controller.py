@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-from orchestrator.app import house
+from orchestrator.app import on_machine
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
@@ -23,7 +23,7 @@ POLICY = Policy(stable=timedelta(0))
 
 
 async def serve(settings: Settings) -> None:
-    async with FileLease(settings.state) as lease, house.outside(settings, lease) as given:
+    async with FileLease(settings.state) as lease, on_machine.outside(settings, lease) as given:
         controller = Controller(replace(given, policy=POLICY))
         async with serving(settings.state / SOCKET, controller):
             await controller.run()

@@ -11,8 +11,14 @@ def _said(program):
 
 
 def test_a_controller_starts_without_what_clusters_need():
-    program = "import orchestrator.app.house, sys; print('aiohttp' in sys.modules)"
+    program = "import orchestrator.app.on_machine, sys; print('aiohttp' in sys.modules)"
     assert _said(program) == ["False"]
+
+
+def test_a_first_plan_needs_nothing_that_only_a_controller_runs():
+    program = "import orchestrator.app.first_plan, sys; print(*sys.modules)"
+    heavy = {"orchestrator.controller.controller", "nats", "prometheus_client", "structlog"}
+    assert not heavy & {*_said(program)}
 
 
 def test_who_needs_it_has_it():

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app import house
+from orchestrator.app import on_machine
 from orchestrator.app.logging import configure
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
@@ -98,9 +98,9 @@ def _about(args: tuple[Any, ...]) -> str:
 
 
 async def serve(trace: Trace) -> None:
-    """Run as `orchestrator.app.house.serve` does, with counted ports."""
+    """Run as `orchestrator.app.on_machine.serve` does, with counted ports."""
     settings = find([], project="office")
-    async with FileLease(settings.state) as lease, house.outside(settings, lease) as given:
+    async with FileLease(settings.state) as lease, on_machine.outside(settings, lease) as given:
         controller = Controller(
             replace(
                 given,
