@@ -46,7 +46,11 @@ class Agenda:
         self._due[name] = at
 
     def take(self) -> set[str] | None:
-        """Return who is to be looked at, None: all; they are no longer marked."""
+        """Return who is to be looked at, None: all; they are no longer marked.
+
+        The look has to begin now: whatever woke until then is seen by it, and wakes for no other.
+        """
+        self._wake.clear()
         now = asyncio.get_running_loop().time()
         for name in [name for name, at in self._due.items() if at <= now]:
             del self._due[name]
@@ -73,4 +77,3 @@ class Agenda:
         except TimeoutError:
             pass
         self._all = self._all or clock() >= self._relist
-        self._wake.clear()

@@ -51,3 +51,16 @@ async def test_nobody_is_looked_at_before_it_is_time():
     await agenda.wait(RELIST)
     assert agenda.take() is None
     assert asyncio.get_running_loop().time() - began > 0.1
+
+
+async def test_what_is_marked_before_a_look_begins_wakes_for_no_second_one():
+    agenda = Agenda()
+    await agenda.wait(RELIST)
+    agenda.mark("x")  # while the loop waits for the rest of a burst
+    assert agenda.woken
+    agenda.take()
+    assert not agenda.woken
+    agenda.mark("y")  # while it looks
+    assert agenda.woken
+    await agenda.wait(timedelta(hours=1))
+    assert agenda.take() == {"y"}
