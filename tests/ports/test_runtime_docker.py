@@ -457,6 +457,9 @@ async def test_a_plugin_reaches_what_it_declares_through_the_door_and_nothing_el
     refused = (await world.see("alpha")).refused
     assert refused == {f"127.0.0.1:{listening + 1}": 1, "169.254.169.254:80": 1}
     assert seen.phase is Phase.RUNNING
+    await world.stop("alpha")
+    await world.ended("alpha")
+    assert (await world.see("alpha")).refused == refused, "its door is gone, what it refused is not"
 
 
 @pytest.mark.parametrize("role", ["door", "network"])

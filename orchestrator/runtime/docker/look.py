@@ -235,7 +235,10 @@ class Look:
             exit=life.exit,
             isolation=life.isolation,
             usage=life.usage,
-            refused={**self._system.refused(label.name), **self._networks.refused(label.name)},
+            refused={
+                **self._system.refused(label.name, ended=phase is Phase.EXITED),
+                **self._networks.refused(label.name),
+            },
             drift=self._drift(container, life, holder) if phase is Phase.RUNNING else "",
         )
 

@@ -73,13 +73,12 @@ class System:
             self._ensure(DOOR, launch)
         self._ask_to_look()
 
-    def refused(self, name: str) -> Mapping[str, int]:
-        """What the door refused to the life that runs, or that ended last."""
-        for folder in (self._places.door(name), self._places.run(name)):
-            found = recorded(folder / doors.REFUSED)
-            if isinstance(found, dict):
-                return found
-        return {}
+    def refused(self, name: str, *, ended: bool) -> Mapping[str, int]:
+        """What the door refused to the life that runs, or that `ended` last: its door may be gone."""
+        found = recorded(self._places.door(name) / doors.REFUSED)
+        if ended and not isinstance(found, dict):
+            found = recorded(self._places.run(name) / doors.REFUSED)
+        return found if isinstance(found, dict) else {}
 
     def remember_refused(self, name: str) -> None:
         """Keep what was refused to a life that ended, perhaps for that: its door goes with it."""
