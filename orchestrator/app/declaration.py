@@ -82,10 +82,10 @@ def gather(
         files, project=project, environment=environment, cwd=cwd, stdin=stdin, tolerated=mistakes
     )
     if settings.nats is not None:
-        from orchestrator.app import house
+        from orchestrator.app.everywhere import external
 
         try:
-            house.external(settings)
+            external(settings)
         except ConfigError as error:
             # Those of the setting itself are among them.
             mistakes += [each for each in error.problems if each not in mistakes]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import ask, unfit
-from orchestrator.app.house import notifier, runtime, runtime_name
+from orchestrator.app.everywhere import notifier
+from orchestrator.app.house import runtime, runtime_name
 from orchestrator.app.orphans import told
 from orchestrator.bus import server_binary
 from orchestrator.control import client

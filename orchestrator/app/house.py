@@ -3,14 +3,12 @@
 A first plan imports this, so what only a controller runs is not imported here.
 """
 
-import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 
 from ntp.package.wheels import Pip
 from orchestrator.app import STORE
 from orchestrator.app.places import packaged
-from orchestrator.bus.external import External, read_keys
 from orchestrator.catalog.catalog import LocalCatalog
 from orchestrator.catalog.image_catalog import ImageCatalog
 from orchestrator.catalog.image_store import ImageStore
@@ -18,8 +16,7 @@ from orchestrator.catalog.images import Images
 from orchestrator.catalog.named_images import NamedImages
 from orchestrator.catalog.process_catalog import ProcessCatalog
 from orchestrator.catalog.unpacked import Unpacked
-from orchestrator.errors import ConfigError, Problem
-from orchestrator.monitor.webhook import HttpWebhook
+from orchestrator.errors import Problem
 from orchestrator.ports import Catalog, Runtime
 from orchestrator.runtime.docker import fence, presence
 from orchestrator.runtime.docker.identity import PREFIX
@@ -115,35 +112,3 @@ def left_behind(settings: Settings) -> list[str]:
 
 def secrets(settings: Settings) -> LocalSecrets:
     return LocalSecrets(settings.state, folder=settings.folder, environment=settings.environment)
-
-
-def version() -> str:
-    return importlib.metadata.version("ntp-orchestrator")
-
-
-def notifier(settings: Settings) -> HttpWebhook | None:
-    """Return who tells somebody outside; None: NTP_WEBHOOK names nobody."""
-    if settings.webhook is None:
-        return None
-    return HttpWebhook(settings.webhook, version=version())
-
-
-def external(settings: Settings) -> External | None:
-    """Return the NATS that NTP_NATS names, with the keys that we have for it.
-
-    Raises:
-        ConfigError: the setting, the folder that it names, or a file there; all problems at once.
-    """
-    nats = settings.nats
-    if nats is None:
-        return None
-    problems = list(settings.unservable)
-    if nats.keys:
-        try:
-            found = read_keys(nats.address, settings.folder / Path(nats.keys).expanduser())
-        except ConfigError as error:
-            problems += error.problems
-        else:
-            if not problems:
-                return found
-    raise ConfigError(problems)

@@ -15,9 +15,9 @@ from pathlib import Path
 import structlog
 
 from ntp.contract.names import object_name
-from orchestrator.app import house
 from orchestrator.app.between_turns import Pauses
 from orchestrator.app.cluster_edits import decided, following
+from orchestrator.app.everywhere import external, notifier, version
 from orchestrator.app.ground import ground
 from orchestrator.app.logging import configure
 from orchestrator.app.places import packaged
@@ -114,7 +114,7 @@ def _checked(settings: Settings) -> dict[str, str]:
         problems.append(Problem("environment", 0, 0, what, fix))
     else:
         with contextlib.suppress(ConfigError):
-            house.external(settings)
+            external(settings)
     if not settings.sandbox:
         fix = "take it away: a pod is a sandbox"
         problems.append(Problem("environment", 0, 0, "PLUGIN_SANDBOX was false", fix))
@@ -130,7 +130,7 @@ async def take_turns(settings: Settings, opened: Opened) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: here.cancel() if here else None)
     standing = Standing(settings.project)
-    monitor = Monitor(standing.status, standing.figures, version=house.version())
+    monitor = Monitor(standing.status, standing.figures, version=version())
     # Renewals have a connection of their own: nothing else may keep them waiting.
     async with (
         Cluster(place(settings)) as own,
@@ -221,7 +221,7 @@ async def outside(
             NatsBroker(
                 settings.state / "broker",
                 project=settings.project,
-                external=house.external(settings),
+                external=external(settings),
             )
         )
         await kept.kept()  # before anything is applied
@@ -245,8 +245,8 @@ async def outside(
                 store=store,
                 secrets=ClusterSecrets(values, key=store.digest_key),
                 lease=lease,
-                notifier=house.notifier(settings),
-                version=house.version(),
+                notifier=notifier(settings),
+                version=version(),
                 state_folder=str(settings.state),
                 followed=edits,
                 tempo=TEMPO,

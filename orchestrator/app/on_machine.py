@@ -13,6 +13,7 @@ import structlog
 from orchestrator.app import STORE, house
 from orchestrator.app.background import leave_no_trace, make_state
 from orchestrator.app.edits import Edits
+from orchestrator.app.everywhere import external, notifier, version
 from orchestrator.app.logging import configure
 from orchestrator.app.rereading import Rereading
 from orchestrator.bus.broker import NatsBroker
@@ -41,7 +42,7 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             NatsBroker(
                 settings.state / "broker",
                 project=settings.project,
-                external=house.external(settings),
+                external=external(settings),
             )
         )
         bus = await stack.enter_async_context(listen(broker.address, broker.core_credentials))
@@ -65,8 +66,8 @@ async def outside(settings: Settings, lease: Lease) -> AsyncIterator[Outside]:
             store=store,
             secrets=house.secrets(settings),
             lease=lease,
-            notifier=house.notifier(settings),
-            version=house.version(),
+            notifier=notifier(settings),
+            version=version(),
             state_folder=str(settings.state),
         )
 

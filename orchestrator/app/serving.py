@@ -18,12 +18,13 @@ def serve(
         on_cluster.serve(settings)
         return
     gc.disable()  # until all is there (`on_machine.serve`): of what is imported nothing is garbage
-    from orchestrator.app import house, on_machine, unfit
+    from orchestrator.app import on_machine, unfit
+    from orchestrator.app.everywhere import external
     from orchestrator.app.standby import is_wanted
 
     if background and not is_wanted(settings.state):
         return
-    house.external(settings)
+    external(settings)
     if problems := [*settings.unservable, *filter(None, [unfit.refusal(settings)])]:
         raise ConfigError(problems)
     if follow is not None:

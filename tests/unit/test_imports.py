@@ -34,3 +34,9 @@ def test_keys_need_no_connection():
 def test_who_writes_a_plugin_set_needs_neither_a_controller_nor_the_models():
     program = "import orchestrator.app.cluster_apply, sys; print(*sys.modules)"
     assert not {"orchestrator.controller.loop", "nats", "pydantic"} & {*_said(program)}
+
+
+def test_a_controller_on_a_cluster_imports_nothing_of_other_machines():
+    program = "import orchestrator.app.on_cluster, orchestrator.runtime.kubernetes.runtime, sys; print(*sys.modules)"
+    others = {"cryptography", "sqlite3", "orchestrator.app.house", "orchestrator.catalog.catalog"}
+    assert not others & {*_said(program)}

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from nacl.signing import SigningKey
 
 from ntp.contract import egress_token
 from ntp.contract.egress_token import Claims
@@ -33,8 +32,8 @@ class Signer:
 
     def line(self, project: str) -> str:
         """Return the line of the proxy's file `keys`: a project and its public key."""
-        public = self._key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return f"{project} {base64.b64encode(public).decode()}"
+        public = base64.b64encode(self._key().verify_key.encode())
+        return f"{project} {public.decode()}"
 
     def kept(self, project: str) -> dict[str, bytes]:
         """Return what the project's Secret holds: `seed` for controllers, `keys` for the proxy, no secret."""
@@ -52,7 +51,7 @@ class Signer:
             ActionError: it declares more hosts than the proxy can be told.
         """
         message = egress_token.unsigned(claims(launch, issued=issued, bus=bus))
-        token = egress_token.signed(message, self._key().sign(message))
+        token = egress_token.signed(message, self._key().sign(message).signature)
         if len(token) > egress_token.LONGEST:
             words = (
                 f"its {len(hosts(launch, bus=bus))} hosts make a token of {len(token)} characters, and the"
@@ -61,8 +60,8 @@ class Signer:
             raise ActionError(words, reason="EgressTooLong", permanent=True)
         return token
 
-    def _key(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.seed)
+    def _key(self) -> SigningKey:
+        return SigningKey(self.seed)
 
 
 def hosts(launch: Launch, *, bus: bool = False) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from ntp.contract.names import Kind
 from ntp.contract.subjects import data_in
 from orchestrator import settings
-from orchestrator.app import house
+from orchestrator.app import everywhere
 from orchestrator.bus import server_binary
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import dial
@@ -272,7 +272,7 @@ async def test_a_nats_that_is_not_ours_is_one_setting(world, server, tmp_path):
     (project / "server.conf").write_text(documented(project, port))
     server.start([str(server_binary.find()), "-c", str(project / "server.conf")])
     environment = {"NTP_NATS": f"nats://127.0.0.1:{port}?keys=nats-keys"}
-    found = house.external(settings.find(environment=environment, cwd=project))
+    found = everywhere.external(settings.find(environment=environment, cwd=project))
     async with NatsBroker(tmp_path / "broker", project="theirs", external=found) as broker:
         assert broker.launch() is None
         assert broker.address() == f"127.0.0.1:{port}"
