@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from ntp.contract.names import Kind
+from ntp.contract.names import Channel, Kind
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.external import External
 from orchestrator.bus.keys import OPERATOR, make
 from orchestrator.spec.model import Desired
 from orchestrator.spec.rights import rights
+from orchestrator.spec.wiring import Edge
 from tests.worlds.specs import spec
 
 BETA = rights(Desired("test", 1, {"beta": spec("beta", Kind.STRATEGY)}), [])["beta"]
+THEIRS = External("nats.example:4222", make(OPERATOR).seed, b"")
 
 
 def _authority(folder: Path, times: list[float]) -> Authority:
-    theirs = External("nats.example:4222", make(OPERATOR).seed, b"")
-    return Authority(folder, project="test", external=theirs, now=lambda: times[-1])
+    return Authority(folder, project="test", external=THEIRS, now=lambda: times[-1])
 
 
 def test_an_account_is_the_same_text_until_it_says_something_else_and_later_then(tmp_path):
@@ -33,6 +34,18 @@ def test_an_account_is_the_same_text_until_it_says_something_else_and_later_then
     assert issued == sorted(set(issued))
     authority.forget("beta")
     assert claims.decode(authority.account_token(BETA))["sub"] != claims.decode(tokens[-1])["sub"]
+
+
+def test_the_next_controller_makes_the_same_text_of_a_few_bytes(tmp_path):
+    edges = [Edge(consumer="beta", channel=Channel.DATA, producer="feed")]
+    plugins = {"beta": spec("beta", Kind.STRATEGY), "feed": spec("feed", Kind.DATA_SOURCE)}
+    wired = rights(Desired("test", 1, plugins), edges)["beta"]
+    times = [1_900_000_000.0]
+    token = _authority(tmp_path / "keys", times).account_token(wired)
+    times.append(times[0] + 1000)
+    assert _authority(tmp_path / "keys", times).account_token(wired) == token
+    kept = [each for each in (tmp_path / "keys").iterdir() if "beta" in each.name]
+    assert len(token) > 10 * sum(each.stat().st_size for each in kept)
 
 
 def test_the_newest_of_those_that_are_gone_are_remembered(tmp_path):
