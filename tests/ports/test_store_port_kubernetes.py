@@ -13,6 +13,7 @@ from orchestrator.cluster.place import Place
 from orchestrator.decide.state import Record
 from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Event
+from orchestrator.store.kubernetes.beside import beside
 from orchestrator.store.kubernetes.documents import shard
 from orchestrator.store.kubernetes.lease import ClusterLease, Identity
 from orchestrator.store.kubernetes.packing import Document
@@ -336,3 +337,56 @@ async def test_one_that_cannot_be_written_keeps_no_other_from_being_written_at_t
     await writing.finish()
     assert writing.pending == 1
     assert len((await there.list(CONFIG_MAP, "ntp.dev/part=state")).items) == 1
+
+
+async def test_who_waits_for_several_waits_for_the_slowest_and_not_for_one_after_the_other(there):
+    texts = {Document(f"files.{number}", secret=True): "{}" for number in range(2)}
+    met = asyncio.Barrier(len(texts))
+
+    class Meeting:
+        def __getattr__(self, name):
+            return getattr(there, name)
+
+        async def create(self, kind, body):
+            await met.wait()
+            return await there.create(kind, body)
+
+    writing = Writing(Meeting(), "desk", epoch=lambda: 1, held=lambda: True, text=texts.get)
+    await writing.read()
+    for each in texts:
+        writing.change(each)
+    async with beside(writing.run()):
+        await writing.written(texts, within_s=20.0)
+
+
+async def test_who_clears_away_his_pieces_leaves_those_of_a_write_under_way(there):
+    long, short = (Document(f"setting.{each}", secret=True) for each in ("long", "short"))
+    texts = {long: os.urandom(1_500_000).hex(), short: "b"}
+    first, went_on = asyncio.Event(), asyncio.Event()
+
+    class Halting:
+        """A cluster that takes the second piece when the other document is written."""
+
+        def __getattr__(self, name):
+            return getattr(there, name)
+
+        async def create(self, kind, body):
+            if first.is_set() and "long" in body["metadata"]["name"]:
+                await went_on.wait()
+            made = await there.create(kind, body)
+            if "long" in body["metadata"]["name"]:
+                first.set()
+            return made
+
+    writing = Writing(Halting(), "desk", epoch=lambda: 1, held=lambda: True, text=texts.get)
+    await writing.read()
+    async with beside(writing.run()):
+        writing.change(long)
+        await first.wait()
+        writing.change(short)
+        await writing.written([short], within_s=20.0)
+        went_on.set()
+        await writing.written([long], within_s=20.0)
+    again = Writing(there, "desk", epoch=lambda: 1, held=lambda: True, text=texts.get)
+    found, damaged, _ = await again.read()
+    assert (found[long.name] == texts[long], damaged) == (True, [])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -22,6 +22,8 @@ PAUSE_S: Final = 1.0
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 RETRY_WAITED_S: Final = 1.0
 """The longest of them while somebody waits."""
+AT_ONCE: Final = 4
+"""Documents that are written at a time. None waits for another: whoever needs an order waits for each."""
 FAREWELL_S: Final = 5.0
 
 
@@ -46,6 +48,7 @@ class Writing:
         self._held = held
         self._text = text
         self._heads: dict[Document, Body] = {}
+        """Of each only its metadata: what it says is known to those whose text it is."""
         self._pieces: dict[Kind, set[str]] = {CONFIG_MAP: set(), SECRET: set()}
         self._due: dict[Document, float] = {}
         """When each changed document may be written, in the order in which they changed."""
@@ -54,10 +57,11 @@ class Writing:
         self._written: dict[Document, int] = {}
         """Number of the last change of each document: of all, and of those that are written."""
         self._waiters = 0
-        self._urgent = asyncio.Event()
-        """Somebody waits: the pause after a failure ends."""
+        self._failures = 0
+        self._resumes = 0.0
+        """When the pause after a failure ends."""
         self._passed = asyncio.Condition()
-        self._under_way = 0
+        self._under_way: set[Document] = set()
         self._wake = asyncio.Event()
         self.failure = ""
         """Why the last write was not done; empty: it was."""
@@ -93,7 +97,7 @@ class Writing:
                     self._heads[document] = _doubted(body)
                     damaged.append(document.name)
                 else:
-                    self._heads[document] = body
+                    self._heads[document] = _bare(body)
                     found[document.name] = text
             # Those that no head names are of a write that was cut off; of a stripped one nobody knows.
             self._pieces[kind] = {
@@ -124,8 +128,8 @@ class Writing:
             return all(self._written.get(each, 0) >= number for each, number in wanted.items())
 
         self._waiters += 1
+        self._resumes = 0.0
         self._wake.set()
-        self._urgent.set()
         try:
             async with asyncio.timeout(within_s), self._passed:
                 await self._passed.wait_for(done)
@@ -140,34 +144,39 @@ class Writing:
     @property
     def pending(self) -> int:
         """How many documents wait to be written, or are being written."""
-        return len(self._due) + self._under_way
+        return len(self._due) + len(self._under_way)
 
     async def run(self) -> None:
         """For ever."""
-        failures = 0
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
-            await self._wait()
-            document = min(self._due, key=self._due.__getitem__)
+            document = await self._next()
             try:
                 if not self._held():
                     raise ConflictError("the lease is not held: nothing is written")
                 await self._write(document)
             except NtpError as error:
-                pause = RETRY_S[min(failures, len(RETRY_S) - 1)]
-                failures += 1
-                if not self.failure:
-                    log.warning("store.write.failed", document=document.name, cause=str(error))
-                self.failure = str(error)
-                if self._waiters:
-                    pause = min(pause, RETRY_WAITED_S)
-                self._urgent.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._urgent.wait()
+                self._pause(document, error)
             else:
                 if self.failure:
                     log.info("store.write.restored")
-                failures, self.failure = 0, ""
+                self._failures, self._resumes, self.failure = 0, 0.0, ""
+
+    def _pause(self, document: Document, error: NtpError) -> None:
+        """Begin nothing for a while; those that are under way and fail with it are the same failure."""
+        if not self.failure:
+            log.warning("store.write.failed", document=document.name, cause=str(error))
+        self.failure = str(error)
+        now = time.monotonic()
+        if now < self._resumes:
+            return
+        pause = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
+        self._resumes = now + (min(pause, RETRY_WAITED_S) if self._waiters else pause)
 
     async def finish(self, *, within_s: float = FAREWELL_S) -> None:
         """Write what is left, if that is possible in so short a time."""
@@ -181,13 +190,16 @@ class Writing:
                     except NtpError as error:
                         log.warning("store.write.lost", document=document.name, cause=str(error))
 
-    async def _wait(self) -> None:
+    async def _next(self) -> Document:
+        """Return the document whose turn it is; one that is being written waits for that."""
         while True:
             self._wake.clear()
+            waiting = {each: at for each, at in self._due.items() if each not in self._under_way}
+            first = min(waiting, key=waiting.__getitem__, default=None)
+            due = None if first is None else max(waiting[first], self._resumes)
             now = time.monotonic()
-            due = min(self._due.values(), default=None)
-            if due is not None and due <= now:
-                return
+            if first is not None and due is not None and due <= now:
+                return first
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if due is None else due - now):
                     await self._wake.wait()
@@ -195,7 +207,7 @@ class Writing:
     async def _write(self, document: Document) -> None:
         """Write what it is now; a change that comes meanwhile is another write."""
         del self._due[document]
-        self._under_way += 1
+        self._under_way.add(document)
         number = self._changed.get(document, 0)
         try:
             text = self._text(document)
@@ -207,7 +219,8 @@ class Writing:
             self._due.setdefault(document, time.monotonic())
             raise
         finally:
-            self._under_way -= 1
+            self._under_way.discard(document)
+            self._wake.set()
         self._written[document] = number
         if document in self._due:
             self._due[document] = time.monotonic() + PAUSE_S
@@ -226,8 +239,8 @@ class Writing:
                 with suppress(ConflictError):
                     await self._cluster.create(document.kind, each)
                 self._pieces[document.kind].add(name_of(each))
-        self._heads[document] = await self._replace(document, head, known)
-        await self._sweep(document.kind)
+        self._heads[document] = _bare(await self._replace(document, head, known))
+        await self._sweep(document)
 
     async def _replace(self, document: Document, head: Body, known: Body | None) -> Body:
         for _ in range(3):
@@ -251,23 +264,27 @@ class Writing:
         self.writes += 1
         await self._cluster.delete(document.kind, name_of(known))
         del self._heads[document]
-        await self._sweep(document.kind)
+        await self._sweep(document)
 
-    async def _sweep(self, kind: Kind) -> None:
-        """Delete the pieces that no head names any more."""
-        named = set(_named(head for each, head in self._heads.items() if each.kind is kind))
-        for name in sorted(self._pieces[kind] - named):
+    async def _sweep(self, document: Document) -> None:
+        """Delete the pieces of a document that its head names no more; those of others may be of writes under way."""
+        there, own = self._pieces[document.kind], packing.object_name(self._release, document)
+        head = self._heads.get(document)
+        named = packing.notes_of(head).get(packing.PIECES, "").split() if head is not None else []
+        cut = {name for name in there if name.rpartition(".")[0] == own}
+        for name in sorted(cut.difference(named)):
             self.writes += 1
-            await self._cluster.delete(kind, name)
-            self._pieces[kind].discard(name)
-
-
-def _named(heads: Iterable[Body]) -> Iterable[str]:
-    for head in heads:
-        yield from packing.notes_of(head).get(packing.PIECES, "").split()
+            await self._cluster.delete(document.kind, name)
+            there.discard(name)
 
 
 def _doubted(body: Body) -> Body:
     """Return a damaged head without its sum, by which it would pass for one that need not be written."""
     notes = {key: told for key, told in packing.notes_of(body).items() if key != packing.SUM}
-    return {**body, "metadata": {**body["metadata"], "annotations": notes}}
+    return _bare({"metadata": {**body["metadata"], "annotations": notes}})
+
+
+def _bare(body: Body) -> Body:
+    """Return an object without what it says, and without who wrote which field of it."""
+    metadata = {key: told for key, told in body["metadata"].items() if key != "managedFields"}
+    return {"metadata": metadata}
