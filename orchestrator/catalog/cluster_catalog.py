@@ -58,6 +58,8 @@ class ClusterCatalog:
         self._python = python
         self._pythons: dict[str, Path] = {}
         self._answers: dict[Wanted, Artifact] = {}
+        self._made: dict[tuple[str, str], Artifact] = {}
+        """By plugin and image: a thousand entries of one plugin share what is known of it."""
 
     async def resolve(
         self, wanted: Sequence[Wanted]
@@ -132,10 +134,13 @@ class ClusterCatalog:
                 Fault(f"what '{wanted.plugin}' was when it was applied is not known", "apply anew")
             )
         asked = listed if wanted.pinned is None else listed.at(wanted.pinned)
-        return of_manifest(
-            manifest,
-            digest=asked.digest or "",
-            code=Path(),
-            origin="bundled",
-            image=str(asked),
-        )
+        key = (manifest.name, str(asked))
+        if key not in self._made:
+            self._made[key] = of_manifest(
+                manifest,
+                digest=asked.digest or "",
+                code=Path(),
+                origin="bundled",
+                image=str(asked),
+            )
+        return self._made[key]

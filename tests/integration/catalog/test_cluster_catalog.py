@@ -27,10 +27,8 @@ def catalog(tmp_path):
 
 
 def wanted(plugin, **more):
-    given = {"source": None, "image": None, "version": None} | more
-    return Wanted(
-        name=plugin, kind="strategy", plugin=plugin, place=Place("pluginset/desk", 3, 5), **given
-    )
+    given = {"name": plugin, "source": None, "image": None, "version": None} | more
+    return Wanted(kind="strategy", plugin=plugin, place=Place("pluginset/desk", 3, 5), **given)
 
 
 async def test_a_bundled_plugin_is_the_image_that_the_release_lists(catalog):
@@ -43,6 +41,12 @@ async def test_a_bundled_plugin_is_the_image_that_the_release_lists(catalog):
     assert environment.image.reference == LISTED["momentum_strategy"]
     assert environment.python == PYTHON
     assert await catalog.image_of(artifact) == DIGEST
+
+
+async def test_entries_of_one_plugin_share_what_is_known_of_it(catalog):
+    asked = [wanted("momentum_strategy", name=name) for name in ("one", "another")]
+    found, _ = await catalog.resolve(asked)
+    assert found["one"] is found["another"]
 
 
 async def test_one_of_an_older_revision_is_the_image_of_then(catalog):
