@@ -9,6 +9,7 @@ from orchestrator.spec.declared import Declared
 from orchestrator.spec.model import Artifact
 
 LINES_AN_ENTRY = 8
+PLUGINS = ("replay_data", "rsi_indicator", "bollinger_strategy", "paper_executor")
 TEMPLATE = {
     Kind.DATA_SOURCE: """\
     - name: {name}

@@ -25,7 +25,13 @@ class Cluster:
     """Made by `cluster`; servers are known by their number."""
 
     def __init__(
-        self, folder: Path, ports: Sequence[tuple[int, int]], ways: Ways | None, interval: str
+        self,
+        folder: Path,
+        ports: Sequence[tuple[int, int]],
+        ways: Ways | None,
+        *,
+        interval: str,
+        store: int,
     ) -> None:
         authority = Authority(folder / "keys", project="theirs")
         self._folder = folder
@@ -40,7 +46,7 @@ class Cluster:
             system_credentials=authority.system_credentials(),
         )
         ours = Embedded(folder / "ours", authority, project="theirs")
-        conf = ours._text(Identity(port=1, server_name="X", store=1 << 30))
+        conf = ours._text(Identity(port=1, server_name="X", store=store))
         self._conf = conf.replace("  type: full\n", f'  type: full\n  interval: "{interval}"\n')
 
     def address(self, number: int) -> str:
@@ -124,11 +130,12 @@ def cluster(
     ways: Ways | None = None,
     alone: bool = False,
     interval: str = "1m",
+    store: int = 1 << 30,
 ) -> Iterator[Cluster]:
     """Start servers that find each other; whoever uses them waits for what he needs.
 
     `alone`: the first of them, as if there were no others. `interval`: in which each compares its
-    accounts with those of another; a minute is its default.
+    accounts with those of another; a minute is its default. `store`: bytes that streams may reserve.
     """
     folder.mkdir()
     with ExitStack() as stack:
@@ -136,7 +143,8 @@ def cluster(
         for each in found:
             each.bind(("127.0.0.1", 0))
         ports = [each.getsockname()[1] for each in found]
-    made = Cluster(folder, list(zip(ports[:size], ports[size:], strict=True)), ways, interval)
+    pairs = list(zip(ports[:size], ports[size:], strict=True))
+    made = Cluster(folder, pairs, ways, interval=interval, store=store)
     try:
         if alone:
             made.start(0, alone=True)
