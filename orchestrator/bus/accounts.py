@@ -17,13 +17,17 @@ _SET = "set resolver: {type: full, allow_delete: true}"
 _NO_RESOLVER = f"the broker keeps no accounts that are pushed to it; {_SET}"
 
 
+Given = Rights | tuple[Import, ...]
+"""What an account is given; a tuple: what CORE captures. Its token is 18 KB, and the same whenever made."""
+
+
 class Accounts:
     """Pushes as a user of the system account.
 
     `told`: what servers have and should have, by public key; kept up to date here.
     """
 
-    def __init__(self, system: Life, authority: Authority, told: dict[str, str]) -> None:
+    def __init__(self, system: Life, authority: Authority, told: dict[str, Given]) -> None:
         self._system = system
         self._authority = authority
         self._told = told
@@ -59,13 +63,11 @@ class Accounts:
 
     async def push_core(self, captured: Sequence[Import], held: Mapping[str, str]) -> None:
         """Push the controller's account; before it, those of whom it captures."""
-        token = self._authority.core_token(captured)
-        await self._push(self._authority.core, token, held)
+        await self._push(self._authority.core, tuple(captured), held)
 
     async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
         """Push one whose claims differ from what is held; nobody else notices."""
-        key = self._authority.account(rights.instance)
-        await self._push(key, self._authority.account_token(rights), held)
+        await self._push(self._authority.account(rights.instance), rights, held)
 
     async def delete(self, accounts: Mapping[str, str]) -> None:
         """Cut plugins off: name -> public key. Their keys are forgotten with them."""
@@ -85,18 +87,19 @@ class Accounts:
         """
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(token: str) -> None:
+        async def one(given: Given) -> None:
             async with limit:
-                await self.update(token)
+                await self.update(self._token(given))
 
         with ungrouped():
             async with asyncio.TaskGroup() as tasks:
-                for token in self._told.values():
-                    tasks.create_task(one(token))
+                for given in self._told.values():
+                    tasks.create_task(one(given))
         gone = {key: key for key in self._authority.buried() if key not in self._told}
         if gone:
             await self._delete(gone)
-        return await self._heard(self._told[self._authority.core.public], joined)
+        core = self._token(self._told[self._authority.core.public])
+        return await self._heard(core, joined)
 
     async def _heard(self, token: str, joined: frozenset[str]) -> frozenset[str]:
         """Tell of one account and return who has heard it, and with it all that was said before."""
@@ -135,11 +138,16 @@ class Accounts:
         refused = "must be enabled" in str((answer.get("error") or {}).get("description"))
         return f"the broker forgets no account; {_SET}" if refused else ""
 
-    async def _push(self, key: Key, token: str, held: Mapping[str, str]) -> None:
-        old = held.get(key.public)
+    async def _push(self, key: Key, given: Given, held: Mapping[str, str]) -> None:
+        old, token = held.get(key.public), self._token(given)
         if old is None or claims.meaning(old) != claims.meaning(token):
             await self.update(token)
-        self._told[key.public] = token
+        self._told[key.public] = given
+
+    def _token(self, given: Given) -> str:
+        if isinstance(given, Rights):
+            return self._authority.account_token(given)
+        return self._authority.core_token(given)
 
     async def update(self, token: str) -> None:
         """Push one account's token."""

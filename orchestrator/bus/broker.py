@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from orchestrator.bus import canary, servers
-from orchestrator.bus.accounts import Accounts
+from orchestrator.bus.accounts import Accounts, Given
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.captured import NatsCaptures
 from orchestrator.bus.client import Life, dial
@@ -56,7 +56,7 @@ class NatsBroker:
         self._lives = contextlib.AsyncExitStack()
         self._running = contextlib.AsyncExitStack()
         self._joining = Joining()
-        self._told: dict[str, str] = {}
+        self._told: dict[str, Given] = {}
         self._system: Life | None = None
         self._core: Life | None = None
         self._applied: dict[str, Rights] | None = None
