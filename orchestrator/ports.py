@@ -108,7 +108,8 @@ class Broker(Protocol):
         """Make accounts, streams and consumers exactly these; disturb nobody whose rights stay.
 
         `granted` is told each instance that may be started, as soon as it may: nothing that it says
-        is lost then. Returns those that were refused something, and what; all others may be started.
+        is lost then. Returns those that were refused something, and what, under the empty name what
+        could not be removed; all others may be started.
         """
 
     @property

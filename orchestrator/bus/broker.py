@@ -135,15 +135,16 @@ class NatsBroker:
             )
             streams = Streams(await self._core_life(), replicas=self._replicas)
             refused = await granting.carry_out(streams, rights)
-            await self._delete(accounts, gone)
-            # Who was refused may run on as he was: what he reads is left to him.
-            if before is None:
-                await streams.prune(rights, sparing=refused)
-            else:
-                await streams.remove(
-                    before,
-                    {**rights, **{name: before[name] for name in refused.keys() & before.keys()}},
-                )
+            try:
+                await self._delete(accounts, gone)
+                # Who was refused may run on as he was: what he reads is left to him.
+                if before is None:
+                    await streams.prune(rights, sparing=refused)
+                else:
+                    spared = {name: before[name] for name in refused.keys() & before.keys()}
+                    await streams.remove(before, {**rights, **spared})
+            except ActionError as error:
+                return {**refused, "": error}
             if not refused:
                 self._applied = dict(rights)
             return refused

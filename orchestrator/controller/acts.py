@@ -183,6 +183,7 @@ class Acts:
         await self._launches.prepare(entry.now)
         if self._outside.bus.listening_since is None:
             raise UnreachableError("the broker does not answer; a change waits until it does")
+        await self._rights.stand(name)
         self._accepted(name)
 
     async def _remove(self, action: Remove) -> None:
@@ -239,6 +240,11 @@ class Acts:
         strategies = [each for each in entries if entries[each].now.spec.kind is Kind.STRATEGY]
         message = Control(0, halt=halts.told(name, strategies))
         await self._outside.bus.control(name, msgspec.to_builtins(message))
+
+    def take_back(self, name: str, refusal: ActionError) -> None:
+        """What an instance was refused it is not refused any more."""
+        if name in self._desk.book.entries and self._memories.of(name).refusal == str(refusal):
+            self._accepted(name)
 
     def _accepted(self, name: str) -> None:
         self._memories.put(name, accepted(self._memories.of(name)))

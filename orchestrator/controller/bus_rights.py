@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from orchestrator.controller.journal import Journal
-from orchestrator.errors import ActionError, NtpError, UnreachableError
+from orchestrator.errors import ActionError, UnreachableError
 from orchestrator.ports import Broker
 from orchestrator.spec.model import Desired, Rights
 from orchestrator.spec.rights import concerned, rights
@@ -29,14 +29,16 @@ class BusRights:
         self._compared: Mapping[str, Rights] | None = None
         """What the broker was last made to be, but for what it refused; None: unknown."""
         self._refused: Mapping[str, ActionError] = {}
-        """Whom, in the last try that was not given up."""
+        """Whom, in the last try that was not given up; under the empty name, what could not be removed."""
+        self._outdated: set[str] = set()
+        """Whom something concerns that was wanted after the last try began."""
         self._standing: dict[str, Rights] = {}
         """By instance, what the broker is known to have; others may still be made."""
         self._doubts = 0
         self._trying = False
         self._begun = self._ended = 0
         """Numbers of tries: of the last that was begun, and of the last that was not cancelled."""
-        self._failure: NtpError | None = None
+        self._failure: Exception | None = None
         """By which that one was given up."""
         self._news: dict[str | None, asyncio.Event] = {}
         """Who waits: by instance for its own rights, None for those of all; set at the end of a try too."""
@@ -48,8 +50,7 @@ class BusRights:
             fresh = dict(rights(desired, edges(desired)))
             leaving = {name: each for name, each in self._wanted.items() if name not in fresh}
             wanted = {**leaving, **fresh}
-            for name in concerned(wanted, self._wanted):
-                self._standing.pop(name, None)
+            self._outdated |= concerned(wanted, self._wanted)
             self._wanted = wanted
             self._for = desired
         gone = [
@@ -77,10 +78,20 @@ class BusRights:
     def settled(self) -> bool:
         return self.compared and not self._refused
 
+    @property
+    def refused(self) -> Mapping[str, ActionError]:
+        """Who was refused something when the broker was asked last, and what."""
+        return self._refused
+
+    @property
+    def unasked(self) -> bool:
+        """Something is wanted now for which the broker, which answers, was not asked yet."""
+        return not self.compared and self._failure is None
+
     async def ensure(self) -> None:
         """Make the broker what is wanted. UnreachableError, ActionError: it is not, for now."""
 
-        def why() -> NtpError | None:
+        def why() -> Exception | None:
             return self._failure or next(iter(self._refused.values()), None)
 
         await self._until(lambda: self.settled, why)
@@ -92,18 +103,22 @@ class BusRights:
     async def stand(self, name: str) -> None:
         """Return when an instance has its rights, while those of others may still be made.
 
-        UnreachableError, ActionError: it has not, for now.
+        UnreachableError, ActionError: it has not, for now. What it is refused is asked for again by
+        `ensure` alone: it compares everybody, whoever was refused something.
         """
+        if self.compared and name in self._refused:
+            raise self._refused[name]
 
-        def why() -> NtpError | None:
-            return self._failure or self._refused.get(name)
+        def stands() -> bool:
+            known = self._standing.get(name) == self._wanted.get(name)
+            return known and name not in self._outdated
 
-        await self._until(lambda: self._standing.get(name) == self._wanted.get(name), why, name)
+        await self._until(stands, lambda: self._refused.get(name) or self._failure, name)
 
     async def _until(
         self,
         reached: Callable[[], bool],
-        why: Callable[[], NtpError | None],
+        why: Callable[[], Exception | None],
         name: str | None = None,
     ) -> None:
         """Return once it is reached, or raise why a try that began after the call did not reach it."""
@@ -124,14 +139,19 @@ class BusRights:
         number, doubts, wanted = self._begun, self._doubts, dict(self._wanted)
         self._compared = None
         # What is taken from somebody now may be taken halfway.
-        self._standing = {n: each for n, each in self._standing.items() if wanted.get(n) == each}
+        self._standing = {
+            name: each
+            for name, each in self._standing.items()
+            if wanted.get(name) == each and name not in self._outdated
+        }
+        self._outdated = set()
 
         def granted(name: str) -> None:
             if doubts == self._doubts:
                 self._standing[name] = wanted[name]
                 self._tell(name)
 
-        failure: NtpError | None = None
+        failure: Exception | None = None
         refused: Mapping[str, ActionError] = {}
         try:
             try:
@@ -140,7 +160,7 @@ class BusRights:
                     await self._keys_kept()
             except TimeoutError:
                 failure = UnreachableError("the broker took too long to take over the accounts")
-            except NtpError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits is told, a bug too
                 failure = error
             self._ended, self._failure, self._refused = number, failure, refused
             if failure is None and doubts == self._doubts:

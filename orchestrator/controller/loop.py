@@ -17,15 +17,16 @@ from orchestrator.controller.durations import Durations
 from orchestrator.controller.parking import Parking
 from orchestrator.controller.picture import BROKER, awaited, changed
 from orchestrator.controller.retries import Retries
+from orchestrator.controller.rights_keeping import RightsKeeping
 from orchestrator.controller.rooms import Rooms
 from orchestrator.decide.actions import Action, Halt, Push, Remove, Start, Stop, Update, Wait
 from orchestrator.decide.context import Context
 from orchestrator.decide.plan import plan
 from orchestrator.decide.state import Hashes, Instance, Observed, Phase
 from orchestrator.decide.wind_down import wind_down
-from orchestrator.errors import ActionError, ConflictError, NtpError, UnreachableError
+from orchestrator.errors import ActionError, ConflictError, UnreachableError
 
-LOOK, RIGHTS = "look at the runtime", "rights on the bus"
+LOOK = "look at the runtime"
 _DOING = {
     Start: "is being started",
     Stop: "is being stopped",
@@ -47,14 +48,13 @@ class Loop:
         self._outside = rooms.outside
         self._retries = Retries(rooms.outside.tempo)
         self._finished: set[str] = set()
-        self._broker_life = ""
         self._turn = asyncio.Event()
         self._asked = asyncio.Event()
         """Somebody waits for the next pass."""
         self._began = -math.inf
         """When the last pass was, on the loop's clock."""
-        self._ensuring = False
         self.agenda = Agenda()
+        self._rights = RightsKeeping(rooms, self.agenda, self._retries)
         self.parking = Parking(rooms.outside.tempo)
         self.observed = Observed(instances=None)
         self.looked = rooms.outside.now()
@@ -145,7 +145,9 @@ class Loop:
                 marked |= changed(before, self.observed.instances)
             for action in self._plan(self.observed.instances, marked):
                 self._take_up(action, self.observed.instances.get(action.name), tasks)
-            self._keep_rights(self.observed.instances, tasks)
+            instances = self.observed.instances
+            desired = self._rooms.desk.desired(self.observed.records)
+            self._rights.keep(desired, instances, tasks, ours=bool(self._system(instances)))
         self._outside.bus.attend(closely=bool(self.going) or awaited(self.observed))
         self.done, self.revision = number, revision
         turn, self._turn = self._turn, asyncio.Event()
@@ -241,39 +243,6 @@ class Loop:
         self._retries.later(name, self._clock())
         self.postponed[name] = f"{reason}: {message}"
         self._rooms.journal.warn(name, reason, message)
-
-    def _keep_rights(self, instances: Mapping[str, Instance], tasks: asyncio.TaskGroup) -> None:
-        """Have the broker know the rights that are wanted now, also when nobody is started."""
-        rights, broker = self._rooms.rights, instances.get(BROKER)
-        alive = {name for name, each in instances.items() if each.phase is not Phase.EXITED}
-        desired = self._rooms.desk.desired(self.observed.records)
-        rights.want(desired, alive)
-        life = broker.id if broker is not None and broker.phase is Phase.RUNNING else ""
-        if life != self._broker_life:
-            self._broker_life = life
-            rights.doubt()
-        served = bool(life) or not self._system(instances)
-        idle = self._ensuring or rights.settled or self._rooms.desk.down is not None
-        if idle or not served or not self._rooms.desk.book.entries:
-            return
-        due = self._retries.due(RIGHTS, self._clock())
-        if due is not None:
-            self.agenda.remind(RIGHTS, due)
-            return
-        self._ensuring = True
-        tasks.create_task(self._ensure())
-
-    async def _ensure(self) -> None:
-        try:
-            await self._rooms.rights.ensure()
-        except NtpError:
-            # Told by the condition BrokerReady.
-            self.agenda.remind(RIGHTS, self._retries.later(RIGHTS, self._clock()))
-        else:
-            self._retries.done(RIGHTS)
-        finally:
-            self._ensuring = False
-            self.agenda.wake()
 
     def _system(self, instances: Iterable[str]) -> frozenset[str]:
         """Return who comes before all plugins: our broker, as long as there is anybody to serve."""

@@ -102,6 +102,8 @@ class Telling:
                 break
             await self._turn(ends)
         why = "" if done else "the broker does not answer; what comes is not captured yet"
+        for name in sorted(rights.refused.keys() & set(names)) if done else ():
+            done, why = False, str(rights.refused[name])
         return Capturing(sorted(names), done, why)
 
     def check(self, name: str | None) -> None:

@@ -138,12 +138,16 @@ class MemoryBroker:
         self._machine = machine
         self._external = external
         self.port = 4222
-        self.ensured: list[Mapping[str, object]] = []
+        self.ensured: list[Mapping[str, Rights]] = []
         self.problems: tuple[str, ...] = ()
         self.letters = MemoryLetters()
         self.taps: list[Rights] = []
         self.rotated: list[str] = []
         self.away = False
+        self.full: frozenset[str] = frozenset()
+        """Of whom a stream is refused, and so whoever reads one of theirs: as by a store that is full."""
+        self.bug: Exception | None = None
+        self.tries = 0
 
     def launch(self) -> Launch | None:
         if self._external:
@@ -168,15 +172,24 @@ class MemoryBroker:
         return f"127.0.0.1:{self.port}"
 
     async def ensure(
-        self, rights: Mapping[str, object], granted: Callable[[str], None] = lambda _: None
+        self, rights: Mapping[str, Rights], granted: Callable[[str], None] = lambda _: None
     ) -> Mapping[str, ActionError]:
+        self.tries += 1
         await asyncio.sleep(0)
+        if self.bug is not None:
+            raise self.bug
         if self.away or (not self._external and "broker" not in self._machine.running()):
             raise UnreachableError("the broker does not answer")
         self.ensured.append(dict(rights))
-        for name in rights:
+        lost = {each for name in self.full & rights.keys() for each in rights[name].streams}
+        refused = {
+            name: ActionError("there is no room for a stream", reason="BrokerStreams")
+            for name, item in rights.items()
+            if not lost.isdisjoint((*item.streams, *(each.stream for each in item.consumers)))
+        }
+        for name in rights.keys() - refused.keys():
             granted(name)
-        return {}
+        return refused
 
     def credentials(self, instance: str) -> bytes:
         if not self.ensured or instance not in self.ensured[-1]:

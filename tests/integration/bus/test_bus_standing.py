@@ -165,6 +165,31 @@ async def test_who_wants_something_else_by_now_is_not_told_of_a_try_for_less(bus
     assert "alpha" in {each.account for each in bus_rights.wanted[FINE[0]].imports}
 
 
+async def test_who_is_read_by_somebody_that_came_during_a_try_waits_for_the_next(
+    bus_rights, keys, refusing
+):
+    """A source, whose own rights are as they were; the strategy's place in its stream is not there."""
+    alone = {"whiskey": spec("whiskey", Kind.DATA_SOURCE)}
+    _want(bus_rights, alone)
+    places = []
+
+    async def stand() -> None:
+        await bus_rights.stand("whiskey")
+        async with refusing.core() as core:
+            places.append((await core.ask("$JS.API.CONSUMER.NAMES.MD_whiskey"))["consumers"])
+
+    async with asyncio.TaskGroup() as tasks:
+
+        def told() -> None:
+            keys.told = lambda: None
+            _want(bus_rights, alone | {FINE[0]: PLUGINS[FINE[0]]})
+            tasks.create_task(stand())
+
+        keys.told = told
+        await bus_rights.ensure()
+    assert places == [[FINE[0]]]
+
+
 async def test_a_doubt_that_comes_in_the_middle_is_not_forgotten(bus_rights, keys):
     _want(bus_rights, _without("zulu"))
     doubts = iter([True])
