@@ -139,8 +139,9 @@ class Acts:
                 epoch=epoch,
                 last_end=_last_end(self._memories.of(name)),
             )
-            await self._rights.kept()
         async with self._starting:
+            if name != BROKER:
+                await self._rights.kept()
             record = self._memories.of(name)
             if name != BROKER and not self._desk.wants(name, action.generation, record):
                 return  # a person changed his mind while requirements were installed

@@ -106,7 +106,7 @@ class BusRights:
         UnreachableError, ActionError: it has not, for now. What it is refused is asked for again by
         `ensure` alone: it compares everybody, whoever was refused something.
         """
-        if self.compared and name in self._refused:
+        if name in self._refused and self.compared:
             raise self._refused[name]
 
         def stands() -> bool:

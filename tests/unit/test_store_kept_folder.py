@@ -1,5 +1,6 @@
 """Private files are kept as they change, and are there for the next controller."""
 
+import asyncio
 import stat
 
 import pytest
@@ -23,6 +24,31 @@ def test_what_changes_is_kept_and_what_goes_is_forgotten(tmp_path):
     (tmp_path / "keys" / "account.rsi.nk").write_bytes(b"SB\n")
     kept.keep()
     assert store.files() == {"account.rsi.nk": b"SB\n"}
+
+
+async def test_those_who_wait_for_what_is_there_now_share_looks(tmp_path):
+    """A thousand starts wait for as many credentials; each look reads the whole folder."""
+
+    class Counted(ClusterStore):
+        looks = 0
+
+        def keep_files(self, files):
+            self.looks += 1
+            super().keep_files(files)
+
+    store, folder = Counted(), tmp_path / "keys"
+    kept = KeptFolder(folder, store, vital="account.CORE.nk")
+    kept.restore()
+
+    async def start(name: str) -> None:
+        (folder / f"account.{name}.nk").write_bytes(b"S")
+        await kept.kept()
+        assert f"account.{name}.nk" in store.files()
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(100):
+            tasks.create_task(start(f"p{number}"))
+    assert store.looks < 50
 
 
 def test_the_next_controller_finds_them_and_no_others(tmp_path):

@@ -5,6 +5,7 @@ Its owner knows files and nothing of a cluster; here they are looked at, and wha
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from orchestrator.store.kubernetes.store import ClusterStore
 
 EVERY_S: Final = 0.2
 LOOKS: Final = 20
+REST: Final = 10
+"""So many times what a look took lies between two: a thousand starts ask for one each."""
 
 
 class KeptFolder:
@@ -25,6 +28,11 @@ class KeptFolder:
         self._store = store
         self._vital = vital
         self._known: Mapping[str, tuple[int, int, int]] = {}
+        self._looks = 0
+        self._whole = False
+        """What the last look found: see `keep`."""
+        self._rested = 0.0
+        """When the next may be."""
 
     def restore(self) -> None:
         """Write the files that were kept, and no others: before anybody uses the folder.
@@ -52,19 +60,37 @@ class KeptFolder:
         """For ever; what changed last is kept at the end, too."""
         try:
             while True:
-                self.keep()
-                await asyncio.sleep(EVERY_S)
+                self._look()
+                await asyncio.sleep(max(EVERY_S, self._rested - time.monotonic()))
         finally:
             self.keep()
 
     async def kept(self) -> None:
         """Return when the files as they are now are kept. UnreachableError: they cannot be."""
         for _ in range(LOOKS):
-            if self.keep():
+            if await self._looked():
                 await self._store.files_kept()
                 return
             await asyncio.sleep(EVERY_S)
         raise UnreachableError("the keys of the bus changed at each look")
+
+    async def _looked(self) -> bool:
+        """Return what a look found that began after this call; all who wait for it share it."""
+        asked = self._looks
+        while self._looks == asked:
+            rest = self._rested - time.monotonic()
+            if rest > 0:
+                await asyncio.sleep(rest)
+            else:
+                self._look()
+        return self._whole
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        self._looks += 1
+        self._whole = self.keep()
+        now = time.monotonic()
+        self._rested = now + REST * (now - began)
 
     def keep(self) -> bool:
         """Keep what changed since the last look. False: they change at this moment."""
