@@ -17,7 +17,7 @@ from ntp.contract.names import Channel, Kind
 from orchestrator.bus.broker import NatsBroker
 from orchestrator.bus.client import Life, dial
 from orchestrator.bus.external import External
-from orchestrator.errors import ActionError, UnreachableError
+from orchestrator.errors import ActionError, NtpError
 from orchestrator.spec.model import Desired, PluginSpec, Rights
 from orchestrator.spec.rights import rights
 from orchestrator.spec.wiring import Edge
@@ -61,8 +61,9 @@ async def ensured(
     while True:
         try:
             return await broker.ensure(wanted, granted)
-        except UnreachableError:
-            assert time.monotonic() < end
+        except NtpError:  # refusals too: a server that has just joined has no JetStream yet
+            if time.monotonic() > end:
+                raise
             await asyncio.sleep(0.02)
 
 
