@@ -244,7 +244,7 @@ class Acts:
 
     def take_back(self, name: str, refusal: ActionError) -> None:
         """What an instance was refused it is not refused any more."""
-        if name in self._desk.book.entries and self._memories.of(name).refusal == str(refusal):
+        if self._memories.of(name).refusal == str(refusal):
             self._accepted(name)
 
     def _accepted(self, name: str) -> None:

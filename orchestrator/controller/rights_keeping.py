@@ -68,7 +68,8 @@ class RightsKeeping:
             self._retries.done(RIGHTS)
         finally:
             self._ensuring = False
-            for name in before.keys() - rights.refused.keys():
+            entries = self._rooms.desk.book.entries
+            for name in (before.keys() - rights.refused.keys()) & entries.keys():
                 # Its start need not wait for the next of its own tries.
                 self._rooms.acts.take_back(name, before[name])
                 self._agenda.mark(name)

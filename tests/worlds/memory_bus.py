@@ -146,6 +146,8 @@ class MemoryBroker:
         self.away = False
         self.full: frozenset[str] = frozenset()
         """Of whom a stream is refused, and so whoever reads one of theirs: as by a store that is full."""
+        self.stays: ActionError | None = None
+        """What cannot be removed."""
         self.bug: Exception | None = None
         self.tries = 0
 
@@ -189,7 +191,7 @@ class MemoryBroker:
         }
         for name in rights.keys() - refused.keys():
             granted(name)
-        return refused
+        return refused if self.stays is None else {**refused, "": self.stays}
 
     def credentials(self, instance: str) -> bytes:
         if not self.ensured or instance not in self.ensured[-1]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from orchestrator.errors import ActionError
 from tests.worlds.house import FAST, FLEET, TEMPO
 from tests.worlds.memory import eventually
 
@@ -80,3 +81,20 @@ async def test_a_bug_that_is_met_in_the_broker_ends_nobody(house):
         assert set(house.machine.running()) >= before
         house.broker.bug = None
         await eventually(lambda: "zulu" in house.machine.running())
+
+
+async def test_what_cannot_be_removed_holds_up_nobody(house):
+    house.tempo = replace(TEMPO, first_retry=timedelta(milliseconds=50), longest_retry=SHORT)
+    house.broker.stays = ActionError("a stream of somebody who is gone stays")
+    async with house.controlled() as controller:
+        *_, outcome = await house.apply(MORE)
+        assert outcome.ready
+        (broker,) = [
+            each
+            for each in (await controller.status(None)).conditions
+            if each.type == "BrokerReady"
+        ]
+        assert (broker.status, broker.message) == (False, "a stream of somebody who is gone stays")
+        tries, house.broker.stays = house.broker.tries, None
+        await eventually(lambda: house.broker.tries > tries)
+        assert "zulu" in house.machine.running()
