@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ntp.contract.launch import Trading
@@ -29,7 +29,18 @@ STEPS = st.lists(
 )
 
 
+# The last tick comes at the moment of the one before and reaches nothing that was not there.
+AT_ONCE = [
+    ("BTC", price, kind, 0)
+    for price, kind in [
+        (1.0, "SELL"), (920.81, ""), (1.0, ""), (2.0, ""), (1.0, ""), (1.12, ""), (1.0, ""),
+        (1.31, ""), (1.0, "BUY"), (2.0, ""), (1.0, ""), (3.0, ""), (1.0, ""), (2.0, ""),
+    ]
+]  # fmt: skip
+
+
 @given(STEPS, st.booleans(), st.integers(16, 40))
+@example(AT_ONCE, True, 16)
 def test_a_curve_is_the_engines_book_at_every_tick(steps, short, most):
     desk = Desk("paper", "alpha", Trading(capital=Decimal(10_000), short=short), Costs.of({}))
     curve = EquityCurve(Decimal(10_000), most=most)

@@ -281,8 +281,10 @@ class EquityCurve:
 
     def _to_the_end(self, line: Envelope, last: float) -> Line:
         times, values = line.points()
-        if times and times[-1] < self._at.timestamp():
-            times.append(self._at.timestamp())
+        now = self._at.timestamp()
+        # Another tick of the same moment may have moved it too, and reached nothing.
+        if times and (times[-1], values[-1]) != (now, last):
+            times.append(now)
             values.append(last)
         return Line(times, values)
 
