@@ -11,6 +11,7 @@ from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.bus.keys import ACCOUNT, Key, make
 from orchestrator.errors import ActionError, UnreachableError, ungrouped
 from orchestrator.spec.model import Import, Rights
+from orchestrator.spec.rights import CORE
 
 _AT_ONCE = 16
 _SET = "set resolver: {type: full, allow_delete: true}"
@@ -65,9 +66,24 @@ class Accounts:
         """Push the controller's account; before it, those of whom it captures."""
         await self._push(self._authority.core, tuple(captured), held)
 
+    def core_differs(self, captured: Sequence[Import], held: Mapping[str, str]) -> bool:
+        """Say whether `push_core` would push anything."""
+        return self._differs(self._authority.core, self._token(tuple(captured)), held)
+
     async def push_one(self, rights: Rights, held: Mapping[str, str]) -> None:
         """Push one whose claims differ from what is held; nobody else notices."""
         await self._push(self._authority.account(rights.instance), rights, held)
+
+    def name(self, key: str) -> str:
+        """Return whose an account is that servers were told of; empty: nobody's."""
+        given = self._told.get(key)
+        if given is None:
+            return ""
+        return given.instance if isinstance(given, Rights) else CORE
+
+    async def push_again(self, key: str) -> None:
+        """Push what was told of an account, in a token that no server has seen: to the same it does nothing."""
+        await self.update(self._token(self._told[key], again=True))
 
     async def delete(self, accounts: Mapping[str, str]) -> None:
         """Cut plugins off: name -> public key. Their keys are forgotten with them."""
@@ -85,6 +101,8 @@ class Accounts:
 
         Who has it already does nothing: each token is the same text. `joined`: ids of servers.
         """
+        if (told := self._told.get(self._authority.core.public)) is None:
+            return frozenset()  # its turn comes at the end of the first comparison
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def one(given: Given) -> None:
@@ -98,8 +116,7 @@ class Accounts:
         gone = {key: key for key in self._authority.buried() if key not in self._told}
         if gone:
             await self._delete(gone)
-        core = self._token(self._told[self._authority.core.public])
-        return await self._heard(core, joined)
+        return await self._heard(self._token(told), joined)
 
     async def _heard(self, token: str, joined: frozenset[str]) -> frozenset[str]:
         """Tell of one account and return who has heard it, and with it all that was said before."""
@@ -139,15 +156,19 @@ class Accounts:
         return f"the broker forgets no account; {_SET}" if refused else ""
 
     async def _push(self, key: Key, given: Given, held: Mapping[str, str]) -> None:
-        old, token = held.get(key.public), self._token(given)
-        if old is None or claims.meaning(old) != claims.meaning(token):
+        token = self._token(given)
+        if self._differs(key, token, held):
             await self.update(token)
         self._told[key.public] = given
 
-    def _token(self, given: Given) -> str:
+    def _differs(self, key: Key, token: str, held: Mapping[str, str]) -> bool:
+        old = held.get(key.public)
+        return old is None or claims.meaning(old) != claims.meaning(token)
+
+    def _token(self, given: Given, *, again: bool = False) -> str:
         if isinstance(given, Rights):
-            return self._authority.account_token(given)
-        return self._authority.core_token(given)
+            return self._authority.account_token(given, again=again)
+        return self._authority.core_token(given, again=again)
 
     async def update(self, token: str) -> None:
         """Push one account's token."""

@@ -91,11 +91,14 @@ class Authority:
         key = self._system()
         return key.public, self._kept("SYS", claims.system_account(key), self._signing)
 
-    def core_token(self, captured: Sequence[Import] = ()) -> str:
-        """Return CORE's token; `captured`: what it imports, which differs from time to time."""
+    def core_token(self, captured: Sequence[Import] = (), *, again: bool = False) -> str:
+        """Return CORE's token; `captured`: what it imports, which differs from time to time.
+
+        `again`: another one, though it says the same.
+        """
         exporters = {item.account: self.account(item.account) for item in captured}
         body = claims.core_account(self.core, captured, exporters, int(self._now()))
-        return self._kept(CORE, body, self._signing)
+        return self._kept(CORE, body, self._signing, again=again)
 
     def system_credentials(self) -> bytes:
         """Return a .creds file that may push claims; it never leaves the controller."""
@@ -113,8 +116,11 @@ class Authority:
     def account(self, instance: str) -> Key:
         return self._ring.key(f"{_ACCOUNT}.{instance}", ACCOUNT)
 
-    def account_token(self, rights: Rights) -> str:
-        """Return a token of these rights, issued now; for several servers, the same one until they change."""
+    def account_token(self, rights: Rights, *, again: bool = False) -> str:
+        """Return a token of these rights, issued now; for several servers, the same one until they change.
+
+        `again`: another one, though it says the same, issued a second later than the one before at least.
+        """
         key, exporters = self.account(rights.instance), self._exporters(rights)
         refused = self._refused(rights.instance)
 
@@ -125,8 +131,8 @@ class Authority:
             return claims.encode(body, self._signing, issued)
 
         if self._external is None:
-            return token(int(self._now()))
-        return self._repeated(f"{_ACCOUNT}.{rights.instance}", token)
+            return token(int(self._now()) + again)
+        return self._repeated(f"{_ACCOUNT}.{rights.instance}", token, again=again)
 
     def passing(self, rights: Rights, lifetime: timedelta) -> Passing:
         """Return an account for one connection that lasts so long at most; its keys are kept nowhere."""
@@ -220,7 +226,9 @@ class Authority:
         token = self._kept(f"{_USER}.{name}", claims.user(key, name=name), account, after=after)
         return claims.credentials(token, key.seed)
 
-    def _kept(self, name: str, body: dict[str, Any], issuer: Key, *, after: int = 0) -> str:
+    def _kept(
+        self, name: str, body: dict[str, Any], issuer: Key, *, after: int = 0, again: bool = False
+    ) -> str:
         """`after`: what is issued until then, in seconds since 1970, is refused."""
         file = self._token_file(name)
         try:
@@ -229,12 +237,12 @@ class Authority:
         except (FileNotFoundError, ValueError, KeyError):
             old = ""
         fresh = claims.encode(body, issuer, max(int(self._now()), after + 1))
-        if old and claims.meaning(old) == claims.meaning(fresh):
+        if old and not again and claims.meaning(old) == claims.meaning(fresh):
             return old
         write_private(file, fresh.encode())
         return fresh
 
-    def _repeated(self, name: str, token: Callable[[int], str]) -> str:
+    def _repeated(self, name: str, token: Callable[[int], str], *, again: bool) -> str:
         """Return the token that was made last, as long as it would be made the same; else one issued now.
 
         Signatures of Ed25519 are the same for the same text, so that no more is kept of it than when it was
@@ -246,7 +254,7 @@ class Authority:
             before = int(at)
         except (FileNotFoundError, ValueError):
             before, digest = 0, ""
-        if before and _digest(old := token(before)) == digest:
+        if before and not again and _digest(old := token(before)) == digest:
             return old
         issued = max(int(self._now()), before + 1)
         fresh = token(issued)

@@ -15,15 +15,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from orchestrator.bus import canary, servers
 from orchestrator.bus.accounts import Accounts, Given
+from orchestrator.bus.attending import Attending
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.captured import NatsCaptures
 from orchestrator.bus.client import Life, dial
 from orchestrator.bus.embedded import Embedded
 from orchestrator.bus.external import External
 from orchestrator.bus.granting import Granting
-from orchestrator.bus.joining import Joining
 from orchestrator.bus.letters import NatsLetters
 from orchestrator.bus.streams import Streams
 from orchestrator.errors import ActionError, UnreachableError
@@ -31,8 +33,7 @@ from orchestrator.launch import Launch
 from orchestrator.spec.model import Import, Rights
 from orchestrator.spec.rights import concerned
 
-_LISTENS = 2.0
-"""Seconds after which it is looked whether who listens for servers that join still does."""
+log = structlog.get_logger()
 
 
 class NatsBroker:
@@ -55,7 +56,7 @@ class NatsBroker:
         self._lock = asyncio.Lock()
         self._lives = contextlib.AsyncExitStack()
         self._running = contextlib.AsyncExitStack()
-        self._joining = Joining()
+        self._attending = Attending(several=external is not None)
         self._told: dict[str, Given] = {}
         self._system: Life | None = None
         self._core: Life | None = None
@@ -72,9 +73,8 @@ class NatsBroker:
         # A machine without a nats-server still has a controller, which says so.
         with contextlib.suppress(ActionError):
             await self._prepared()
-        if isinstance(self._server, External):
-            tasks = await self._running.enter_async_context(asyncio.TaskGroup())
-            self._running.callback(tasks.create_task(self._keep_told()).cancel)
+        tasks = await self._running.enter_async_context(asyncio.TaskGroup())
+        self._running.callback(tasks.create_task(self._keep_told()).cancel)
         return self
 
     async def _prepared(self) -> None:
@@ -130,7 +130,8 @@ class NatsBroker:
                 accounts,
                 held=held,
                 known=known,
-                captured=None if before is not None and captured == _captured(before) else captured,
+                captured=captured if before is None or captured != _captured(before) else None,
+                core_differs=accounts.core_differs(captured, held),
                 granted=granted,
             )
             streams = Streams(await self._core_life(), replicas=self._replicas)
@@ -179,19 +180,19 @@ class NatsBroker:
         return Accounts(await self._system_life(), self._authority, self._told)
 
     async def _keep_told(self) -> None:
-        """For ever: have servers that join know what they missed, before it is taken for true."""
+        """For ever: have servers know what they missed, or lost."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LISTENS):
-                    await self._joining.arrived.wait()
-            self._joining.arrived.clear()
-            with contextlib.suppress(UnreachableError, ActionError):
+            await self._attending.news()
+            try:
                 async with self._lock:
-                    if not self._told:  # the first comparison is still to come
-                        continue
-                    accounts = await self._accounts()
-                    if joined := self._joining.waiting():
-                        self._joining.told(await accounts.tell_again(joined))
+                    if self._told:  # else the first comparison is still to come
+                        system = await self._system_life()
+                        accounts = Accounts(system, self._authority, self._told)
+                        await self._attending.tell(system, accounts)
+            except (UnreachableError, ActionError):
+                pass  # whoever wants something of the broker is told
+            except Exception:
+                log.exception("bus.attending_failed")  # a bug, a full disk: nobody else has to end
 
     async def _delete(self, accounts: Accounts, gone: Mapping[str, str]) -> None:
         await accounts.delete(gone)
@@ -256,9 +257,7 @@ class NatsBroker:
             words = servers.version_complaint("the broker", self._system.server.get("version"))
             if words:
                 raise ActionError(words, reason="BrokerTooOld", permanent=True)
-            if isinstance(self._server, External):
-                self._joining = Joining()
-                await self._joining.attend(self._system)
+            await self._attending.attend(self._system)
         return self._system
 
     async def _core_life(self) -> Life:
@@ -284,6 +283,7 @@ class NatsBroker:
         if who is None or who == server.server_name:
             return
         await server.prepare(move=True)
+        log.warning("bus.broker_moves", taken=address, to=self.address())
         raise UnreachableError(
             f"{address} is taken by another program; the broker moves to {self.address()}"
         ) from error

@@ -31,6 +31,7 @@ class Granting:
         held: tokens that the server has, by public key.
         known: instances whose account the server has, as it may have been before.
         captured: what CORE is to import; None: what it does.
+        core_differs: it does not import that yet.
         granted: told the name of each instance that may run now.
     """
 
@@ -42,6 +43,7 @@ class Granting:
         held: Mapping[str, str],
         known: Collection[str],
         captured: Sequence[Import] | None,
+        core_differs: bool,
         granted: Callable[[str], None],
     ) -> None:
         self._changed = changed
@@ -49,6 +51,7 @@ class Granting:
         self._held = held
         self._known = known
         self._captured = captured
+        self._core_changes = captured is not None and core_differs
         self._granted = granted
         self._streams = asyncio.Semaphore(_STREAMS)
         self._pushes = asyncio.Semaphore(_ACCOUNTS)
@@ -81,10 +84,10 @@ class Granting:
                         if each.kind == kind:
                             work = _tried(self._admit(each))
                             self._admitting[each.instance] = tasks.create_task(work)
+                capturing = tasks.create_task(self._capture())
                 for name, each in self._changed.items():
                     if not each.captured:
-                        tasks.create_task(self._grant(name))
-                tasks.create_task(self._capture())
+                        tasks.create_task(self._grant(name, capturing))
         return self._refused
 
     async def _serve(self, streams: Streams, name: str, lack: Lack) -> None:
@@ -106,8 +109,11 @@ class Granting:
         async with self._pushes:
             await self._accounts.push_one(item, self._held)
 
-    async def _grant(self, name: str) -> None:
+    async def _grant(self, name: str, capturing: asyncio.Task[None]) -> None:
         refusal = await self._admitting[name]
+        if self._core_changes:
+            # Who connects for the first time meanwhile may lose what he imports from CORE: loading.py.
+            await capturing
         if refusal is None:
             self._granted(name)
         else:

@@ -23,9 +23,9 @@ class Joining:
     were told, keeps its id and has new routes to them.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, arrived: asyncio.Event, clock: Callable[[], float] = time.monotonic) -> None:
+        self._arrived = arrived
         self._clock = clock
-        self.arrived = asyncio.Event()
         self._routes: dict[str, frozenset[int]] = {}
         self._said: dict[str, float] = {}
         """When each of those whose routes are known last said something."""
@@ -67,7 +67,7 @@ class Joining:
         known = self._routes.get(server)
         self._routes[server], self._said[server] = routes, now
         if known is None or routes - known:
-            self.arrived.set()
+            self._arrived.set()
         elif server not in self._waiting:
             return
         self._waiting[server] = now

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from ntp.contract.names import Channel, Kind
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.external import External
 from orchestrator.bus.keys import OPERATOR, make
-from orchestrator.spec.model import Desired
-from orchestrator.spec.rights import rights
+from orchestrator.spec.model import Desired, Import
+from orchestrator.spec.rights import STREAM, rights
 from orchestrator.spec.wiring import Edge
 from tests.worlds.specs import spec
 
@@ -46,6 +48,28 @@ def test_the_next_controller_makes_the_same_text_of_a_few_bytes(tmp_path):
     assert _authority(tmp_path / "keys", times).account_token(wired) == token
     kept = [each for each in (tmp_path / "keys").iterdir() if "beta" in each.name]
     assert len(token) > 10 * sum(each.stat().st_size for each in kept)
+
+
+@pytest.mark.parametrize("external", [None, THEIRS], ids=["embedded", "external"])
+def test_a_token_that_is_made_again_says_the_same_and_is_a_later_one(tmp_path, external):
+    authority = Authority(
+        tmp_path / "keys", project="test", external=external, now=lambda: 1_900_000_000.0
+    )
+    captured = [Import("beta", "data.>", "md.beta.data.>", STREAM)]
+
+    def tokens(*, again: bool) -> tuple[str, str]:
+        return (
+            authority.account_token(BETA, again=again),
+            authority.core_token(captured, again=again),
+        )
+
+    first, second = tokens(again=False), tokens(again=True)
+    for one, other in zip(first, second, strict=True):
+        assert claims.meaning(one) == claims.meaning(other)
+        assert claims.decode(one)["iat"] < claims.decode(other)["iat"]
+    kept = tokens(again=False)
+    assert kept[1] == second[1]
+    assert (kept[0] == second[0]) == (external is not None)
 
 
 def test_the_newest_of_those_that_are_gone_are_remembered(tmp_path):

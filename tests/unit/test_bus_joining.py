@@ -1,5 +1,6 @@
 """Servers of the broker that come, go, and are forgotten."""
 
+import asyncio
 import json
 
 import pytest
@@ -32,7 +33,7 @@ class Heard:
 @pytest.fixture
 async def servers():
     now = [100.0]
-    made, heard = Joining(lambda: now[0]), Heard()
+    made, heard = Joining(asyncio.Event(), lambda: now[0]), Heard()
     await made.attend(heard)
     return made, heard, now
 
