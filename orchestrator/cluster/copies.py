@@ -24,6 +24,10 @@ def kept(kind: Kind, body: Body) -> Body:
     if kind in _SHAPES:
         return _part(body, _SHAPES[kind])
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    if kind.is_large:
+        # As dicts it would take eight times as much.
+        said = {key: value for key, value in body.items() if key != "metadata"}
+        return {"metadata": metadata, **{key: _json(value) for key, value in said.items()}}
     return {**body, "metadata": metadata}
 
 
@@ -34,6 +38,9 @@ def _part(value: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
         for key, how in shape.items()
         if value.get(key) is not None
     }
+
+
+_json = msgspec.json.encode
 
 
 def _own(value: Any) -> Any:

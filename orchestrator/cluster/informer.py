@@ -137,19 +137,22 @@ class Informer:
             async for what, body in events:
                 self._well()
                 self._version = version_of(body)
-                if what == "BOOKMARK":
-                    continue
-                name = name_of(body)
-                known = self._objects.get(name)
-                if known is not None and is_newer(known, body):
-                    continue  # of before a write of ours whose answer we have
-                if what == "DELETED":
-                    self._objects.pop(name, None)
-                    self._bury(name, body)
-                else:
-                    self._objects[name] = kept(self.kind, body)
-                self._notify(name)
+                if what != "BOOKMARK":
+                    self._hear(what, body)
+                del body  # all of it; the next event may be hours away
         self._well()  # ended by the server, as it does every few minutes
+
+    def _hear(self, what: str, body: Body) -> None:
+        name = name_of(body)
+        known = self._objects.get(name)
+        if known is not None and is_newer(known, body):
+            return  # of before a write of ours whose answer we have
+        if what == "DELETED":
+            self._objects.pop(name, None)
+            self._bury(name, body)
+        else:
+            self._objects[name] = kept(self.kind, body)
+        self._notify(name)
 
     def _bury(self, name: str, body: Body) -> None:
         self._gone.pop(name, None)

@@ -16,6 +16,8 @@ class Kind:
     kind: str
     plural: str
     namespaced: bool = True
+    is_large: bool = False
+    """What one object says may be a megabyte: in a copy it is JSON, and only its metadata are read."""
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
         """Return where one object, a part of it, or (without a name) all of a namespace are."""

@@ -80,7 +80,8 @@ async def watch(
                 status = event["object"]
                 code = int(status.get("code") or EXPIRED)
                 raise error(code, json.dumps(status).encode(), what)
-            yield event["type"], event["object"]
+            del line  # nothing of an event is held until the next
+            yield event.pop("type"), event.pop("object")
 
 
 async def log(

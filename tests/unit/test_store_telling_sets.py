@@ -12,9 +12,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def plugin_set(name, generation=1):
-    spec = {"plugins": {"strategies": [{"name": "momentum"}]}}
-    metadata = {"name": name, "uid": f"uid-{name}", "generation": generation}
-    return Set(name, generation, "plugins: {}\n", {"metadata": metadata, "spec": spec})
+    return Set(name, f"uid-{name}", generation, "plugins: {}\n", ("momentum",))
 
 
 def project(revision):

@@ -70,14 +70,13 @@ class Announcing:
     def _about(self, event: Event) -> list[Set]:
         """Return the PluginSets that it is about: that of the plugin, or all of the namespace."""
         sets = list(self._sets())
-        own = [one for one in sets if event.name in set(one.plugins)]
+        own = [one for one in sets if event.name in one.plugins]
         return own or (sets if not event.name else [])
 
     async def _tell(self, event: Event, one: Set) -> None:
         who = f"{event.name}: " if event.name else ""
         message = f"{who}{event.message}"[:LONGEST]
-        uid = one.body["metadata"]["uid"]
-        same = hashlib.sha256(f"{uid}\n{event.reason}\n{message}".encode()).hexdigest()[:16]
+        same = hashlib.sha256(f"{one.uid}\n{event.reason}\n{message}".encode()).hexdigest()[:16]
         name = f"{one.name}.{same}"
         at = event.at.astimezone(UTC)
         body = self._body(name, event, one, message, at)
@@ -101,7 +100,7 @@ class Announcing:
                 "kind": PLUGIN_SET.kind,
                 "name": one.name,
                 "namespace": self._cluster.namespace,
-                "uid": one.body["metadata"]["uid"],
+                "uid": one.uid,
             },
             type=event.type,
             reason=event.reason,

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import Body, Kind
 from orchestrator.spec import plugin_set, source
 from orchestrator.store.kubernetes.written import PREFIX, file_of, text_of
 
-PLUGIN_SET: Final = Kind(plugin_set.API_VERSION, plugin_set.KIND, plugin_set.PLURAL)
+PLUGIN_SET: Final = Kind(plugin_set.API_VERSION, plugin_set.KIND, plugin_set.PLURAL, is_large=True)
 ALLOW_DELETES: Final = f"{plugin_set.GROUP}/allow-deletes"
 """Annotation: what it says may remove most of what runs, as `ntpctl apply --allow-deletes`."""
 NOTHING: Final = (("pluginsets", "plugins: {}\n"),)
@@ -23,23 +25,18 @@ class Set:
     """One PluginSet as of now. `file`, `text`: as a plugins.yaml."""
 
     name: str
+    uid: str
     generation: int
     text: str
-    body: Body = field(repr=False, compare=False)
+    plugins: tuple[str, ...]
+    """The names of its entries, in order."""
+    allows_deletes: bool = False
+    told: bytes = field(default=b"{}", repr=False, compare=False)
+    """Its status, as JSON."""
 
     @property
     def file(self) -> str:
         return file_of(self.name)
-
-    @property
-    def plugins(self) -> Iterator[str]:
-        """The names of its entries, in order."""
-        return names_in(self.body.get("spec") or {})
-
-    @property
-    def allows_deletes(self) -> bool:
-        notes = self.body["metadata"].get("annotations") or {}
-        return str(notes.get(ALLOW_DELETES)).lower() == "true"
 
 
 def names_in(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -53,8 +50,8 @@ class PluginSets:
 
     def __init__(self, cluster: Cluster) -> None:
         self._informer = cluster.informer(PLUGIN_SET)
-        self._texts: dict[str, tuple[str, str]] = {}
-        """Name -> uid and generation, and the text of that: a spec is written once."""
+        self._written: dict[str, tuple[str, str, tuple[str, ...]]] = {}
+        """Name -> uid and generation; of that the text, and the names of its entries: a spec is read once."""
         self.now: tuple[Set, ...] = ()
         """As of the last look that was answered, in the order of their names."""
 
@@ -70,7 +67,7 @@ class PluginSets:
             for name, body in sorted(bodies.items())
             if "deletionTimestamp" not in body["metadata"]
         }
-        self._texts = {name: each for name, each in self._texts.items() if name in alive}
+        self._written = {name: each for name, each in self._written.items() if name in alive}
         self.now = tuple(self._set(name, body) for name, body in alive.items())
         return self.now
 
@@ -88,9 +85,24 @@ class PluginSets:
     def _set(self, name: str, body: Body) -> Set:
         metadata = body["metadata"]
         state = f"{metadata['uid']} {metadata['generation']}"
-        if self._texts.get(name, ("",))[0] != state:
-            self._texts[name] = (state, text_of(body.get("spec") or {}))
-        return Set(name, int(metadata["generation"]), self._texts[name][1], body)
+        if self._written.get(name, ("",))[0] != state:
+            spec = msgspec.json.decode(body.get("spec", b"{}")) or {}
+            self._written[name] = (state, text_of(spec), tuple(names_in(spec)))
+        _, text, plugins = self._written[name]
+        return Set(
+            name=name,
+            uid=str(metadata["uid"]),
+            generation=int(metadata["generation"]),
+            text=text,
+            plugins=plugins,
+            allows_deletes=_allows_deletes(metadata),
+            told=body.get("status", b"{}"),
+        )
+
+
+def _allows_deletes(metadata: Mapping[str, Any]) -> bool:
+    notes = metadata.get("annotations") or {}
+    return str(notes.get(ALLOW_DELETES)).lower() == "true"
 
 
 def sources_of(sets: tuple[Set, ...]) -> tuple[tuple[str, str], ...]:

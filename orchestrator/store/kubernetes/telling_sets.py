@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from orchestrator.cluster.cluster import Cluster
@@ -70,9 +71,8 @@ class TellingSets:
                 log.warning("pluginset.status.refused", pluginset=one.name, cause=str(error))
 
     async def _tell_one(self, one: Set, project: ProjectStatus) -> None:
-        uid = one.body["metadata"]["uid"]
         last_uid, last, at = self._written.get(one.name, ("", {}, 0.0))
-        before = last if last_uid == uid else one.body.get("status") or {}
+        before = last if last_uid == one.uid else msgspec.json.decode(one.told) or {}
         fresh = status_of(one, self.decision, project, before)
         # A new controller says nothing before it has taken up what is there.
         if fresh == before or (self.decision is None and before):
@@ -80,7 +80,7 @@ class TellingSets:
         now = time.monotonic()
         if _essence(fresh) == _essence(before) and now - at < WORDS_S:
             return
-        body = PLUGIN_SET.body(one.name, metadata={"uid": uid}, status=fresh)
+        body = PLUGIN_SET.body(one.name, metadata={"uid": one.uid}, status=fresh)
         try:
             self._sets.take(
                 await self._cluster.apply(PLUGIN_SET, body, force=True, subresource="status")
@@ -90,7 +90,7 @@ class TellingSets:
                 raise
             return  # deleted meanwhile
         self.writes += 1
-        self._written[one.name] = (uid, fresh, now)
+        self._written[one.name] = (one.uid, fresh, now)
 
 
 def _essence(status: dict[str, Any]) -> Any:
