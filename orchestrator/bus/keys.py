@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import nkeys
 
@@ -21,10 +22,11 @@ OPERATOR, ACCOUNT, USER = (
 class Key:
     """One key pair. Its seed is in its file and in the credentials made of it, and nowhere else."""
 
+    __slots__ = ("_seed", "public")
+
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._pair = nkeys.from_seed(bytearray(seed))
-        self.public: str = self._pair.public_key.decode()
+        self.public: str = self._pair().public_key.decode()
 
     def __repr__(self) -> str:
         return f"<Key {self.public}>"
@@ -34,7 +36,12 @@ class Key:
         return self._seed
 
     def sign(self, data: bytes) -> bytes:
-        return bytes(self._pair.sign(data))
+        return bytes(self._pair().sign(data))
+
+    def _pair(self) -> Any:
+        # Made anew whenever it signs, in as long as the signature takes: it is three times as large as
+        # the rest, and there are two keys for each plugin.
+        return nkeys.from_seed(bytearray(self._seed))
 
 
 def make(prefix: int) -> Key:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from orchestrator.app.declared_spec import spec_of
+from orchestrator.bus.keys import ACCOUNT, make
 from orchestrator.cluster import reading
 from orchestrator.cluster.copies import kept
 from orchestrator.cluster.informer import Informer
@@ -34,9 +35,10 @@ def plugin_set():
 @pytest.mark.parametrize(
     ("made", "most"),
     [
+        (lambda: [make(ACCOUNT) for _ in range(MANY)], 400),
         (lambda: kept(PLUGIN_SET, json.loads(plugin_set())), 400),
     ],
-    ids=["a PluginSet"],
+    ids=["keys", "a PluginSet"],
 )
 def test_a_thousand_take_no_more_than(made, most):
     made()  # whatever is loaded and cached once
