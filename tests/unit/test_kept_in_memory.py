@@ -15,6 +15,7 @@ from orchestrator.cluster.informer import Informer
 from orchestrator.cluster.kinds import POD
 from orchestrator.cluster.reading import Listing
 from orchestrator.store.kubernetes.plugin_sets import PLUGIN_SET
+from orchestrator.store.kubernetes.store import ClusterStore
 from tests.benchmarks.many_entries import text
 
 MANY = 1000
@@ -32,13 +33,21 @@ def plugin_set():
     return json.dumps(body)
 
 
+def settings():
+    """Return a store that was told a book of so many entries."""
+    store = ClusterStore()
+    store.set("desired", json.dumps([{"name": f"strategy_{at}", "x": "y" * 3000} for at in range(MANY)]))  # fmt: skip
+    return store
+
+
 @pytest.mark.parametrize(
     ("made", "most"),
     [
         (lambda: [make(ACCOUNT) for _ in range(MANY)], 400),
         (lambda: kept(PLUGIN_SET, json.loads(plugin_set())), 400),
+        (settings, 400),
     ],
-    ids=["keys", "a PluginSet"],
+    ids=["keys", "a PluginSet", "the book"],
 )
 def test_a_thousand_take_no_more_than(made, most):
     made()  # whatever is loaded and cached once

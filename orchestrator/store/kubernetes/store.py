@@ -1,6 +1,7 @@
 """The Store port on a cluster: all of it in memory, read once when the lease is held, written behind."""
 
 import secrets
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -38,7 +39,8 @@ class ClusterStore:
         """The highest epoch that wrote what was read."""
         self._revisions: dict[int, Revision] = {}
         self._shards: list[dict[str, Record]] = [{} for _ in range(documents.SHARDS)]
-        self._settings: dict[str, str] = {}
+        self._settings: dict[str, bytes] = {}
+        """Compressed: one of them is the book of what is wanted, 3.5 KB an entry, and a tenth of that so."""
         self._files: list[dict[str, str]] = [{} for _ in range(documents.SHARDS)]
         self._digest_key = ""
         self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
@@ -91,9 +93,8 @@ class ClusterStore:
             )
         self._revisions[revision.number] = revision
         self._change(documents.revision(revision.number))
-        for number in [
-            each for each in self._revisions if each <= revision.number - KEPT_REVISIONS
-        ]:
+        oldest = revision.number - KEPT_REVISIONS
+        for number in [each for each in self._revisions if each <= oldest]:
             del self._revisions[number]
             self._change(documents.revision(number))
 
@@ -146,7 +147,8 @@ class ClusterStore:
         return sorted(found, key=lambda each: each.at)[-limit:]
 
     def setting(self, key: str) -> str | None:
-        return self._settings.get(key)
+        packed = self._settings.get(key)
+        return None if packed is None else zlib.decompress(packed).decode()
 
     @property
     def repaired(self) -> str:
@@ -157,11 +159,11 @@ class ClusterStore:
         return self._was_lost(documents.setting(setting)) and setting not in self._settings
 
     def lost_records(self, names: Collection[str]) -> Sequence[str]:
-        found = ((documents.shard(name), name) for name in sorted(names))
         return [
             name
-            for number, name in found
-            if self._was_lost(documents.records(number)) and name not in self._shards[number]
+            for name in sorted(names)
+            if self._was_lost(documents.records(number := documents.shard(name)))
+            and name not in self._shards[number]
         ]
 
     def numbered(self) -> int:
@@ -177,8 +179,8 @@ class ClusterStore:
         self.damaged, self._lost = [], frozenset()
 
     def set(self, key: str, value: str) -> None:
-        if self._settings.get(key) != value:
-            self._settings[key] = value
+        if self.setting(key) != value:
+            self._settings[key] = _packed(value)
             self._change(documents.setting(key))
 
     async def kept(self, *, setting: str = "", record: str = "") -> None:
@@ -228,15 +230,14 @@ class ClusterStore:
     def _text(self, document: Document) -> str | None:
         """Return what a document is to say now; None: nothing."""
         kind, dot, key = document.name.partition(".")
-        kind += dot
-        match kind:
+        match kind + dot:
             case "revision.":
                 revision = self._revisions.get(int(key))
                 return None if revision is None else _json(revision)
             case "records.":
                 return _json(self._shards[int(key)]) if self._shards[int(key)] else None
             case "setting.":
-                return self._settings.get(key)
+                return self.setting(key)
             case "files.":
                 return _json(self._files[int(key)]) if self._files[int(key)] else None
             case documents.KEY.name:
@@ -254,7 +255,7 @@ class ClusterStore:
         self._writing = writing
         # Private files are not forgotten: without them nobody leads, and restored they are whole.
         lost = {each for each in self.damaged if not each.startswith(documents.FILES)}
-        lost |= set(self._settings.get(documents.DAMAGE, "").split())
+        lost |= set((self.setting(documents.DAMAGE) or "").split())
         self._lost = frozenset(lost)
         if lost:
             self.set(documents.DAMAGE, " ".join(sorted(lost)))
@@ -283,13 +284,16 @@ class ClusterStore:
             bytes.fromhex(text)  # what is none is left out
             self._digest_key = text
         elif name.startswith(documents.SETTING):
-            self._settings[name.removeprefix(documents.SETTING)] = text
+            self._settings[name.removeprefix(documents.SETTING)] = _packed(text)
 
 
 def _repeats(event: Event, last: Event) -> bool:
-    if (event.type, event.reason, event.message) != (last.type, last.reason, last.message):
-        return False
-    return (event.at - last.at).total_seconds() < SAME_EVENT_S
+    same = (event.type, event.reason, event.message) == (last.type, last.reason, last.message)
+    return same and (event.at - last.at).total_seconds() < SAME_EVENT_S
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), zlib.Z_BEST_SPEED)
 
 
 def _json(value: object) -> str:
