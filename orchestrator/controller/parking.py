@@ -3,7 +3,6 @@
 No back-off covers this: every single action succeeds, and the world is not what it was to become.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from orchestrator.controller.outside import Tempo
@@ -14,7 +13,7 @@ from orchestrator.decide.words import span
 @dataclass(slots=True)
 class Parking:
     tempo: Tempo
-    _times: dict[str, deque[float]] = field(default_factory=dict)
+    _times: dict[str, list[float]] = field(default_factory=dict)
     _parked: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def admit(self, action: Action, at: float) -> bool:
@@ -28,10 +27,9 @@ class Parking:
             if at < until:
                 return False
             self.release(name)
-        times = self._times.setdefault(name, deque())
-        while times and at - times[0] >= self.tempo.flapping.total_seconds():
-            times.popleft()
-        times.append(at)
+        since = at - self.tempo.flapping.total_seconds()
+        times = [*(each for each in self._times.get(name, ()) if each > since), at]
+        self._times[name] = times
         if len(times) <= self.tempo.most_actions:
             return True
         what = f"{type(action).__name__.lower()} ({action.cause})"

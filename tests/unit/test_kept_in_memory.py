@@ -14,6 +14,9 @@ from orchestrator.cluster.copies import kept
 from orchestrator.cluster.informer import Informer
 from orchestrator.cluster.kinds import POD
 from orchestrator.cluster.reading import Listing
+from orchestrator.controller.outside import Tempo
+from orchestrator.controller.parking import Parking
+from orchestrator.decide.actions import Wait
 from orchestrator.store.kubernetes.plugin_sets import PLUGIN_SET
 from orchestrator.store.kubernetes.store import ClusterStore
 from tests.benchmarks.many_entries import text
@@ -40,14 +43,22 @@ def settings():
     return store
 
 
+def parking():
+    found = Parking(Tempo())
+    for at in range(MANY):
+        assert found.admit(Wait(f"strategy_{at}", None, "it waits"), 1.0)
+    return found
+
+
 @pytest.mark.parametrize(
     ("made", "most"),
     [
         (lambda: [make(ACCOUNT) for _ in range(MANY)], 400),
         (lambda: kept(PLUGIN_SET, json.loads(plugin_set())), 400),
         (settings, 400),
+        (parking, 400),
     ],
-    ids=["keys", "a PluginSet", "the book"],
+    ids=["keys", "a PluginSet", "the book", "actions"],
 )
 def test_a_thousand_take_no_more_than(made, most):
     made()  # whatever is loaded and cached once
