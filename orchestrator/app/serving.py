@@ -3,7 +3,10 @@
 import gc
 from collections.abc import Sequence
 
-from orchestrator.app import check_folder
+from orchestrator.app import (
+    bare_structlog,  # noqa: F401 - before anybody imports structlog
+    check_folder,
+)
 from orchestrator.errors import ConfigError
 from orchestrator.settings import Settings
 

@@ -17,7 +17,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from orchestrator import entry
-from orchestrator.app import on_cluster
+from orchestrator.app import (
+    bare_structlog,  # noqa: F401 - as `serve` does, before anybody imports structlog
+    on_cluster,
+)
 from orchestrator.cluster.calls import Calls
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.kinds import POD, STATEFUL_SET, Body, Kind, name_of, selector
