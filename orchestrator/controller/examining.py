@@ -155,7 +155,7 @@ class Examining:
         missing: Mapping[str, Unusable],
         catalog: Catalog,
     ) -> Preview:
-        desk, observed = self._rooms.desk, self._loop.observed
+        desk, observed = self._rooms.desk, self._rooms.picture.with_beats(self._loop.observed)
         address = self._outside.broker_address()
         instances = observed.instances or {}
         lives = {n: runs(observed.records.get(n, NOBODY), each) for n, each in instances.items()}

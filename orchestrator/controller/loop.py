@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -57,6 +58,7 @@ class Loop:
         self._rights = RightsKeeping(rooms, self.agenda, self._retries)
         self.parking = Parking(rooms.outside.tempo)
         self.observed = Observed(instances=None)
+        """What the last pass saw, but for the beats: `Picture.with_beats` has them, and newer ones."""
         self.looked = rooms.outside.now()
         """When `observed` was."""
         self.actions: dict[str, Action] = {}
@@ -149,6 +151,7 @@ class Loop:
             desired = self._rooms.desk.desired(self.observed.records)
             self._rights.keep(desired, instances, tasks, ours=bool(self._system(instances)))
         self._outside.bus.attend(closely=bool(self.going) or awaited(self.observed))
+        self.observed = replace(self.observed, beats={}, heard={})  # each would be there twice
         self.done, self.revision = number, revision
         turn, self._turn = self._turn, asyncio.Event()
         turn.set()

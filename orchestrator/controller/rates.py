@@ -26,7 +26,8 @@ class Rates:
 
     def __init__(self) -> None:
         self._flows: dict[str, tuple[_Sample, _Sample]] = {}
-        self._told: dict[str, tuple[Beat, FlowTotals]] = {}
+        self._told: dict[str, tuple[str, int, FlowTotals]] = {}
+        """Of which beat, by its life and number; a beat itself would be kept longer than by whom it was heard."""
         self._cpu: dict[str, tuple[_Sample, _Sample]] = {}
 
     def flows(self, beats: Mapping[str, Beat]) -> dict[str, FlowTotals]:
@@ -49,8 +50,9 @@ class Rates:
         return found
 
     def _flow(self, name: str, beat: Beat) -> FlowTotals:
-        if name in self._told and self._told[name][0] is beat:
-            return self._told[name][1]
+        known = self._told.get(name)
+        if known is not None and known[:2] == (beat.incarnation, beat.number):
+            return known[2]
         sent = sum(flow.count for flow in beat.sent)
         received = sum(flow.count for flow in beat.received)
         sample = _Sample(beat.at, beat.incarnation, sent, received)
@@ -66,7 +68,7 @@ class Rates:
             last_refusal=beat.last_refusal,
             skew_s=beat.skew_s,
         )
-        self._told[name] = (beat, found)
+        self._told[name] = (beat.incarnation, beat.number, found)
         return found
 
 

@@ -82,9 +82,10 @@ class Watchers:
         """Count dead letters, where somebody may have more."""
         bus = self._rooms.outside.bus
         while True:
-            beats = {name: beat for name, (beat, _) in bus.beats().items()}
             with suppress(UnreachableError, ActionError):
-                await self._rooms.letters.look(beats, bus.listening_since)
+                await self._rooms.letters.look(
+                    {name: beat for name, (beat, _) in bus.beats().items()}, bus.listening_since
+                )
             await asyncio.sleep(SAMPLE_S)
 
     async def broker(self) -> None:
