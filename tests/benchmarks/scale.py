@@ -133,6 +133,7 @@ async def _controller(
             cwd=project.ROOT,
             env={
                 **os.environ,
+                "MALLOC_MMAP_THRESHOLD_": "131072",
                 "NTP_RUNTIME": "kubernetes",
                 "NTP_NAMESPACE": namespace,
                 "NTP_NATS": f"nats://{nats.address(0)}?keys={keys}",
