@@ -11,7 +11,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-from orchestrator.app import on_machine
+from orchestrator.app import (
+    bare_structlog,  # noqa: F401 - as `serve` does, before anybody imports structlog
+    on_machine,
+)
 from orchestrator.control.protocol import SOCKET
 from orchestrator.control.server import serving
 from orchestrator.controller.controller import Controller
