@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Final
 
+from orchestrator.spec.config_keywords import UnusableError, matcher, unique
+
 Accept = Callable[[Any], bool]
 
 _IGNORED: Final = frozenset(
@@ -14,10 +16,28 @@ _IGNORED: Final = frozenset(
      "readOnly", "writeOnly"}
 )  # fmt: skip
 _READ: Final = frozenset(
-    {"type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
-     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "enum",
-     "const"}
-)  # fmt: skip
+    {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "minLength",
+        "maxLength",
+        "enum",
+        "const",
+        "pattern",
+        "uniqueItems",
+    }
+)
+_CHOICES: Final = frozenset({"const", "enum"})
+"""Those that say the same of every type."""  # fmt: skip
 _TYPES: Final[Mapping[str, Accept]] = {
     "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
     "number": lambda value: type(value) is int or type(value) is float,
@@ -38,10 +58,13 @@ def acceptor(schema: Any) -> Accept | None:
     if any(key not in _IGNORED and key not in _READ and key[:2] != "x-" for key in schema):
         return None
     kinds = schema.get("type")
-    if not isinstance(kinds, str) or kinds not in _TYPES:
+    if kinds is None and schema.keys() & _READ and schema.keys() & _READ <= _CHOICES:
+        kinds, found = "", []
+    elif isinstance(kinds, str) and kinds in _TYPES:
+        found = [_TYPES[kinds]]
+    else:
         # Without one type, keywords of several types would all have to be looked at.
         return None
-    found: list[Accept] = [_TYPES[kinds]]
     for more in (_choice(schema), _RULES.get(kinds, _nothing)(schema)):
         if more is None:
             return None
@@ -97,12 +120,22 @@ def _length(schema: Mapping[str, Any], least: str, most: str) -> list[Accept] | 
 
 
 def _strings(schema: Mapping[str, Any]) -> list[Accept] | None:
-    return _length(schema, "minLength", "maxLength")
+    found, pattern = _length(schema, "minLength", "maxLength"), schema.get("pattern")
+    if found is None or pattern is None:
+        return found
+    try:
+        return [*found, matcher(pattern)] if isinstance(pattern, str) else None
+    except UnusableError:
+        return None
 
 
 def _arrays(schema: Mapping[str, Any]) -> list[Accept] | None:
-    found = _length(schema, "minItems", "maxItems")
-    if found is None or "items" not in schema:
+    found, alone = _length(schema, "minItems", "maxItems"), schema.get("uniqueItems", False)
+    if found is None or not isinstance(alone, bool):
+        return None
+    if alone:
+        found = [*found, unique]
+    if "items" not in schema:
         return found
     each = acceptor(schema["items"])
     if each is None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from ntp.contract.config_schema import SchemaError, expand
 from orchestrator.spec.config_accept import Accept, acceptor
+from orchestrator.spec.config_keywords import UnusableError
 
 MAX_STEPS: Final = 1_000_000
 """Branches of the schema times values of the config."""
@@ -63,7 +64,7 @@ class Checker:
             try:
                 config_refusal.check_schema(self._schema)
                 return config_refusal.refusals(self._schema, whole)
-            except config_refusal.UnusableError as error:
+            except UnusableError as error:
                 self._fault = str(error)
         message = f"the plugin's config_schema cannot be used: {self._fault}"
         fix = "tell the plugin's author; nothing in this file is wrong"

@@ -1,30 +1,23 @@
 """Why a config is refused, in words: jsonschema with everything unbounded taken out.
 
-Nothing is fetched, a `pattern` is matched by Rust's linear-time engine (pydantic-core's), never by
-`re`, and unique items are compared by their text instead of each with each. Imported only for a no.
+Nothing is fetched, and `config_keywords` checks what takes long. Imported only for a no.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
-from pydantic_core import SchemaError as PatternError
-from pydantic_core import SchemaValidator, core_schema
 from referencing import Registry
 
 from orchestrator.spec.complaint import listed, near
 from orchestrator.spec.config_check import GIVEN, Complaint
+from orchestrator.spec.config_keywords import UnusableError, matcher, unique
 from orchestrator.spec.quantity import shown
 
 MAX_COMPLAINTS: Final = 20
-MAX_MATCHED: Final = 65_536
-"""Characters of a text that a pattern is tried on."""
-
 MAX_SHOWN: Final = 60
 """Characters of a value that is repeated in a fix."""
 _PLAIN_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
@@ -55,10 +48,6 @@ _BOUNDS: Final = {
 }
 
 
-class UnusableError(Exception):
-    """The plugin's schema itself is at fault."""
-
-
 def check_schema(schema: Mapping[str, Any]) -> None:
     """Raise UnusableError for a keyword with a value that it cannot have."""
     try:
@@ -83,21 +72,9 @@ def refusals(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[Compl
     return list(found)
 
 
-@lru_cache(maxsize=256)
-def _matcher(pattern: str) -> SchemaValidator:
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-    except PatternError as error:
-        raise UnusableError(f"the pattern {shown(pattern)} cannot be matched") from error
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return len(text) <= MAX_MATCHED and _matcher(pattern).isinstance_python(text)
-
-
 def _pattern(_: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
     del schema
-    if isinstance(instance, str) and not _matches(pattern, instance):
+    if isinstance(instance, str) and not matcher(pattern)(instance):
         yield ValidationError("does not match")
 
 
@@ -108,7 +85,7 @@ def _pattern_properties(
     if isinstance(instance, dict):
         for pattern, inner in patterns.items():
             for key, value in instance.items():
-                if _matches(pattern, key):
+                if matcher(pattern)(key):
                     yield from validator.descend(value, inner, path=key, schema_path=pattern)
 
 
@@ -128,28 +105,14 @@ def _extra(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     return [
         key
         for key in instance
-        if key not in known and not any(_matches(pattern, key) for pattern in patterns)
+        if key not in known and not any(matcher(pattern)(key) for pattern in patterns)
     ]
 
 
 def _unique(_: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    # jsonschema compares every two items; their text, as JSON, is compared once.
     del schema
-    if wanted and isinstance(instance, list):
-        texts = {json.dumps(_integral(item), sort_keys=True) for item in instance}
-        if len(texts) < len(instance):
-            yield ValidationError("has the same item twice")
-
-
-def _integral(value: Any) -> Any:
-    """Make 1.0 and 1 one value, as JSON Schema has it."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_integral(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _integral(each) for key, each in value.items()}
-    return value
+    if wanted and isinstance(instance, list) and not unique(instance):
+        yield ValidationError("has the same item twice")
 
 
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # jsonschema's own stubs leave it open

@@ -223,10 +223,14 @@ LEAVES = st.one_of(
         optional={
             "minLength": st.integers(0, 3),
             "maxLength": st.integers(0, 3),
+            "pattern": st.sampled_from(["a", "^b", "ab?$", "^[ab]{2}$", ""]),
             "enum": st.lists(st.sampled_from(["a", "b", 1, True, None]), min_size=1, max_size=3),
         },
     ),
     st.fixed_dictionaries({"type": st.sampled_from(["boolean", "null", "integer"])}),
+    st.fixed_dictionaries(
+        {"enum": st.lists(st.sampled_from(["a", "b", 1, True, None]), min_size=1)}
+    ),
     st.fixed_dictionaries(
         {"type": st.sampled_from(["integer", "boolean"])},
         optional={"const": st.sampled_from([0, 1, True, False, 1.0])},
@@ -237,7 +241,12 @@ SCHEMAS = st.recursive(
     lambda inner: st.one_of(
         st.fixed_dictionaries(
             {"type": st.just("array")},
-            optional={"items": inner, "minItems": st.integers(0, 2), "maxItems": st.integers(0, 2)},
+            optional={
+                "items": inner,
+                "minItems": st.integers(0, 2),
+                "maxItems": st.integers(0, 2),
+                "uniqueItems": st.booleans(),
+            },
         ),
         st.fixed_dictionaries(
             {"type": st.just("object")},
