@@ -1,6 +1,7 @@
 """What servers say by themselves: who has joined, who was connected; and what they are told then."""
 
 import asyncio
+from contextlib import suppress
 
 from orchestrator.bus.accounts import Accounts
 from orchestrator.bus.client import Life
@@ -32,11 +33,9 @@ class Attending:
 
     async def news(self) -> None:
         """Return when they said something, and now and then."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_LISTENS):
                 await self._heard.wait()
-        except TimeoutError:
-            pass
         self._heard.clear()
 
     async def tell(self, life: Life, accounts: Accounts) -> None:

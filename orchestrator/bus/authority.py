@@ -119,7 +119,7 @@ class Authority:
     def account_token(self, rights: Rights, *, again: bool = False) -> str:
         """Return a token of these rights, issued now; for several servers, the same one until they change.
 
-        `again`: another one, though it says the same, issued a second later than the one before at least.
+        `again`: another one, though it says the same, issued later; to be asked for at most once a second.
         """
         key, exporters = self.account(rights.instance), self._exporters(rights)
         refused = self._refused(rights.instance)

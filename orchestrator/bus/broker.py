@@ -130,8 +130,7 @@ class NatsBroker:
                 accounts,
                 held=held,
                 known=known,
-                captured=captured if before is None or captured != _captured(before) else None,
-                core_differs=accounts.core_differs(captured, held),
+                captured=None if before is not None and captured == _captured(before) else captured,
                 granted=granted,
             )
             streams = Streams(await self._core_life(), replicas=self._replicas)

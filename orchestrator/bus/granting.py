@@ -31,7 +31,6 @@ class Granting:
         held: tokens that the server has, by public key.
         known: instances whose account the server has, as it may have been before.
         captured: what CORE is to import; None: what it does.
-        core_differs: it does not import that yet.
         granted: told the name of each instance that may run now.
     """
 
@@ -43,7 +42,6 @@ class Granting:
         held: Mapping[str, str],
         known: Collection[str],
         captured: Sequence[Import] | None,
-        core_differs: bool,
         granted: Callable[[str], None],
     ) -> None:
         self._changed = changed
@@ -51,7 +49,7 @@ class Granting:
         self._held = held
         self._known = known
         self._captured = captured
-        self._core_changes = captured is not None and core_differs
+        self._core_changes = captured is not None and accounts.core_differs(captured, held)
         self._granted = granted
         self._streams = asyncio.Semaphore(_STREAMS)
         self._pushes = asyncio.Semaphore(_ACCOUNTS)

@@ -10,34 +10,18 @@ from typing import Any, Final
 from orchestrator.spec.config_keywords import UnusableError, matcher, unique
 
 Accept = Callable[[Any], bool]
+Rule = Callable[[Mapping[str, Any]], list[Accept] | None]
 
 _IGNORED: Final = frozenset(
     {"$schema", "$comment", "title", "description", "default", "examples", "format", "deprecated",
      "readOnly", "writeOnly"}
 )  # fmt: skip
-_READ: Final = frozenset(
-    {
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "minItems",
-        "maxItems",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "minLength",
-        "maxLength",
-        "enum",
-        "const",
-        "pattern",
-        "uniqueItems",
-    }
-)
-_CHOICES: Final = frozenset({"const", "enum"})
-"""Those that say the same of every type."""  # fmt: skip
+_CHOICES: Final = frozenset({"enum", "const"})
+"""What says the same of every type."""
+_READ: Final = _CHOICES | {
+    "type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems", "uniqueItems",
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern",
+}  # fmt: skip
 _TYPES: Final[Mapping[str, Accept]] = {
     "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
     "number": lambda value: type(value) is int or type(value) is float,
@@ -57,15 +41,17 @@ def acceptor(schema: Any) -> Accept | None:
         return None
     if any(key not in _IGNORED and key not in _READ and key[:2] != "x-" for key in schema):
         return None
-    kinds = schema.get("type")
-    if kinds is None and schema.keys() & _READ and schema.keys() & _READ <= _CHOICES:
-        kinds, found = "", []
-    elif isinstance(kinds, str) and kinds in _TYPES:
-        found = [_TYPES[kinds]]
-    else:
+    kind, said = schema.get("type"), schema.keys() & _READ
+    found: list[Accept] = []
+    rules: list[Rule] = [_choice]
+    if isinstance(kind, str) and kind in _TYPES:
+        found.append(_TYPES[kind])
+        rules.append(_RULES.get(kind, _nothing))
+    elif not said or not said <= _CHOICES:
         # Without one type, keywords of several types would all have to be looked at.
         return None
-    for more in (_choice(schema), _RULES.get(kinds, _nothing)(schema)):
+    for rule in rules:
+        more = rule(schema)
         if more is None:
             return None
         found += more
@@ -170,7 +156,7 @@ def _objects(schema: Mapping[str, Any]) -> list[Accept] | None:
     return [accept]
 
 
-_RULES: Final = {
+_RULES: Final[Mapping[str, Rule]] = {
     "integer": _numbers,
     "number": _numbers,
     "string": _strings,

@@ -19,8 +19,12 @@ RIGHTS = rights(Desired("test", 1, PLUGINS), EDGES)
 class Slow:
     """Streams that are all there, and accounts; CORE's is taken over when `core` is set."""
 
-    def __init__(self):
+    def __init__(self, *, differs):
         self.core = asyncio.Event()
+        self._differs = differs
+
+    def core_differs(self, *_):
+        return self._differs
 
     async def compare(self, *_):
         return {}
@@ -40,10 +44,8 @@ async def _settled() -> None:
 
 @pytest.mark.parametrize(("differs", "early"), [(True, set()), (False, {"beta"})])
 async def test_nobody_is_granted_while_core_changes(differs, early):
-    slow, granted = Slow(), set()
-    granting = Granting(
-        RIGHTS, slow, held={}, known=(), captured=(), core_differs=differs, granted=granted.add
-    )
+    slow, granted = Slow(differs=differs), set()
+    granting = Granting(RIGHTS, slow, held={}, known=(), captured=(), granted=granted.add)
     async with asyncio.TaskGroup() as tasks:
         work = tasks.create_task(granting.carry_out(slow, RIGHTS))
         await _settled()
