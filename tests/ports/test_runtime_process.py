@@ -20,6 +20,8 @@ from tests.worlds import limits
 
 RUNTIMES = ("process",)
 WAIT = "import signal; print('ready'); signal.pause()"
+FORKED = "import os, signal; os.fork() and print('ready'); signal.pause()"
+"""One of them says it: a line of each may come as one."""
 STUBBORN = """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -157,7 +159,7 @@ async def test_who_runs_with_a_damaged_label_is_of_no_generation_and_can_be_repl
 
 
 async def test_who_lost_his_run_folder_is_seen_by_the_next_controller_and_can_be_ended(world):
-    await world.run("alpha", f"import os; os.fork(); {WAIT}")
+    await world.run("alpha", FORKED)
     lost = world.processes("alpha")
     remove_tree(world.folder("alpha"))
     world.runtime = world.again()
