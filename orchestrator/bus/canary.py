@@ -22,9 +22,9 @@ async def complaints(core: Life, folder: Path | None, *, replicas: int) -> list[
         "num_replicas": replicas,
     }
     try:
-        made = await core.ask(f"$JS.API.STREAM.CREATE.{_NAME}", config)
+        made = await core.jetstream(f"STREAM.CREATE.{_NAME}", config)
         if (made.get("error") or {}).get("err_code") == _IN_USE:
-            made = await core.ask(f"$JS.API.STREAM.UPDATE.{_NAME}", config)
+            made = await core.jetstream(f"STREAM.UPDATE.{_NAME}", config)
         stored = await core.request("canary", b"tweet") if "error" not in made else b"{}"
         if json.loads(stored).get("seq"):
             return []

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ntp.bare_nats import errors
-from orchestrator.bus.client import DEADLINE, Life
+from orchestrator.bus.client import DEADLINE, Life, NobodyError, insisting
 from orchestrator.errors import ActionError, UnreachableError
 
 BATCH = 256
@@ -18,6 +18,7 @@ _LINGERS_S = 60
 """A consumer whose reader was killed is gone after so long."""
 _NEXT = msgspec.json.encode({"batch": BATCH, "max_bytes": BATCH_BYTES, "no_wait": True})
 _NO_STREAM = 10059
+_NOBODY = "503"
 
 
 class NatsCaptures:
@@ -32,10 +33,12 @@ class NatsCaptures:
         left = await _begin(life, stream, name)
         inbox = life.client.new_inbox()
         subscription = await life.client.subscribe(f"{inbox}.*")
-        question = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
+        question, numbers = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", itertools.count()
         try:
-            for number in itertools.count():
-                found = await _next(life, question, subscription, f"{inbox}.{number}")
+            while True:
+                found = await insisting(
+                    lambda: _next(life, question, subscription, f"{inbox}.{next(numbers)}")
+                )
                 left -= len(found)
                 if found:
                     yield found
@@ -43,7 +46,7 @@ class NatsCaptures:
                     return
         finally:
             await subscription.unsubscribe()
-            await life.ask(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+            await life.jetstream(f"CONSUMER.DELETE.{stream}.{name}")
 
 
 async def _begin(life: Life, stream: str, name: str) -> int:
@@ -56,7 +59,7 @@ async def _begin(life: Life, stream: str, name: str) -> int:
         "inactive_threshold": _LINGERS_S * 1_000_000_000,
     }
     body = {"stream_name": stream, "config": config}
-    answer = await life.ask(f"$JS.API.CONSUMER.CREATE.{stream}.{name}", body)
+    answer = await life.jetstream(f"CONSUMER.CREATE.{stream}.{name}", body)
     error = answer.get("error")
     if error and error.get("err_code") == _NO_STREAM:
         raise ActionError(
@@ -72,7 +75,12 @@ async def _begin(life: Life, stream: str, name: str) -> int:
 
 
 async def _next(life: Life, subject: str, subscription: Any, reply: str) -> list[bytes]:
-    """Ask for messages; return those that came until the broker said that it was all."""
+    """Ask for messages; return those that came until the broker said that it was all.
+
+    Raises:
+        NobodyError: nobody serves the question.
+        UnreachableError: no answer in time.
+    """
     found: list[bytes] = []
     try:
         await life.client.publish(subject, _NEXT, reply=reply)
@@ -81,6 +89,8 @@ async def _next(life: Life, subject: str, subscription: Any, reply: str) -> list
             if message.reply:
                 found.append(message.data)
             elif message.subject == reply:
+                if (message.headers or {}).get("Status") == _NOBODY:
+                    raise NobodyError("the broker stopped in the middle of a capture")
                 break  # else the end of an earlier question, of which all had come
     except (errors.Error, OSError) as error:
         words = str(error).removeprefix("nats: ")

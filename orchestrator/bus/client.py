@@ -8,9 +8,10 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import nkeys
 
@@ -20,10 +21,19 @@ from orchestrator.errors import UnreachableError
 
 DEADLINE = 3
 """Seconds for a connect, and for each answer."""
+NOBODY_S = 1.0
+"""How long JetStream may be nobody's; it has none while the server takes over other claims of our account."""
+PAUSE_S = 0.005
+"""Until the first question is asked again; doubles."""
 
 
+_Answer = TypeVar("_Answer")
 Receive = Callable[[str, bytes], None]
 """Subject, payload; runs in the reading loop: it must be quick."""
+
+
+class NobodyError(UnreachableError):
+    """Nobody serves what was asked, so it was not done."""
 
 
 class _Transport(TcpTransport):
@@ -142,19 +152,29 @@ class Life:
         return dict(self.client._server_info)  # noqa: SLF001 (nats-py shows the version only)
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, within_s: float = DEADLINE
+        self,
+        subject: str,
+        payload: bytes = b"",
+        *,
+        within_s: float = DEADLINE,
+        headers: dict[str, str] | None = None,
     ) -> bytes:
         """Ask and return the answer.
 
         Raises:
+            NobodyError: nobody serves the subject.
             UnreachableError: nobody answered in time.
         """
         try:
             with self._transport.asking():
-                answer = await self.client.request(subject, payload, timeout=within_s)
+                answer = await self.client.request(
+                    subject, payload, timeout=within_s, headers=headers
+                )
         except (errors.Error, OSError) as error:
             words = str(error).removeprefix("nats: ")
-            raise UnreachableError(f"the broker did not answer {subject}: {words}") from error
+            nobody = isinstance(error, errors.NoRespondersError)
+            kind = NobodyError if nobody else UnreachableError
+            raise kind(f"the broker did not answer {subject}: {words}") from error
         return bytes(answer.data)
 
     async def settle(self) -> None:
@@ -184,6 +204,34 @@ class Life:
         if not isinstance(parsed, dict):
             raise UnreachableError(f"the broker answered {subject} unreadably")
         return parsed
+
+    async def jetstream(
+        self, what: str, body: object = None, *, within_s: float = DEADLINE
+    ) -> dict[str, Any]:
+        """As `ask`, of JetStream's interface; again where nobody serves it for a moment.
+
+        Raises:
+            NobodyError: nobody did for NOBODY_S.
+            UnreachableError: no answer in time.
+        """
+        return await insisting(lambda: self.ask(f"$JS.API.{what}", body, within_s=within_s))
+
+
+async def insisting(once: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Do it again while JetStream is nobody's, for so nothing was done.
+
+    Raises:
+        NobodyError: it was for NOBODY_S.
+    """
+    ends, pause = time.monotonic() + NOBODY_S, PAUSE_S
+    while True:
+        try:
+            return await once()
+        except NobodyError:
+            if time.monotonic() + pause > ends:
+                raise
+        await asyncio.sleep(pause)
+        pause *= 2
 
 
 @asynccontextmanager

@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from ntp.bare_nats import errors
 from ntp.confine.shim_output import harmless
 from ntp.contract import subjects
 from ntp.contract.letters import HEADER, Letter
 from ntp.contract.reading import reader
-from orchestrator.bus.client import DEADLINE, Life
+from orchestrator.bus.client import Life
 from orchestrator.decide.report import DeadLetter
 from orchestrator.errors import ActionError, UnreachableError
 
@@ -39,7 +38,7 @@ class NatsLetters:
         found: dict[str, int] = {}
         seen = 0
         while True:
-            page = await (await self._core()).ask("$JS.API.STREAM.LIST", {"offset": seen})
+            page = await (await self._core()).jetstream("STREAM.LIST", {"offset": seen})
             items = page.get("streams") or []
             for item in items:
                 name, count = item["config"]["name"], item["state"]["messages"]
@@ -74,13 +73,11 @@ class NatsLetters:
         # A number alone is not enough: a stream that is made anew counts from 1 again.
         name = f"again:{letter.id}:{letter.kept.isoformat()}"
         try:
-            answer = await (await self._core()).client.request(
-                subject, letter.payload, timeout=DEADLINE, headers={"Nats-Msg-Id": name}
-            )
-            told = msgspec.json.decode(answer.data)
-        except (errors.Error, OSError, msgspec.MsgspecError) as error:
-            words = str(error).removeprefix("nats: ")
-            raise UnreachableError(f"the broker did not take {letter.id}: {words}") from error
+            core = await self._core()
+            answer = await core.request(subject, letter.payload, headers={"Nats-Msg-Id": name})
+            told = msgspec.json.decode(answer)
+        except (UnreachableError, msgspec.MsgspecError) as error:
+            raise UnreachableError(f"the broker did not take {letter.id}: {error}") from error
         if "error" in told:
             words = told["error"].get("description", "")
             raise ActionError(f"the broker did not take {letter.id}: {words}", reason="CannotRetry")
@@ -99,7 +96,7 @@ class NatsLetters:
 
     async def _ask(self, subject: str, body: object = None) -> dict[str, Any]:
         """Ask JetStream; what is not there is empty."""
-        answer = await (await self._core()).ask(f"$JS.API.{subject}", body)
+        answer = await (await self._core()).jetstream(subject, body)
         error = answer.get("error")
         if not error:
             return answer

@@ -137,7 +137,7 @@ class Streams:
 
     async def _do(self, subject: str, body: object = None) -> dict[str, Any]:
         within_s = _LONG if subject.split(".")[1] in {"CREATE", "UPDATE"} else DEADLINE
-        answer = await self._core.ask(f"$JS.API.{subject}", body, within_s=within_s)
+        answer = await self._core.jetstream(subject, body, within_s=within_s)
         error = answer.get("error")
         if error and error.get("err_code") not in _NOT_FOUND:
             words = f"JetStream refused {subject}: {error.get('description')}"

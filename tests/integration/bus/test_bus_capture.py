@@ -8,7 +8,8 @@ import pytest
 from ntp.bucket import BucketError
 from ntp.contract.names import Kind
 from ntp.contract.subjects import data
-from orchestrator.errors import ActionError
+from orchestrator.bus.captured import BATCH
+from orchestrator.errors import ActionError, UnreachableError
 
 
 async def sent(world, link, symbol, numbers):
@@ -134,3 +135,18 @@ async def test_of_who_sends_no_ticks_nothing_is_captured(world):
     with pytest.raises(ActionError, match="nothing is captured of beta") as refused:
         await read(world, "beta")
     assert refused.value.reason == "NothingCaptured"
+
+
+async def test_a_reading_that_is_cut_off_is_no_whole_one(world):
+    """Its consumer goes where its reader took too long."""
+    async with world.link("alpha") as alpha:
+        await sent(world, alpha, "A", range(2 * BATCH))
+        await reached(lambda: read(world), list(range(2 * BATCH)))
+    reading = world.broker.captures.read("alpha")
+    await anext(reading)
+    async with world.core() as core:
+        names = (await core.ask("$JS.API.CONSUMER.NAMES.MD_alpha"))["consumers"]
+        (ours,) = (name for name in names if name.startswith("replay-"))
+        await core.ask(f"$JS.API.CONSUMER.DELETE.MD_alpha.{ours}")
+    with pytest.raises(UnreachableError, match="in the middle of a capture"):
+        await anext(reading)
