@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ntp.bare_nats import errors
+from ntp.heeding import heeded
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
 from orchestrator.bus.client import DEADLINE, Life, NobodyError
@@ -47,7 +48,7 @@ class Accounts:
         try:
             await client.publish("$SYS.REQ.CLAIMS.PACK", b"", reply=inbox)
             while True:
-                message = await answers.next_msg(timeout=DEADLINE)
+                message = await heeded(answers.next_msg(timeout=DEADLINE))
                 if not message.data:
                     if (message.headers or {}).get("Status"):
                         raise ActionError(_NO_RESOLVER, reason="BrokerSettings")
@@ -129,7 +130,7 @@ class Accounts:
                 answers = await client.subscribe(inbox)
                 await client.publish("$SYS.REQ.CLAIMS.UPDATE", token.encode(), reply=inbox)
                 while not joined <= found:
-                    message = await answers.next_msg(timeout=DEADLINE)
+                    message = await heeded(answers.next_msg(timeout=DEADLINE))
                     found.add(json.loads(message.data)["server"]["id"])
         except (errors.Error, TimeoutError, OSError, ValueError, KeyError):
             pass  # some are not there, or not yet

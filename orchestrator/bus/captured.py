@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ntp.bare_nats import errors
+from ntp.heeding import heeded
 from orchestrator.bus.client import DEADLINE, Life, NobodyError, insisting
 from orchestrator.errors import ActionError, UnreachableError
 
@@ -85,7 +86,7 @@ async def _next(life: Life, subject: str, subscription: Any, reply: str) -> list
     try:
         await life.client.publish(subject, _NEXT, reply=reply)
         while len(found) < BATCH:
-            message = await subscription.next_msg(timeout=DEADLINE)
+            message = await heeded(subscription.next_msg(timeout=DEADLINE))
             if message.reply:
                 found.append(message.data)
             elif message.subject == reply:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import nkeys
 
 from ntp.bare_nats import Client, TcpTransport, errors
+from ntp.heeding import heeded
 from orchestrator.bus import claims
 from orchestrator.errors import UnreachableError
 
@@ -167,9 +168,8 @@ class Life:
         """
         try:
             with self._transport.asking():
-                answer = await self.client.request(
-                    subject, payload, timeout=within_s, headers=headers
-                )
+                asked = self.client.request(subject, payload, timeout=within_s, headers=headers)
+                answer = await heeded(asked)
         except (errors.Error, OSError) as error:
             words = str(error).removeprefix("nats: ")
             nobody = isinstance(error, errors.NoRespondersError)
@@ -186,8 +186,8 @@ class Life:
         try:
             # Twice, for nats-py's first PING overtakes what its own queue still holds.
             with self._transport.asking():
-                await self.client.flush(timeout=DEADLINE)
-                await self.client.flush(timeout=DEADLINE)
+                await heeded(self.client.flush(timeout=DEADLINE))
+                await heeded(self.client.flush(timeout=DEADLINE))
         except (errors.Error, OSError) as error:
             raise UnreachableError(f"the broker did not answer a ping: {error}") from error
 
@@ -276,7 +276,7 @@ async def _connected(address: str, credentials: bytes, name: str) -> Life:
 
     try:
         async with asyncio.timeout(DEADLINE):
-            await client.connect(
+            connecting = client.connect(
                 f"nats://{address}" if "://" not in address else address,
                 name=name,
                 allow_reconnect=False,
@@ -290,6 +290,7 @@ async def _connected(address: str, credentials: bytes, name: str) -> Life:
                 error_cb=heard,
                 closed_cb=closed,
             )
+            await heeded(connecting)
     except (errors.Error, OSError) as error:
         await _close(client)
         words = life.last_error or str(error).removeprefix("nats: ") or "no answer"
@@ -307,6 +308,6 @@ async def _connected(address: str, credentials: bytes, name: str) -> Life:
 async def _close(client: Client) -> None:
     try:
         async with asyncio.timeout(DEADLINE):
-            await client.close()
+            await heeded(client.close())
     except (errors.Error, OSError):
         pass  # it was gone already; the socket is aborted either way

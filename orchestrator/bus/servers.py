@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntp.bare_nats import errors
+from ntp.heeding import heeded
 from orchestrator.bus import server_binary
 from orchestrator.bus.client import DEADLINE, Life
 from orchestrator.errors import UnreachableError
@@ -71,7 +72,7 @@ async def look(system: Life) -> Sequence[Server]:
         async with asyncio.timeout(DEADLINE):
             await system.client.publish("$SYS.REQ.SERVER.PING.VARZ", b"", reply=inbox)
             while len(found) < count:
-                message = await answers.next_msg(timeout=DEADLINE)
+                message = await heeded(answers.next_msg(timeout=DEADLINE))
                 server = Server.read(json.loads(message.data))
                 found[server.name] = server
     except (TimeoutError, errors.Error, OSError, ValueError) as error:

@@ -157,7 +157,8 @@ class Compose:
         )
         try:
             await client.subscribe("beat", cb=hear)
-            await asyncio.wait_for(full.wait(), 120)
+            async with asyncio.timeout(120):
+                await full.wait()
         finally:
             await client.close()
 

@@ -113,7 +113,8 @@ async def test_a_greeting_that_fails_closes_its_connection_and_is_tried_again():
         line = Line(server.url, greet, Backoff(0.01, 0.01), stale_after_s=60)
         async with running(Prices(line)) as run:
             caller = await server.caller(1)
-            await asyncio.wait_for(caller.gone.wait(), 10)
+            async with asyncio.timeout(10):
+                await caller.gone.wait()
             words = await run.until(lambda: run.plugin.conditions().get("Disconnected"))
             assert words.startswith(f"127.0.0.1:{server.port}: not today; ")
 

@@ -191,10 +191,10 @@ class DockerRuntime:
         thread = threading.Thread(target=listen, daemon=True, name="docker-events")
         thread.start()
         try:
-            with suppress(
-                TimeoutError
-            ):  # the engine hangs: there is nothing to hear, only to look at
-                await asyncio.wait_for(listening.wait(), self._tempo.call)
+            # The engine may hang: then there is nothing to hear, only to look at.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._tempo.call):
+                    await listening.wait()
             self._look.may_have_changed()
             while True:
                 yield None

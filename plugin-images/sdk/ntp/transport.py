@@ -25,6 +25,7 @@ from ntp.confine.ways import Way
 from ntp.contract.launch import DOOR_SOCKET, ProxyAddress
 from ntp.frames import Frames
 from ntp.headers import parsed
+from ntp.heeding import heeded
 
 Receive = Callable[[str, str, bytes, dict[str, str] | None], None]
 """subject, reply subject, payload, headers; runs in the reading loop: it must be quick, and must not raise."""
@@ -177,7 +178,7 @@ class LeanClient(Client):
         """Return once the server has taken everything said before."""
         # nats-py's PING overtakes what its own queue still holds.
         await self._flush_pending(force_flush=True)
-        await super().flush(timeout)
+        await heeded(super().flush(timeout))
 
     async def insist(self) -> None:
         """Ask again for every subscription that was refused."""

@@ -73,7 +73,8 @@ async def test_an_exception_of_a_callback_ends_the_link_as_itself(world, direct)
             await asyncio.Event().wait()
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(life(), 20)
+        async with asyncio.timeout(20):
+            await life()
 
 
 async def test_an_exception_of_the_block_comes_out_as_itself(world):

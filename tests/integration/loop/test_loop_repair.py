@@ -251,7 +251,8 @@ async def test_of_a_crowd_that_is_busy_only_who_asks_sees_more(house):
         await controller.status(None)
         house.machine.touch()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(house.passes(1), 0.5)
+            async with asyncio.timeout(0.5):
+                await house.passes(1)
         for each in house.catalog.slow.values():
             each.set()
         for name in NAMES:
