@@ -20,30 +20,38 @@ def held_for(
 ) -> Wait | None:
     """Return the Wait that holds back source `name` before its first life, None when it may start.
 
-    A listener that failed, was refused or was stopped by hand is not waited for. The deadline counts
-    from the last start of a listener, so that an installation of requirements does not use it up.
+    A listener that failed for good, was refused for good or was stopped by hand is not waited for. The
+    deadline counts from its last start, so that an installation of requirements does not use it up; of one
+    that failed or was refused, and is tried again, from when the source was wanted.
     """
-    instances = observed.instances or {}
-    if record.wanted is None:
+    wanted = record.wanted
+    if wanted is None:
         return None
     waiting = [each for each in sorted(listeners) if _coming(each, observed)]
     if not waiting:
         return None
-    begun = [instances[each].started for each in waiting if each in instances]
-    pending = len(begun) < len(waiting)
-    latest = max([record.wanted, *(moment for moment in begun if moment is not None)])
-    until = record.wanted + policy.longest_hold
-    if not pending:
-        until = min(until, latest + policy.hold)
-    if now >= until:
+    longest = wanted + policy.longest_hold
+
+    def until(listener: str) -> datetime:
+        tried = observed.records.get(listener, NOBODY)
+        if tried.failures or tried.refusal:
+            return wanted + policy.hold
+        life = (observed.instances or {}).get(listener)
+        if life is None:
+            return longest
+        return min(max(wanted, life.started or wanted) + policy.hold, longest)
+
+    still = [each for each in waiting if now < until(each)]
+    if not still:
         return None
-    return Wait(name, until, f"held back until those who listen are ready: {', '.join(waiting)}")
+    words = f"held back until those who listen are ready: {', '.join(still)}"
+    return Wait(name, max(map(until, still)), words)
 
 
 def _coming(name: str, observed: Observed) -> bool:
     """Whether `name` is not ready but may be soon."""
     record = observed.records.get(name, NOBODY)
-    if record.stopped_by_hand or record.refusal or record.failures:
+    if record.stopped_by_hand or record.refusal_permanent or record.gave_up:
         return False
     if record.last_exit is not None and record.last_exit.permanent:
         return False

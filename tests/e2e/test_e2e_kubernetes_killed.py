@@ -37,6 +37,7 @@ def session(cluster, folder, victims):
             release.until(lambda number=number: _fills(release) >= number * BETWEEN)
             _delete(release, victim, how)
         release.until(lambda: _is_over(release), within_s=600)
+        release.keep(folder)
         kept = release.storage("paper_executor", folder / "storage")
         found = {}
         for strategy in STRATEGIES:
@@ -81,4 +82,4 @@ def test_the_ledger_is_that_of_an_undisturbed_run(knowing, tmp_path):
     killed = session(knowing, tmp_path / "killed", victims)
     assert sum(len(rows) for (_, table), rows in calm.items() if table == "fills") > 40
     for key, rows in calm.items():
-        assert killed[key] == rows, key
+        assert killed[key] == rows, f"{key}; what was said is in {tmp_path}"

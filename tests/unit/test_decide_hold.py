@@ -60,11 +60,35 @@ def end_for_good_after_long(world, name):
     assert world.records[name].failures == 0, "its life was a stable one"
 
 
-@pytest.mark.parametrize("how", [by_hand, refuse, fail, end_for_good_after_long])
+def give_up(world, name):
+    fail(world, name)
+    world.records[name] = replace(world.records[name], gave_up=True)
+
+
+@pytest.mark.parametrize("how", [by_hand, refuse, give_up, end_for_good_after_long])
 def test_a_listener_that_cannot_come_is_not_waited_for(how):
     world = starting()
     how(world, "momentum")
     assert waits_for(world) == "bollinger"
+
+
+def refuse_once(world, name):
+    why = ActionError("JetStream refused STREAM.CREATE: timeout", reason="BrokerStreams")
+    world.end(name, code=0)
+    world.records[name] = refused(world.records[name], name, why, world.now, world.policy)
+
+
+@pytest.mark.parametrize("how", [fail, refuse_once])
+def test_a_listener_that_is_tried_again_is_waited_for_but_not_for_its_every_try(how):
+    world = starting()
+    world.now += seconds(10)
+    how(world, "momentum")
+    world.unready.discard("bollinger")
+    world.remember()
+    assert waits_for(world) == "momentum"
+    assert held_until(world) == NOON + world.policy.hold
+    world.now = NOON + world.policy.hold
+    assert "start binance 1.1" in text(world.plan())
 
 
 def test_deaf_nobody_who_runs_counts_as_ready():

@@ -90,7 +90,7 @@ def test_a_source_is_held_back_no_longer_than_its_deadline():
 def test_a_source_does_not_wait_for_a_listener_that_cannot_come():
     world = Simulation(DESK)
     world.step()
-    world.end("paper", code=1)
+    world.end("paper", code=1, permanent=True)
     world.remember()
     assert "start binance" in text(world.plan())
 

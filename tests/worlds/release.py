@@ -130,6 +130,12 @@ class Release:
         logs = self.kubectl("logs", f"deployment/{self.name}-controller", "--tail=40")
         return f"{shown}\n{events[-4000:]}\n{logs}"
 
+    def keep(self, folder):
+        """Write down what its pods said, and what the cluster says of them."""
+        (folder / "events").write_text(self.kubectl("get", "events", "--sort-by=.lastTimestamp"))
+        for pod in self.pods():
+            (folder / f"{pod}.log").write_text(self.kubectl("logs", pod, "--timestamps"))
+
     def storage(self, plugin, into):
         """A copy of what a plugin keeps."""
         claim = self.get("persistentvolumeclaim", plugin.replace("_", "-"))
