@@ -1,3 +1,4 @@
+import resource
 import stat
 import sys
 
@@ -23,6 +24,17 @@ def test_a_damaged_file_is_replaced(tmp_path):
     path.chmod(0o644)
     path.write_bytes(good[:-8])
     assert seccomp.export(tmp_path, inet=False).read_bytes() == good
+
+
+def test_a_disk_that_takes_half_of_it_keeps_nothing(tmp_path):
+    whole = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, whole[1]))
+        with pytest.raises(OSError, match="too large"):
+            seccomp.export(tmp_path, inet=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, whole)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_right_to_the_internet_makes_another_filter(tmp_path):

@@ -77,16 +77,20 @@ def export(folder: Path, *, inet: bool) -> Path:
 
     Raises:
         ConfineError: libseccomp is missing, or the machine is none that the lists were made for.
+        OSError: the disk is full, or refuses; nothing is left of it.
     """
     program = compiled(inet=inet)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seccomp-{hashlib.sha256(program).hexdigest()[:16]}.bpf"
     if not path.exists() or path.read_bytes() != program:
         fd, part = tempfile.mkstemp(dir=folder)
-        with os.fdopen(fd, "wb") as file:
-            file.write(program)
-        Path(part).chmod(0o444)
-        Path(part).replace(path)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(program)
+            Path(part).chmod(0o444)
+            Path(part).replace(path)
+        finally:
+            Path(part).unlink(missing_ok=True)
     return path
 
 
