@@ -8,7 +8,8 @@ from ntp.bare_nats import errors
 from ntp.heeding import heeded
 from orchestrator.bus import claims
 from orchestrator.bus.authority import Authority
-from orchestrator.bus.client import DEADLINE, Life, NobodyError
+from orchestrator.bus.client import DEADLINE, Life
+from orchestrator.bus.insisting import NoResponderError
 from orchestrator.bus.keys import ACCOUNT, Key, make
 from orchestrator.errors import ActionError, UnreachableError, ungrouped
 from orchestrator.spec.model import Import, Rights
@@ -149,7 +150,7 @@ class Accounts:
         token = self._authority.deletion_token({"": make(ACCOUNT).public})
         try:
             answer = await self._system.ask("$SYS.REQ.CLAIMS.DELETE", raw=token.encode())
-        except NobodyError:
+        except NoResponderError:
             return _NO_RESOLVER
         refused = "must be enabled" in str((answer.get("error") or {}).get("description"))
         return f"the broker forgets no account; {_SET}" if refused else ""

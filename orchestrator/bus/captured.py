@@ -9,7 +9,8 @@ import msgspec
 
 from ntp.bare_nats import errors
 from ntp.heeding import heeded
-from orchestrator.bus.client import DEADLINE, Life, NobodyError, insisting
+from orchestrator.bus.client import DEADLINE, Life
+from orchestrator.bus.insisting import NoResponderError, insisting
 from orchestrator.errors import ActionError, UnreachableError
 
 BATCH = 256
@@ -19,7 +20,9 @@ _LINGERS_S = 60
 """A consumer whose reader was killed is gone after so long."""
 _NEXT = msgspec.json.encode({"batch": BATCH, "max_bytes": BATCH_BYTES, "no_wait": True})
 _NO_STREAM = 10059
-_NOBODY = "503"
+_CUT_OFF = "the reading of what is captured was cut off"
+_NOTHING, _NOBODY = "404", "503"
+"""Statuses: no more messages; no responders."""
 
 
 class NatsCaptures:
@@ -79,8 +82,8 @@ async def _next(life: Life, subject: str, subscription: Any, reply: str) -> list
     """Ask for messages; return those that came until the broker said that it was all.
 
     Raises:
-        NobodyError: nobody serves the question.
-        UnreachableError: no answer in time.
+        NoResponderError: nobody serves the question: the consumer has gone, most likely.
+        UnreachableError: no answer in time, or it was broken off.
     """
     found: list[bytes] = []
     try:
@@ -90,10 +93,13 @@ async def _next(life: Life, subject: str, subscription: Any, reply: str) -> list
             if message.reply:
                 found.append(message.data)
             elif message.subject == reply:
-                if (message.headers or {}).get("Status") == _NOBODY:
-                    raise NobodyError("the broker stopped in the middle of a capture")
-                break  # else the end of an earlier question, of which all had come
+                # Else it is the end of an earlier question, of which all had come.
+                status = (message.headers or {}).get("Status")
+                if not found and status != _NOTHING:
+                    kind = NoResponderError if status == _NOBODY else UnreachableError
+                    raise kind(f"{_CUT_OFF}: status {status}")
+                break
     except (errors.Error, OSError) as error:
         words = str(error).removeprefix("nats: ")
-        raise UnreachableError(f"the broker stopped in the middle of a capture: {words}") from error
+        raise UnreachableError(f"{_CUT_OFF}: {words}") from error
     return found

@@ -8,33 +8,24 @@ import asyncio
 import base64
 import json
 import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import nkeys
 
 from ntp.bare_nats import Client, TcpTransport, errors
 from ntp.heeding import heeded
 from orchestrator.bus import claims
+from orchestrator.bus.insisting import NoResponderError, insisting
 from orchestrator.errors import UnreachableError
 
 DEADLINE = 3
 """Seconds for a connect, and for each answer."""
-NOBODY_S = 1.0
-"""How long JetStream may be nobody's; it has none while the server takes over other claims of our account."""
-PAUSE_S = 0.005
-"""Until the first question is asked again; doubles."""
 
 
-_Answer = TypeVar("_Answer")
 Receive = Callable[[str, bytes], None]
 """Subject, payload; runs in the reading loop: it must be quick."""
-
-
-class NobodyError(UnreachableError):
-    """Nobody serves what was asked, so it was not done."""
 
 
 class _Transport(TcpTransport):
@@ -163,7 +154,7 @@ class Life:
         """Ask and return the answer.
 
         Raises:
-            NobodyError: nobody serves the subject.
+            NoResponderError: nobody serves the subject.
             UnreachableError: nobody answered in time.
         """
         try:
@@ -173,7 +164,7 @@ class Life:
         except (errors.Error, OSError) as error:
             words = str(error).removeprefix("nats: ")
             nobody = isinstance(error, errors.NoRespondersError)
-            kind = NobodyError if nobody else UnreachableError
+            kind = NoResponderError if nobody else UnreachableError
             raise kind(f"the broker did not answer {subject}: {words}") from error
         return bytes(answer.data)
 
@@ -211,27 +202,10 @@ class Life:
         """As `ask`, of JetStream's interface; again where nobody serves it for a moment.
 
         Raises:
-            NobodyError: nobody did for NOBODY_S.
-            UnreachableError: no answer in time.
+            NoResponderError: nobody did for NOBODY_S.
+            UnreachableError: no answer within `within_s` of the last question.
         """
         return await insisting(lambda: self.ask(f"$JS.API.{what}", body, within_s=within_s))
-
-
-async def insisting(once: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Do it again while JetStream is nobody's, for so nothing was done.
-
-    Raises:
-        NobodyError: it was for NOBODY_S.
-    """
-    ends, pause = time.monotonic() + NOBODY_S, PAUSE_S
-    while True:
-        try:
-            return await once()
-        except NobodyError:
-            if time.monotonic() + pause > ends:
-                raise
-        await asyncio.sleep(pause)
-        pause *= 2
 
 
 @asynccontextmanager

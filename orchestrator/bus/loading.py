@@ -17,7 +17,8 @@ import structlog
 
 from ntp.bare_nats import errors
 from orchestrator.bus.accounts import Accounts
-from orchestrator.bus.client import Life, NobodyError
+from orchestrator.bus.client import Life
+from orchestrator.bus.insisting import NoResponderError
 from orchestrator.errors import ActionError, UnreachableError, ungrouped
 
 CONNECTED = "$SYS.ACCOUNT.*.CONNECT"
@@ -192,7 +193,7 @@ async def _is_whole(life: Life, server: str, account: str) -> bool:
     try:
         answer = await life.request(subject, msgspec.json.encode({"account": account}))
         shown = msgspec.json.decode(answer, type=_Answer).data
-    except NobodyError:  # that server has gone, and the account with it
+    except NoResponderError:  # that server has gone, and the account with it
         return True
     except msgspec.MsgspecError as error:
         raise UnreachableError(f"the broker answered {subject} unreadably") from error

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from orchestrator.bus.attending import Attending
-from orchestrator.bus.client import NobodyError
+from orchestrator.bus.insisting import NoResponderError
 from orchestrator.bus.joining import SAID
 from orchestrator.bus.loading import CONNECTED, EVERY_S, TRIES, Loading
 from orchestrator.errors import ActionError, UnreachableError
@@ -112,7 +112,7 @@ async def test_one_that_cannot_be_mended_is_given_up(world, failure):
 
 async def test_one_of_a_server_that_has_gone_is_forgotten(world):
     servers, loading, _ = world
-    servers.failure = NobodyError("nobody serves it")
+    servers.failure = NoResponderError("nobody serves it")
     servers.connect("A")
     await _all(servers, loading)
     assert servers.looks == ["A"]

@@ -23,6 +23,7 @@ from ntp.capture import FLEETING, captured
 from ntp.confine.ways import Way
 from ntp.contract.launch import BusAddress, ProxyAddress
 from ntp.error_log import ErrorLog
+from ntp.heeding import heeded
 from ntp.inbox import Callback, Inbox, Together
 from ntp.link_stats import Stats
 from ntp.outbox import WINDOW, Ack
@@ -200,7 +201,7 @@ class Link:
             await self.flush()
 
     async def _open(self, servers: list[str], name: str, credentials: Path | None) -> None:
-        await self._client.connect(
+        connecting = self._client.connect(
             servers,
             name=name,
             error_cb=ErrorLog(self._on_error).take,
@@ -208,6 +209,7 @@ class Link:
             reconnected_cb=self._reconnected,
             **options(credentials),
         )
+        await heeded(connecting)
         self._transport.healthy()
         self._suit_server()
 
@@ -229,7 +231,7 @@ class Link:
         self._closing = True
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._client.close()
+                await heeded(self._client.close())
         except (OSError, errors.Error) as error:
             self._on_error(f"while closing: {error}")
 

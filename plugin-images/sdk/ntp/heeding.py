@@ -1,6 +1,7 @@
-"""A cancellation that is never lost: `asyncio.wait_for`, which nats-py waits with, loses some before Python 3.12.
+"""A cancellation that is never lost, as nats-py loses some, and with them the end of an `asyncio.timeout`.
 
-One that comes in the moment of the end is swallowed there, and so is the end of an `asyncio.timeout`
+Where it hands over what is to be sent it swallows any (`Client._flush_pending`, `Client._close`). And it waits
+with `asyncio.wait_for`, which before Python 3.12 swallows one that comes in the moment of the end
 (https://github.com/python/cpython/issues/86296). Whoever then goes on in a loop does so for ever.
 """
 

@@ -117,14 +117,10 @@ class LeanClient(Client):
         self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
     ) -> bool:
         """Publish; False: disconnected, and the buffer is full."""
-        task = asyncio.current_task()
-        cancelled = task.cancelling() if task else 0
         try:
-            await self.publish(subject, payload, reply, headers)
+            await heeded(self.publish(subject, payload, reply, headers))
         except errors.OutboundBufferLimitError:
             return False
-        if task and task.cancelling() != cancelled:  # nats-py swallows it where it waits for room
-            raise asyncio.CancelledError
         return True
 
     async def receive(self, subject: str, receiver: Receive) -> Subscription:
@@ -177,7 +173,7 @@ class LeanClient(Client):
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (nats-py's signature)
         """Return once the server has taken everything said before."""
         # nats-py's PING overtakes what its own queue still holds.
-        await self._flush_pending(force_flush=True)
+        await heeded(self._flush_pending(force_flush=True))
         await heeded(super().flush(timeout))
 
     async def insist(self) -> None:

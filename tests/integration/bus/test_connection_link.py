@@ -331,3 +331,17 @@ async def test_a_link_works_where_no_inet_socket_may_be_made(world, door):
     async with asyncio.timeout(60):
         output, errors = await process.communicate()
     assert output == b"1\n", errors.decode()
+
+
+async def test_who_is_told_to_end_while_it_flushes_ends(world):
+    """Wherever in it: each step of the loop once."""
+    async with world.link("alpha") as alpha:
+        for steps in range(6):
+            await alpha.publish("data.A", b"")
+            flushing = asyncio.create_task(alpha.flush())  # noqa: TID251 (cancelled, and awaited)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if not flushing.done():
+                flushing.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await flushing
