@@ -132,3 +132,17 @@ async def test_following_loses_nothing_over_rotations_and_lives(world):
             await world.ended("alpha")
             await world.runtime.start(world.launch("alpha", code, attempt=2 + life))
     assert numbers == list(range(1350))
+
+
+@pytest.mark.needs("keeps_output")
+async def test_lives_that_passed_while_nobody_read_are_told_in_their_order(world):
+    async with asyncio.timeout(60):
+        await world.run("alpha", "print('ready')")
+        await world.ended("alpha")
+        async with aclosing(world.runtime.logs("alpha", follow=True, tail=-1)) as lines:
+            assert (await anext(lines)).text == "ready"
+            for attempt, word in enumerate(("second", "third"), start=2):
+                launch = world.launch("alpha", f"print('{word}')", attempt=attempt)
+                await world.runtime.start(launch)
+                await world.ended("alpha")
+            assert [(await anext(lines)).text for _ in range(2)] == ["second", "third"]

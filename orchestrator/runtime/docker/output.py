@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,28 +101,35 @@ async def read(engine: Engine, folder: Path, *, follow: bool, tail: int) -> Asyn
     for line in recent:
         yield line
     while follow and await asyncio.to_thread(folder.is_dir):
+        # Asked first: whoever ended before it began is kept by now, and has its turn before it.
         current = _current(folder)
+        for line in await engine.run(lambda: _take_kept(folder, shown)[0]):
+            yield line
         if current is not None and current not in kept(folder):
             async for line in _live(engine, current, skip=shown.get(current, 0)):
                 shown[current] = shown.get(current, 0) + 1
                 yield line
-        for line in await engine.run(lambda: _take(engine, folder, shown)):
-            yield line
         await asyncio.sleep(POLL_S)
 
 
 def _take(engine: Engine, folder: Path, shown: dict[str, int]) -> list[LogLine]:
     """All that was not taken before, of lives that ended and of the one that runs."""
+    current = _current(folder)
+    found, files = _take_kept(folder, shown)
+    if current is not None and current not in files:
+        with suppress(AbsentError):
+            _add(found, current, lines(engine, current), shown)
+    return found
+
+
+def _take_kept(folder: Path, shown: dict[str, int]) -> tuple[list[LogLine], Mapping[str, Path]]:
+    """All that was not taken before of lives that ended, and their files."""
     found: list[LogLine] = []
     files = kept(folder)
     for container, path in files.items():
         with suppress(FileNotFoundError):
             _add(found, container, kept_lines(path), shown)
-    current = _current(folder)
-    if current is not None and current not in files:
-        with suppress(AbsentError):
-            _add(found, current, lines(engine, current), shown)
-    return found
+    return found, files
 
 
 def _add(found: list[LogLine], life: str, all_of_it: list[LogLine], shown: dict[str, int]) -> None:
